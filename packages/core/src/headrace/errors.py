@@ -1,0 +1,189 @@
+"""Every way in which headrace can fail, in one tree.
+
+An end of a generation is a value (``StopReason``); an exception means failure.
+Classes inherit a builtin where a caller would expect it, so that
+``except FileNotFoundError`` works without knowing headrace.
+
+::
+
+    HeadraceError
+    ├── UsageError(RuntimeError)            a call at the wrong moment
+    │   ├── ClosedError                     the handle was closed
+    │   ├── BusyError                       the session is generating
+    │   ├── StreamConsumedError             the stream was read to its end
+    │   └── ForkedProcessError              the handle belongs to the parent process
+    ├── ParamsError(ValueError)             a parameter's name or value
+    ├── BackendError
+    │   ├── BackendNotFoundError(LookupError)
+    │   ├── BackendUnavailableError(ImportError)
+    │   ├── BackendProtocolError            a plugin broke the protocol
+    │   └── BackendCrashedError             a backend's process died
+    ├── ModelError
+    │   ├── ModelNotFoundError(FileNotFoundError)
+    │   ├── ModelFormatError(ValueError)
+    │   ├── ModelLoadError
+    │   ├── ModelLoadCancelledError
+    │   └── ModelMemoryError(MemoryError)
+    ├── TokenizeError(ValueError)
+    ├── GrammarError(ValueError)
+    ├── TemplateError(ValueError)
+    ├── StateError(ValueError)
+    ├── ContextFullError                    the prompt does not fit
+    ├── DecodeError                         the native call failed
+    └── UnsupportedError(NotImplementedError)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+
+class HeadraceError(Exception):
+    """Base of everything headrace raises on purpose.
+
+    Args:
+        message: What went wrong, naming the field or file and its value.
+        hint: What the reader can do about it, as a sentence.
+        backend: Name of the backend concerned.
+        native_code: Status code of the native library, where one was returned.
+        native_log: Last lines of the native log, oldest first.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str | None = None,
+        backend: str | None = None,
+        native_code: int | None = None,
+        native_log: Iterable[str] = (),
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.backend = backend
+        self.native_code = native_code
+        self.native_log = tuple(native_log)
+
+    def __str__(self) -> str:
+        return f"{self.message}. {self.hint}" if self.hint else self.message
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The default would call the class with positional arguments only and
+        # lose the attributes, or fail where a subclass demands keywords.
+        return _rebuild, (type(self), self.args, self.__dict__.copy())
+
+
+def _rebuild(
+    cls: type[HeadraceError], args: tuple[Any, ...], attributes: dict[str, Any]
+) -> HeadraceError:
+    error = cls.__new__(cls, *args)
+    error.args = args
+    error.__dict__.update(attributes)
+    return error
+
+
+class UsageError(HeadraceError, RuntimeError):
+    """A call came at the wrong moment."""
+
+
+class ClosedError(UsageError):
+    """The model, session or stream was closed before or during the call."""
+
+
+class BusyError(UsageError):
+    """The session has a generation under way; ``stream.cancel()`` ends it."""
+
+
+class StreamConsumedError(UsageError):
+    """The stream was already read to its end, or is being read elsewhere."""
+
+
+class ForkedProcessError(UsageError):
+    """The handle was made in a parent process and is unusable after a fork."""
+
+
+class ParamsError(HeadraceError, ValueError):
+    """A parameter has an unknown name or a value outside its range."""
+
+
+class BackendError(HeadraceError):
+    """A backend could not be found, imported or trusted."""
+
+
+class BackendNotFoundError(BackendError, LookupError):
+    """No installed backend has that name, or none can load the reference."""
+
+
+class BackendUnavailableError(BackendError, ImportError):
+    """The backend is installed but something it needs cannot be imported."""
+
+
+class BackendProtocolError(BackendError):
+    """A plugin does not keep the protocol of its version."""
+
+
+class BackendCrashedError(BackendError):
+    """The process that a backend runs in has died."""
+
+
+class ModelError(HeadraceError):
+    """A model could not be loaded."""
+
+
+class ModelNotFoundError(ModelError, FileNotFoundError):
+    """There is no model file at the reference."""
+
+
+class ModelFormatError(ModelError, ValueError):
+    """The file is not a model, is damaged, or has no usable vocabulary."""
+
+
+class ModelLoadError(ModelError):
+    """The native library refused to load the model; its log says why."""
+
+
+class ModelLoadCancelledError(ModelError):
+    """The caller's progress function ended the load."""
+
+
+class ModelMemoryError(ModelError, MemoryError):
+    """There is not enough memory for the model or its context."""
+
+
+class TokenizeError(HeadraceError, ValueError):
+    """The text or the token ids cannot be converted."""
+
+
+class GrammarError(HeadraceError, ValueError):
+    """A grammar cannot be parsed, or allows no further token."""
+
+
+class TemplateError(HeadraceError, ValueError):
+    """A chat template cannot be parsed or rendered."""
+
+
+class StateError(HeadraceError, ValueError):
+    """A saved state is damaged or belongs to another model or build."""
+
+
+class ContextFullError(HeadraceError):
+    """The prompt does not fit into the context."""
+
+
+class DecodeError(HeadraceError):
+    """The native library failed to run a step.
+
+    Args:
+        poisoned: True when the native context is unusable from now on: its
+            sessions cannot go on, but a new session on the model can.
+    """
+
+    def __init__(self, message: str, *, poisoned: bool = False, **details: Any) -> None:
+        super().__init__(message, **details)
+        self.poisoned = poisoned
+
+
+class UnsupportedError(HeadraceError, NotImplementedError):
+    """The backend or the model lacks this capability."""

@@ -1,0 +1,52 @@
+"""The two tiers a backend can implement.
+
+``waist`` is what callers use and what a remote or subprocess backend
+implements directly; ``decoder`` is what an in-process library implements to
+get the waist from ``headrace.engine`` for free.
+"""
+
+from headrace.protocols.decoder import (
+    DecoderInfo,
+    DecoderModel,
+    Row,
+    RowResult,
+    Sampler,
+    SequenceDecoder,
+    StepOutcome,
+    StepStatus,
+    Truncation,
+    Vocabulary,
+)
+from headrace.protocols.waist import (
+    PROTOCOL_VERSION,
+    Backend,
+    Delta,
+    Generation,
+    GenerationReport,
+    LoadRequest,
+    Model,
+    Piece,
+    Session,
+)
+
+__all__ = [
+    "PROTOCOL_VERSION",
+    "Backend",
+    "DecoderInfo",
+    "DecoderModel",
+    "Delta",
+    "Generation",
+    "GenerationReport",
+    "LoadRequest",
+    "Model",
+    "Piece",
+    "Row",
+    "RowResult",
+    "Sampler",
+    "SequenceDecoder",
+    "Session",
+    "StepOutcome",
+    "StepStatus",
+    "Truncation",
+    "Vocabulary",
+]

@@ -1,0 +1,205 @@
+"""Tier 1, the waist: ``Backend``, ``Model``, ``Session``.
+
+Values move forward only: a backend makes models, a model makes sessions, a
+session makes streams. ``TokenStream`` is the core's class for everyone; what a
+backend supplies for it is a ``Generation``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+import attrs
+
+from headrace.params import EngineParams, ModelParams, SamplingParams, SessionParams
+from headrace.results import (
+    Capability,
+    Completion,
+    ModelInfo,
+    Receipt,
+    StopReason,
+    Timings,
+    Usage,
+)
+
+if TYPE_CHECKING:
+    from headrace.stream import TokenStream
+
+PROTOCOL_VERSION = 1
+"""Version of both tiers; a plugin whose backend names another one is quarantined."""
+
+Prompt = str | Sequence[int] | None
+
+
+@attrs.frozen(kw_only=True)
+class LoadRequest:
+    """What ``load_model`` hands to a backend, all of it validated."""
+
+    reference: str
+    """A path, or whatever else the backend's ``can_load`` accepts."""
+    params: ModelParams
+    engine: EngineParams
+    progress: Callable[[float], bool | None] | None = None
+    """Called with 0.0 … 1.0 while loading; returning False ends the load, and so does raising."""
+
+
+@runtime_checkable
+class Backend(Protocol):
+    """A plugin that can load models."""
+
+    name: str
+    """What callers write in ``backend=…``: lower-case letters, digits, ``-`` and ``_``."""
+    protocol_version: int
+    """The ``PROTOCOL_VERSION`` the backend was written for."""
+    version: str
+    """Version of the backend."""
+
+    def can_load(self, reference: str) -> bool:
+        """Whether the reference looks like this backend's: its magic is read, no more.
+
+        Must not import native code and must not raise for a missing file.
+        """
+        ...
+
+    def load(self, request: LoadRequest) -> Model:
+        """Load a model.
+
+        Raises:
+            ModelError: One of its subclasses.
+            BackendUnavailableError: If something the backend needs cannot be imported.
+        """
+        ...
+
+    def capabilities(self) -> frozenset[Capability]:
+        """What models of this backend can do at best, without importing native code."""
+        ...
+
+
+@runtime_checkable
+class Model(Protocol):
+    """Loaded weights and vocabulary: immutable, shareable between threads."""
+
+    info: ModelInfo
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        """What this model can do."""
+        ...
+
+    def tokenize(
+        self, text: str, *, add_special: bool = True, parse_special: bool = False
+    ) -> list[int]:
+        """Token ids of a text."""
+        ...
+
+    def detokenize(self, tokens: Sequence[int], *, special: bool = False) -> bytes:
+        """Bytes that the tokens stand for."""
+        ...
+
+    def open_session(self, params: SessionParams | None = None) -> Session:
+        """A new, empty session."""
+        ...
+
+    def close(self) -> None:
+        """Close the sessions, then free the weights. Closing again does nothing."""
+        ...
+
+
+@runtime_checkable
+class Session(Protocol):
+    """One sequence with its history and its memory."""
+
+    @property
+    def tokens(self) -> list[int]:
+        """The history: the prompt tokens processed and the tokens delivered."""
+        ...
+
+    def generate(
+        self,
+        prompt: Prompt,
+        *,
+        sampling: SamplingParams | None = None,
+        max_tokens: int | None = None,
+        stop: Sequence[str] | str = (),
+        ignore_eog: bool = False,
+        timeout: float | None = None,
+    ) -> TokenStream:
+        """Append the prompt to the history and stream what follows."""
+        ...
+
+    def complete(
+        self,
+        prompt: Prompt,
+        *,
+        sampling: SamplingParams | None = None,
+        max_tokens: int | None = None,
+        stop: Sequence[str] | str = (),
+        ignore_eog: bool = False,
+        timeout: float | None = None,
+    ) -> Completion:
+        """The same, without streaming."""
+        ...
+
+    def close(self) -> None:
+        """End a running generation and give the memory back. Closing again does nothing."""
+        ...
+
+
+@attrs.frozen
+class Piece:
+    """One token of output."""
+
+    token: int | None
+    """Its id; None where the backend sends text only."""
+    data: bytes
+    """The bytes it stands for: possibly part of a UTF-8 character, empty for an eog token."""
+
+
+@attrs.frozen
+class Delta:
+    """What one ``pull`` brought."""
+
+    pieces: tuple[Piece, ...] = ()
+    end: StopReason | None = None
+    """Set on the last delta of a generation."""
+
+
+@attrs.frozen
+class GenerationReport:
+    """The numbers of an ended generation."""
+
+    usage: Usage
+    timings: Timings
+    receipt: Receipt
+
+
+class Generation(Protocol):
+    """What a session supplies for one stream. One reader at a time."""
+
+    def pull(self, max_wait: float | None) -> Delta | None:
+        """The next output, or None if none arrived within ``max_wait`` seconds (None: wait).
+
+        Raises:
+            HeadraceError: If the generation failed; the stream ends with it.
+        """
+        ...
+
+    def interrupt(self, reason: StopReason) -> None:
+        """Ask for an early end, from any thread, a finalizer or a signal handler: takes no lock.
+
+        A pull that is waiting returns a delta whose ``end`` is the reason.
+        """
+        ...
+
+    def settle(self, seen: int, reason: StopReason | None) -> GenerationReport:
+        """End the generation: of the pieces pulled, the first ``seen`` were shown to the reader.
+
+        The session remembers those and forgets the rest. ``reason`` is None
+        when the generation failed. Called once, by the stream.
+        """
+        ...
+
+    def counters(self) -> tuple[int, int, int]:
+        """Tokens buffered, steps taken part in, waits for another reader's step."""
+        ...

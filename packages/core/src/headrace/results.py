@@ -1,0 +1,173 @@
+"""What a generation gives back: frozen values, no behaviour."""
+
+from __future__ import annotations
+
+import enum
+from typing import Any
+
+import attrs
+
+
+class StopReason(str, enum.Enum):
+    """Why a generation ended. An end is a value; an exception means failure."""
+
+    EOG = "eog"
+    """The model said that it is done (EOS, EOT, …)."""
+    STOP_STRING = "stop_string"
+    """One of the caller's stop strings came up."""
+    MAX_TOKENS = "max_tokens"
+    """The number of tokens asked for was reached."""
+    CONTEXT_FULL = "context_full"
+    """The context has no room for another token."""
+    CANCELLED = "cancelled"
+    """The caller cancelled."""
+    TIMED_OUT = "timed_out"
+    """The caller's time-out ran out."""
+
+    def __str__(self) -> str:
+        return self.value
+
+
+class Capability(str, enum.Enum):
+    """What a model of a backend can do beyond streaming text."""
+
+    TOKENIZE = "tokenize"
+    """Text to token ids and back; prompts may be token ids."""
+    GENERATE = "generate"
+    """Sessions can be opened."""
+    BATCHING = "batching"
+    """Several sessions share one native call."""
+    INTERRUPT = "interrupt"
+    """A cancel takes effect inside a native call."""
+    REPRODUCIBLE = "reproducible"
+    """``SessionParams(reproducible=True)`` is honoured."""
+
+    def __str__(self) -> str:
+        return self.value
+
+
+@attrs.frozen
+class Chunk:
+    """What one turn of the stream's loop delivers."""
+
+    text: str
+    """New text; whole characters only, empty for tokens without text."""
+    tokens: tuple[int, ...] = ()
+    """Ids of the tokens of which this chunk delivers the first text."""
+
+
+@attrs.frozen
+class Usage:
+    """Tokens counted in one generation."""
+
+    prompt_tokens: int = 0
+    """Tokens of this call's prompt."""
+    cached_tokens: int = 0
+    """Tokens of the history that were in memory already and were not computed again."""
+    completion_tokens: int = 0
+    """Tokens delivered."""
+
+    @property
+    def total_tokens(self) -> int:
+        """Prompt and completion together."""
+        return self.prompt_tokens + self.completion_tokens
+
+
+@attrs.frozen
+class Timings:
+    """Where the time went, in seconds on the monotonic clock."""
+
+    prefill_tokens: int = 0
+    """Tokens computed before the first new one, rebuilt memory included."""
+    prefill_seconds: float = 0.0
+    """Time in native calls that ran prompt tokens of this generation."""
+    decode_tokens: int = 0
+    """Tokens computed one by one; the first new token comes out of the prefill."""
+    decode_seconds: float = 0.0
+    """Time in native calls that ran one new token of this generation."""
+    first_token_seconds: float | None = None
+    """From the call to the first new token; None if there was none."""
+    total_seconds: float = 0.0
+    """From the call to the end."""
+
+    @property
+    def prefill_rate(self) -> float | None:
+        """Prompt tokens a second, None if nothing was measured."""
+        return self.prefill_tokens / self.prefill_seconds if self.prefill_seconds else None
+
+    @property
+    def decode_rate(self) -> float | None:
+        """New tokens a second, None if nothing was measured."""
+        return self.decode_tokens / self.decode_seconds if self.decode_seconds else None
+
+
+@attrs.frozen
+class Receipt:
+    """What is needed to repeat a generation, and whether a repeat gives the same tokens."""
+
+    backend: str
+    """Name of the backend."""
+    build: str
+    """Version of the native library and what it was compiled for."""
+    seed: int | None
+    """The seed used, given or drawn; None where the backend has none."""
+    reproducible: bool
+    """True if the same call on the same history gives the same tokens."""
+    reason: str
+    """Why ``reproducible`` is what it is."""
+
+
+@attrs.frozen
+class Completion:
+    """A finished generation."""
+
+    text: str
+    tokens: tuple[int, ...]
+    stop_reason: StopReason
+    usage: Usage
+    timings: Timings
+    receipt: Receipt
+
+
+@attrs.frozen
+class StreamStatistics:
+    """A snapshot of a stream at work."""
+
+    buffered_tokens: int = 0
+    """Tokens computed and not yet read."""
+    held_back_characters: int = 0
+    """Text kept back because a stop string might begin in it."""
+    delivered_tokens: int = 0
+    """Tokens delivered to the reader."""
+    steps: int = 0
+    """Native calls that carried this stream."""
+    waits: int = 0
+    """Times the reader waited for a step that another reader drove."""
+
+
+@attrs.frozen
+class ModelInfo:
+    """What is known of a loaded model."""
+
+    name: str
+    """The model's own name, or that of its file."""
+    backend: str
+    """Name of the backend that loaded it."""
+    build: str
+    """Version of the native library and what it was compiled for."""
+    architecture: str
+    """Family of the network, such as ``gemma3``; ``script`` for the fake."""
+    description: str
+    """One line for people."""
+    n_vocab: int
+    """Tokens in the vocabulary."""
+    n_ctx_train: int
+    """Longest context the model was trained for, in tokens; 0: unknown."""
+    n_params: int | None = None
+    """Number of weights."""
+    size_bytes: int | None = None
+    """Size of the weights."""
+    special_tokens: dict[str, int] = attrs.field(factory=dict)
+    """Ids of special tokens by their usual names (``bos``, ``eos``, ``eot``, …)."""
+    metadata: dict[str, Any] = attrs.field(factory=dict)
+    """The file's own key-value pairs."""
