@@ -1,0 +1,62 @@
+"""The options llama.cpp is configured with."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from .settings import Settings
+
+# One line to change when the extension starts to use libllama-common (chat templates, parsers).
+_BUILD_COMMON = "OFF"
+
+_FIXED = (
+    "CMAKE_BUILD_TYPE=Release",
+    "BUILD_SHARED_LIBS=ON",
+    "CMAKE_INSTALL_LIBDIR=lib",
+    # One file for each library: a wheel stores symbolic links as copies.
+    "CMAKE_PLATFORM_NO_VERSIONED_SONAME=ON",
+    # A library finds its neighbours beside itself, wherever the package is installed.
+    f"CMAKE_INSTALL_RPATH={'@loader_path' if sys.platform == 'darwin' else '$ORIGIN'}",
+    "CMAKE_BUILD_WITH_INSTALL_RPATH=ON",
+    "CMAKE_INSTALL_NAME_DIR=@rpath",
+    f"LLAMA_BUILD_COMMON={_BUILD_COMMON}",
+    "LLAMA_BUILD_TESTS=OFF",
+    "LLAMA_BUILD_TOOLS=OFF",
+    "LLAMA_BUILD_EXAMPLES=OFF",
+    "LLAMA_BUILD_SERVER=OFF",
+    "LLAMA_BUILD_APP=OFF",
+    "LLAMA_OPENSSL=OFF",
+    # The shim attaches a ggml thread pool instead, and the wheel needs no OpenMP runtime.
+    "GGML_OPENMP=OFF",
+    # Its objects would not be the compiler's that the cache key names.
+    "GGML_CCACHE=OFF",
+)
+
+_NATIVE = ("GGML_NATIVE=ON",)
+_PORTABLE = ("GGML_NATIVE=OFF", "GGML_BACKEND_DL=ON", "GGML_CPU_ALL_VARIANTS=ON")
+
+
+def cmake_options(settings: Settings, commit: str) -> list[str]:
+    """The options that decide what comes out: part of the key of the cache."""
+    kernels = _PORTABLE if settings.portable else _NATIVE
+    # Without these two, a tree inside another git repository embeds that repository's commit.
+    version = (f"LLAMA_BUILD_COMMIT={commit}", "LLAMA_BUILD_NUMBER=0")
+    ours = [f"-D{option}" for option in (*_FIXED, *kernels, *version)]
+    return [*ours, *settings.cmake_args]
+
+
+def flag_options(source: Path, build: Path) -> list[str]:
+    """Compiler flags that name folders, which differ between equal builds.
+
+    The folders are mapped away in what the compiler embeds. C code is compiled with unwind tables
+    because the shim leaves a ggml abort by a C++ exception, through ggml's C functions.
+    """
+    if sys.platform == "win32":
+        return []
+    mapped = f"-ffile-prefix-map={source}=llama.cpp -ffile-prefix-map={build}=build"
+    # Setting these replaces what CMake would have taken from the environment.
+    c = f"{os.environ.get('CFLAGS', '')} {mapped} -fexceptions".strip()
+    cxx = f"{os.environ.get('CXXFLAGS', '')} {mapped}".strip()
+    return [f"-DCMAKE_C_FLAGS={c}", f"-DCMAKE_CXX_FLAGS={cxx}"]
