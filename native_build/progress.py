@@ -15,7 +15,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 _SECONDS_BETWEEN_LINES = 5.0
-_NINJA_STEP = re.compile(r"^\[(\d+)/(\d+)\]")
+
+NINJA_STEPS = re.compile(r"\[(\d+)/(\d+)\]")
+PIP_BYTES = re.compile(r"Progress (\d+) of (\d+)")
 
 
 def say(text: str) -> None:
@@ -24,28 +26,39 @@ def say(text: str) -> None:
 
 
 class StepCounter:
-    """Turns Ninja's ``[37/135]`` lines into few progress lines: some each minute, and the last.
+    """Turns a tool's many progress lines into few: one every some seconds, and the last.
 
     Args:
         label: What is being done.
+        pattern: Of a progress line: a group for what is done, and one for the whole.
+        unit: What is counted, with the number of its parts: ``("MB", 1_000_000)``.
         clock: Where the time comes from; a test brings its own.
     """
 
-    def __init__(self, label: str, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        label: str,
+        pattern: re.Pattern[str] = NINJA_STEPS,
+        unit: tuple[str, int] = ("", 1),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._label = label
+        self._pattern = pattern
+        self._unit, self._size = unit
         self._clock = clock
         self._last_said = clock()
 
     def __call__(self, line: str) -> None:
         """Look at one line of output."""
-        step = _NINJA_STEP.match(line)
+        step = self._pattern.match(line.strip())
         if step is None:
             return
         now = self._clock()
-        is_last = step[1] == step[2]
-        if is_last or now - self._last_said >= _SECONDS_BETWEEN_LINES:
+        done, whole = int(step[1]), int(step[2])
+        if done == whole or now - self._last_said >= _SECONDS_BETWEEN_LINES:
             self._last_said = now
-            say(f"{self._label} {step[0]}")
+            count = f"[{done // self._size}/{whole // self._size}]"
+            say(f"{self._label} {count} {self._unit}".rstrip())
 
 
 def run_logged(

@@ -32,7 +32,7 @@ class BuildRecord:
         """The record in a folder of libraries; None where there is none."""
         try:
             fields = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         fields["cmake_options"] = tuple(fields["cmake_options"])
         fields["cpu_features"] = tuple(fields["cpu_features"])

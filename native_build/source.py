@@ -81,7 +81,7 @@ def _fetched(pin: Pin, folder: Path, cache_dir: Path) -> Source:
 def _read_stamp(folder: Path) -> Source | None:
     try:
         stamp = json.loads((folder / STAMP).read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     return Source(folder, stamp["commit"], stamp["identity"])
 
