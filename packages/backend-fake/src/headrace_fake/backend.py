@@ -1,0 +1,117 @@
+"""The backend object: loads a ``FakeModel`` from a reference such as ``fake:Hello world``."""
+
+from __future__ import annotations
+
+import itertools
+import time
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+from headrace.errors import (
+    BackendUnavailableError,
+    HeadraceError,
+    ModelFormatError,
+    ModelLoadCancelledError,
+    ModelLoadError,
+    ModelMemoryError,
+    ModelNotFoundError,
+)
+from headrace.protocols import PROTOCOL_VERSION, LoadRequest, Model
+from headrace.results import Capability
+from headrace_fake._version import __version__
+from headrace_fake.decoder import FakeDecoder
+from headrace_fake.misuse import MisuseError, MisuseLog
+from headrace_fake.model import FakeModel
+from headrace_fake.options import FakeOptions, LoadFault
+from headrace_fake.reference import SCHEME, parse_reference
+
+_LOAD_STEPS = 10
+_LOAD_ERRORS: dict[LoadFault, type[HeadraceError]] = {
+    LoadFault.NOT_FOUND: ModelNotFoundError,
+    LoadFault.FORMAT: ModelFormatError,
+    LoadFault.LOAD: ModelLoadError,
+    LoadFault.MEMORY: ModelMemoryError,
+    LoadFault.UNAVAILABLE: BackendUnavailableError,
+}
+
+
+class FakeBackend:
+    """Loads models that write what they are told to.
+
+    Args:
+        options: What its models do, where the reference does not say otherwise.
+        changes: Single options by name, see ``FakeOptions``.
+
+    Raises:
+        ParamsError: For an unknown option or a wrong value.
+    """
+
+    name = "fake"
+    protocol_version = PROTOCOL_VERSION
+    version = __version__
+
+    def __init__(self, options: FakeOptions | None = None, **changes: Any) -> None:
+        self.options = (options or FakeOptions()).changed(changes)
+        self._misuse = MisuseLog()
+        self._models: weakref.WeakValueDictionary[int, FakeModel] = weakref.WeakValueDictionary()
+        self._numbers = itertools.count()
+
+    @property
+    def violations(self) -> tuple[MisuseError, ...]:
+        """How the decoder protocol was broken so far; a test expects none."""
+        return self._misuse.errors
+
+    @property
+    def decoders(self) -> list[FakeDecoder]:
+        """The open decoders of all its models, oldest first."""
+        return [decoder for model in self._models.values() for decoder in model.decoders]
+
+    def can_load(self, reference: str) -> bool:
+        """Whether the reference begins with ``fake:``."""
+        return reference.startswith(SCHEME)
+
+    def capabilities(self) -> frozenset[Capability]:
+        """Everything, as far as the options allow."""
+        able = set(Capability)
+        if not self.options.interruptible:
+            able.discard(Capability.INTERRUPT)
+        return frozenset(able)
+
+    def load(self, request: LoadRequest) -> Model:
+        """Load a model; see ``load_model`` for what it raises."""
+        # Imported here because discovery imports this module and needs no engine.
+        from headrace.engine import EngineModel
+
+        model = self.load_decoder_model(request)
+        able = self.capabilities()
+        if request.params.vocab_only:
+            able = frozenset({Capability.TOKENIZE})
+        return EngineModel(model, request.engine, able)
+
+    def load_decoder_model(self, request: LoadRequest) -> FakeModel:
+        """The same without an engine around it."""
+        options = parse_reference(request.reference, self.options)
+        _pretend_to_load(options, request.progress)
+        model = FakeModel(
+            options, request.params, build=f"headrace-fake {self.version}", misuse=self._misuse
+        )
+        self._models[next(self._numbers)] = model
+        return model
+
+
+def _pretend_to_load(options: FakeOptions, progress: Callable[[float], bool | None] | None) -> None:
+    for step in range(_LOAD_STEPS + 1):
+        if progress is not None and progress(step / _LOAD_STEPS) is False:
+            raise ModelLoadCancelledError("The load was cancelled", backend="fake")
+        if options.load_fault is not None and step == _LOAD_STEPS // 2:
+            _fail(options.load_fault)
+        if options.load_delay and step < _LOAD_STEPS:
+            time.sleep(options.load_delay / _LOAD_STEPS)
+
+
+def _fail(fault: LoadFault) -> None:
+    kind = _LOAD_ERRORS.get(fault)
+    if kind is None:
+        raise RuntimeError("The fake backend raises, as it was told to")
+    raise kind(f"The fake backend fails to load ({fault.value}), as it was told to", backend="fake")

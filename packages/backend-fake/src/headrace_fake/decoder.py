@@ -1,0 +1,327 @@
+"""The fake's context: real bookkeeping of several memories, and nothing computed.
+
+Every call is checked against the protocol. A step changes memory the way a
+native call does when it is interrupted or fails half-way, and what it did can
+be read from the memories themselves at any moment, so that ``outcome`` is true
+even if a ``KeyboardInterrupt`` fell into the middle of ``step``.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from headrace.errors import DecodeError
+from headrace.params import EngineParams, SamplingParams
+from headrace.protocols import (
+    DecoderInfo,
+    Row,
+    RowResult,
+    Sampler,
+    StepOutcome,
+    StepStatus,
+)
+from headrace_fake.alarm import Alarm
+from headrace_fake.memory import Memory
+from headrace_fake.misuse import MisuseLog
+from headrace_fake.options import FakeOptions, Fault
+from headrace_fake.sampler import FakeSampler
+from headrace_fake.vocabulary import ByteVocabulary
+
+_T = TypeVar("_T")
+
+
+class _Step:
+    """A step that runs or has run."""
+
+    __slots__ = ("error", "row_errors", "rows", "status", "step_id")
+
+    def __init__(self, step_id: int, rows: Sequence[Row]) -> None:
+        self.step_id = step_id
+        self.rows = rows
+        self.status = StepStatus.INTERRUPTED  # until it is known to be better or worse
+        self.error: DecodeError | None = None
+        self.row_errors: dict[int, DecodeError] = {}
+
+
+class FakeDecoder:
+    """Several sequences in one memory, for one caller at a time.
+
+    Args:
+        options: What to write, how long to take, when to fail.
+        params: What the engine asked for.
+        next_step: Counts the steps of the model, for ``fault_at``.
+        misuse: Where violations of the protocol are noted.
+        on_close: Called once, by the first ``close``.
+    """
+
+    def __init__(
+        self,
+        options: FakeOptions,
+        params: EngineParams,
+        *,
+        next_step: Callable[[], int],
+        misuse: MisuseLog,
+        on_close: Callable[[FakeDecoder], None],
+    ) -> None:
+        n_ctx = params.n_ctx or min(options.n_ctx, 4096)
+        self.info = DecoderInfo(
+            n_ctx=n_ctx,
+            n_ctx_sequence=min(n_ctx, options.n_ctx),
+            n_sequences=params.n_sequences,
+            n_batch=min(params.n_batch, options.n_batch),
+            truncation=options.truncation,
+            can_copy=options.can_copy,
+            interruptible=options.interruptible,
+        )
+        self._options = options
+        self._next_step = next_step
+        self._misuse = misuse
+        self._on_close = on_close
+        self._memories = [
+            Memory(options.truncation, options.reach) for _ in range(params.n_sequences)
+        ]
+        self._alarm = Alarm()
+        self._last = _Step(-1, ())
+        self._user: int | None = None
+        self._poisoned = False
+        self._closed = False
+
+    # What tests look at.
+
+    def memory(self, sequence: int) -> list[int]:
+        """A copy of what a sequence has in memory."""
+        return list(self._memories[sequence].tokens)
+
+    @property
+    def used(self) -> int:
+        """Tokens in memory, of all sequences together."""
+        return sum(len(memory.tokens) for memory in self._memories)
+
+    # The protocol.
+
+    def new_sampler(
+        self, params: SamplingParams, *, seed: int, recent: Sequence[int], ban_eog: bool
+    ) -> Sampler:
+        """A sampler for one generation."""
+        self._must_be_open()
+        return FakeSampler(
+            self._options,
+            params,
+            owner=self,
+            misuse=self._misuse,
+            seed=seed,
+            recent=recent,
+            ban_eog=ban_eog,
+        )
+
+    def step(
+        self, step_id: int, rows: Sequence[Row], *, time_limit: float | None = None
+    ) -> StepOutcome:
+        """Run the rows; see the protocol."""
+        return self._alone(lambda: self._step(step_id, rows, time_limit))
+
+    def outcome(self, step_id: int) -> StepOutcome | None:
+        """What the last step did, again; None for any other id."""
+        step = self._last
+        if step.step_id != step_id:
+            return None
+        if step.status is StepStatus.NO_ROOM:
+            return StepOutcome(step.status)
+        return StepOutcome(
+            step.status,
+            [
+                RowResult(
+                    len(self._memories[row.sequence].tokens),
+                    row.sampler.chosen_in(step_id) if isinstance(row.sampler, FakeSampler) else (),
+                    step.row_errors.get(index),
+                )
+                for index, row in enumerate(step.rows)
+            ],
+            step.error,
+        )
+
+    def interrupt(self, step_id: int) -> None:
+        """End that step early, or the moment it starts; a stale id does nothing."""
+        self._alarm.ring(step_id)
+
+    def truncate(self, sequence: int, length: int) -> int:
+        """Forget all but the first tokens; returns the length kept, 0 where it is impossible."""
+        if length < 0:
+            self._misuse.refuse(f"truncate to a length of {length}")
+        return self._alone(lambda: self._memory(sequence).truncate(length))
+
+    def copy(self, source: int, target: int, length: int) -> int:
+        """Give the empty target the first tokens of the source; 0 where it is impossible."""
+        return self._alone(lambda: self._copy(source, target, length))
+
+    def clear(self, sequence: int) -> None:
+        """Forget a sequence."""
+        self._alone(lambda: self._memory(sequence).truncate(0))
+
+    def close(self) -> None:
+        """Closing again does nothing."""
+        if self._closed:
+            return
+        if self._user is not None:
+            self._misuse.refuse("The decoder was closed while a call was running in it")
+        self._closed = True
+        self._on_close(self)
+
+    # What they do.
+
+    def _alone(self, action: Callable[[], _T]) -> _T:
+        """Run a call, and refuse one that comes while another runs."""
+        me = threading.get_ident()
+        if self._user is not None:
+            who = "the same" if self._user == me else "another"
+            self._misuse.refuse(f"The decoder was used while {who} thread's call was running in it")
+        try:
+            self._user = me
+            self._must_be_open()
+            return action()
+        finally:
+            self._user = None
+
+    def _must_be_open(self) -> None:
+        if self._closed:
+            self._misuse.refuse("The decoder was used after it was closed")
+
+    def _memory(self, sequence: int) -> Memory:
+        if not 0 <= sequence < len(self._memories):
+            self._misuse.refuse(f"Sequence {sequence} is not one of 0 … {len(self._memories) - 1}")
+        return self._memories[sequence]
+
+    def _copy(self, source: int, target: int, length: int) -> int:
+        if not self.info.can_copy:
+            self._misuse.refuse("copy was called though can_copy is False")
+        origin, copied = self._memory(source), self._memory(target)
+        if source == target or copied.tokens:
+            self._misuse.refuse(f"copy into sequence {target}, which is not empty")
+        if not 0 <= length <= len(origin.tokens):
+            self._misuse.refuse(f"copy of {length} tokens of {len(origin.tokens)}")
+        if not origin.forgettable(length) or self.used + length > self.info.n_ctx:
+            return 0
+        copied.append(origin.tokens[:length])
+        return length
+
+    def _step(self, step_id: int, rows: Sequence[Row], limit: float | None) -> StepOutcome:
+        self._check(step_id, rows)
+        step = self._last = _Step(step_id, rows)
+        options = self._options
+        if options.on_step is not None:
+            options.on_step(step_id, rows)
+        fault = options.fault if self._next_step() in options.fault_at else None
+        if self._poisoned or fault in (Fault.FAILED, Fault.POISONED):
+            self._fail(step, fault)
+        elif fault is Fault.NO_ROOM or not self._fits(rows):
+            step.status = StepStatus.NO_ROOM
+        elif fault in (Fault.INTERRUPTED, Fault.KEYBOARD_INTERRUPT):
+            self._stop_after(rows, sum(len(row.tokens) for row in rows) // 2)
+        elif fault is Fault.RAISE:
+            raise RuntimeError(f"The fake backend raises in step {step_id}, as it was told to")
+        else:
+            self._compute(step, limit, fault)
+        if fault is Fault.KEYBOARD_INTERRUPT:
+            raise KeyboardInterrupt
+        outcome = self.outcome(step_id)
+        assert outcome is not None
+        return outcome
+
+    def _check(self, step_id: int, rows: Sequence[Row]) -> None:
+        refuse = self._misuse.refuse
+        if step_id <= self._last.step_id:
+            refuse(f"Step {step_id} comes after step {self._last.step_id}")
+        if not rows:
+            refuse(f"Step {step_id} has no rows")
+        seen = set()
+        total = 0
+        for row in rows:
+            memory = self._memory(row.sequence)
+            if row.sequence in seen:
+                refuse(f"Two rows of sequence {row.sequence} in step {step_id}")
+            seen.add(row.sequence)
+            if row.position != len(memory.tokens):
+                refuse(
+                    f"A row of sequence {row.sequence} is at position {row.position}, "
+                    f"its memory holds {len(memory.tokens)} tokens"
+                )
+            if not row.tokens:
+                refuse(f"A row of sequence {row.sequence} has no tokens")
+            if min(row.tokens) < 0 or max(row.tokens) >= ByteVocabulary.n_tokens:
+                refuse(f"A row of sequence {row.sequence} has a token outside the vocabulary")
+            if row.sampler is not None:
+                self._check_sampler(row.sampler)
+            total += len(row.tokens)
+        if total > self.info.n_batch:
+            refuse(f"Step {step_id} has {total} tokens, more than n_batch={self.info.n_batch}")
+
+    def _check_sampler(self, sampler: Sampler) -> None:
+        if not isinstance(sampler, FakeSampler) or sampler.owner is not self:
+            self._misuse.refuse("A row has a sampler that another decoder made")
+        if sampler.closed:
+            self._misuse.refuse("A row has a sampler that is closed")
+
+    def _fits(self, rows: Sequence[Row]) -> bool:
+        limit = self.info.n_ctx_sequence
+        if any(row.position + len(row.tokens) > limit for row in rows):
+            return False
+        return self.used + sum(len(row.tokens) for row in rows) <= self.info.n_ctx
+
+    def _fail(self, step: _Step, fault: Fault | None) -> None:
+        self._poisoned = self._poisoned or fault is Fault.POISONED
+        self._stop_after(step.rows, sum(len(row.tokens) for row in step.rows) // 2)
+        state = "the context is unusable" if self._poisoned else "the context is usable"
+        step.error = DecodeError(
+            f"The fake backend failed in step {step.step_id}, as it was told to; {state}",
+            poisoned=self._poisoned,
+            backend="fake",
+        )
+        step.status = StepStatus.FAILED
+
+    def _compute(self, step: _Step, limit: float | None, fault: Fault | None) -> None:
+        rows = step.rows
+        if not self._wait(step.step_id, rows, limit):
+            return
+        for row in rows:
+            self._memories[row.sequence].append(row.tokens)
+        if fault is Fault.ROW:
+            step.row_errors[0] = DecodeError(
+                f"The fake backend failed in a row of step {step.step_id}, as it was told to",
+                backend="fake",
+            )
+        for index, row in enumerate(rows):
+            if index not in step.row_errors and isinstance(row.sampler, FakeSampler):
+                row.sampler.sample(step.step_id, self._memories[row.sequence].hash())
+        step.status = StepStatus.DONE
+
+    def _wait(self, step_id: int, rows: Sequence[Row], limit: float | None) -> bool:
+        """Take the time the step takes; False, with memory changed, if it was interrupted."""
+        options = self._options
+        if self._alarm.rung(step_id) or (limit is not None and limit <= 0):
+            self._stop_after(rows, 0)
+            return False
+        beyond_first = sum(len(row.tokens) for row in rows) - len(rows)
+        needed = options.delay + options.prefill_delay * beyond_first
+        if not needed:
+            return True
+        if not options.interruptible:
+            self._alarm.wait(-1, needed)
+            return True
+        allowed = needed if limit is None else min(needed, limit)
+        waited = self._alarm.wait(step_id, allowed)
+        if waited >= needed:
+            return True
+        tokens = sum(len(row.tokens) for row in rows)
+        self._stop_after(rows, int(tokens * waited / needed))
+        return False
+
+    def _stop_after(self, rows: Sequence[Row], finished: int) -> None:
+        """Leave memory as a step does that ends after so many of its tokens, row by row."""
+        for row in rows:
+            done = min(finished, len(row.tokens))
+            finished -= done
+            memory = self._memories[row.sequence]
+            memory.append(row.tokens[:done])
+            memory.lose(len(memory.tokens))

@@ -1,0 +1,67 @@
+"""One sequence's memory: the tokens themselves, with a running hash and the rules of its kind."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from headrace.protocols import Truncation
+from headrace_fake import chain
+
+
+class Memory:
+    """What a sequence has in memory.
+
+    The token list alone is authoritative, and every change to it is a single
+    call, so that a ``KeyboardInterrupt`` between two bytecodes leaves it either
+    changed or not. The hashes are a cache that catches up when asked.
+    """
+
+    __slots__ = ("_floor", "_hashes", "_kind", "_reach", "tokens")
+
+    def __init__(self, kind: Truncation, reach: int) -> None:
+        self.tokens: list[int] = []
+        self._hashes: list[int] = []
+        self._kind = kind
+        self._reach = reach
+        self._floor = 0
+
+    def append(self, tokens: Sequence[int]) -> None:
+        """Take tokens in at the end."""
+        self.tokens.extend(tokens)
+
+    def hash(self) -> int:
+        """The hash of all that is in memory."""
+        hashes, tokens = self._hashes, self.tokens
+        missing = len(tokens) - len(hashes)
+        if missing:
+            last = hashes[-1] if hashes else chain.EMPTY
+            if missing == 1:
+                hashes.append(chain.link(last, tokens[-1]))
+            else:
+                hashes.extend(chain.links(last, tokens[len(hashes) :]))
+        return hashes[-1] if hashes else chain.EMPTY
+
+    def forgettable(self, length: int) -> bool:
+        """Whether all but the first ``length`` tokens can be forgotten."""
+        if length in (0, len(self.tokens)) or self._kind is Truncation.ANY:
+            return True
+        if self._kind is Truncation.NONE:
+            return False
+        # The window slides with the longest length there was, and never back.
+        self._floor = max(self._floor, len(self.tokens) - self._reach)
+        return length >= self._floor
+
+    def truncate(self, length: int) -> int:
+        """Forget all but the first ``length`` tokens, or everything where that is impossible."""
+        length = min(length, len(self.tokens))
+        if not self.forgettable(length):
+            length = 0
+        if length == 0:
+            self._floor = 0
+        del self._hashes[length:]
+        del self.tokens[length:]
+        return length
+
+    def lose(self, length: int) -> int:
+        """What an interrupted or failed step leaves, of which ``length`` tokens were finished."""
+        return self.truncate(0 if self._kind is Truncation.NONE else length)

@@ -1,0 +1,78 @@
+"""The fake's loaded model: what ``headrace.engine`` makes its sessions from."""
+
+from __future__ import annotations
+
+import itertools
+
+from headrace.errors import ClosedError
+from headrace.params import EngineParams, ModelParams
+from headrace.protocols import SequenceDecoder
+from headrace.results import ModelInfo
+from headrace_fake.decoder import FakeDecoder
+from headrace_fake.misuse import MisuseLog
+from headrace_fake.options import FakeOptions
+from headrace_fake.vocabulary import BOS, EOS, ByteVocabulary
+
+
+class FakeModel:
+    """A script and a byte-level vocabulary.
+
+    Args:
+        options: What its decoders do.
+        params: What of it is loaded.
+        build: Version named in receipts.
+        misuse: Where violations of the protocol are noted.
+    """
+
+    def __init__(
+        self, options: FakeOptions, params: ModelParams, *, build: str, misuse: MisuseLog
+    ) -> None:
+        self.vocabulary = ByteVocabulary()
+        self.info = ModelInfo(
+            name="fake",
+            backend="fake",
+            build=build,
+            architecture="script",
+            description=_description(options),
+            n_vocab=self.vocabulary.n_tokens,
+            n_ctx_train=options.n_ctx,
+            special_tokens={"bos": BOS, "eos": EOS},
+            metadata={"general.architecture": "script"},
+        )
+        self.decoders: list[FakeDecoder] = []
+        """The decoders that are open, oldest first."""
+        self._options = options
+        self._vocab_only = params.vocab_only
+        self._misuse = misuse
+        self._steps = itertools.count(1)
+        self._closed = False
+
+    def generate_hint(self) -> str | None:
+        """Why no session can be opened: only because the vocabulary alone was loaded."""
+        return "it was loaded with vocab_only=True" if self._vocab_only else None
+
+    def open_decoder(self, params: EngineParams) -> SequenceDecoder:
+        """A new, empty context."""
+        if self._closed:
+            raise ClosedError("The model is closed", backend="fake")
+        decoder = FakeDecoder(
+            self._options,
+            params,
+            next_step=self._steps.__next__,
+            misuse=self._misuse,
+            on_close=self.decoders.remove,
+        )
+        self.decoders.append(decoder)
+        return decoder
+
+    def close(self) -> None:
+        """Closing again does nothing; closing with open decoders is a misuse."""
+        if self.decoders:
+            self._misuse.refuse(f"The model was closed with {len(self.decoders)} decoders open")
+        self._closed = True
+
+
+def _description(options: FakeOptions) -> str:
+    if options.script is None:
+        return f"words drawn from seed {options.seed}"
+    return f"a script of {len(options.script)} bytes"

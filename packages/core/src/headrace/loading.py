@@ -1,0 +1,232 @@
+"""``load_model``: from a reference to a model, through whichever backend can load it.
+
+The only place where a backend is chosen and called. What a backend does wrong
+in ``load`` ends here as a ``BackendError`` that names it; what the caller's
+own progress function raises passes through untouched.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from headrace.errors import (
+    BackendError,
+    BackendNotFoundError,
+    BackendProtocolError,
+    BackendUnavailableError,
+    HeadraceError,
+    ModelNotFoundError,
+    ParamsError,
+)
+from headrace.params import EngineParams, ModelParams
+from headrace.plugins import Discovery, discover, validate_backend
+from headrace.protocols import Backend, LoadRequest, Model
+
+BACKEND_VARIABLE = "HEADRACE_BACKEND"
+INSTALL_HINT = "Install one: pip install headrace-llamacpp"
+
+_T = TypeVar("_T")
+Progress = Callable[[float], "bool | None"]
+
+
+def load_model(
+    reference: str | os.PathLike[str],
+    *,
+    backend: str | Backend | None = None,
+    params: ModelParams | None = None,
+    engine: EngineParams | None = None,
+    progress: Progress | None = None,
+) -> Model:
+    """Load a model.
+
+    Args:
+        reference: Path of a model file, or what else the backend understands.
+        backend: Name of an installed backend, or a backend object. None: the one
+            that ``HEADRACE_BACKEND`` names, else the only one that can load the reference.
+        params: What is loaded and where.
+        engine: What the sessions of the model will share.
+        progress: Called with 0.0 … 1.0 while loading; returning False ends the load.
+
+    Returns:
+        The model; close it, or use it in a ``with`` statement.
+
+    Raises:
+        ParamsError: If an argument is not what it must be.
+        BackendNotFoundError: If no backend fits, or more than one.
+        BackendUnavailableError: If the backend cannot be imported on this machine.
+        BackendError: If the backend failed in a way it should not.
+        ModelNotFoundError: If there is no file at the reference.
+        ModelFormatError: If the file is not a model, or a damaged one.
+        ModelLoadError: If the native library refuses the model.
+        ModelLoadCancelledError: If ``progress`` returned False.
+        ModelMemoryError: If there is not enough memory.
+    """
+    text = _checked_reference(reference)
+    request = LoadRequest(
+        reference=text,
+        params=_checked("params", params, ModelParams),
+        engine=_checked("engine", engine, EngineParams),
+        progress=None if progress is None else _Watched(progress),
+    )
+    return _load(_choose(backend, text), request)
+
+
+def backends() -> dict[str, Backend]:
+    """The installed backends by name; ``headrace.plugins.discover()`` tells more."""
+    return {each.name: each.backend for each in discover().backends}
+
+
+def _checked_reference(reference: object) -> str:
+    if not isinstance(reference, (str, os.PathLike)):
+        raise ParamsError(f"load_model's reference must be a string or a path, got {reference!r}")
+    text = os.fsdecode(reference)
+    if not text:
+        raise ParamsError("load_model's reference is empty")
+    if "\0" in text:
+        raise ParamsError(f"load_model's reference contains a NUL character: {text!r}")
+    return text
+
+
+def _checked(name: str, value: object, kind: type[_T]) -> _T:
+    if value is None:
+        return kind()
+    if not isinstance(value, kind):
+        raise ParamsError(f"load_model's {name} must be {kind.__name__}, got {value!r}")
+    return value
+
+
+def _choose(backend: str | Backend | None, reference: str) -> Backend:
+    if backend is None:
+        backend = os.environ.get(BACKEND_VARIABLE) or None
+    if backend is None:
+        return _claiming(reference)
+    if isinstance(backend, str):
+        return _named(backend)
+    return validate_backend(backend)
+
+
+def _named(name: str) -> Backend:
+    # A backend may have been installed since the last look.
+    found = discover().find(name) or discover(refresh=True).find(name)
+    if found is not None:
+        return found
+    discovery = discover()
+    for entry in discovery.quarantine:
+        if name in (entry.plugin, entry.error.backend):
+            raise BackendNotFoundError(
+                f"Backend {name!r} is installed but cannot be used: {entry.reason}",
+                hint="`headrace backends` tells more.",
+                backend=name,
+            ) from entry.error
+    close = difflib.get_close_matches(name, [each.name for each in discovery.backends], n=1)
+    raise BackendNotFoundError(
+        f"There is no backend {name!r} ({_installed(discovery)})",
+        hint=f"Did you mean {close[0]!r}?" if close else INSTALL_HINT,
+        backend=name,
+    )
+
+
+def _claiming(reference: str) -> Backend:
+    """The only installed backend that says it can load the reference."""
+    discovery = discover()
+    if not discovery.backends:
+        discovery = discover(refresh=True)
+    claims: dict[str, Backend] = {}
+    failures: list[str] = []
+    for entry in discovery.backends:
+        try:
+            if entry.backend.can_load(reference):
+                claims[entry.name] = entry.backend
+        except Exception as error:  # one backend's mistake must not hide the others
+            failures.append(f"{entry.name}: {type(error).__name__}: {error}")
+    if len(claims) == 1:
+        return next(iter(claims.values()))
+    if claims:
+        raise BackendNotFoundError(
+            f"More than one backend can load {reference!r}: {', '.join(claims)}",
+            hint=f"Choose one with backend=… or the variable {BACKEND_VARIABLE}.",
+        )
+    raise _unclaimed(reference, discovery, failures)
+
+
+def _unclaimed(reference: str, discovery: Discovery, failures: list[str]) -> HeadraceError:
+    """Why nothing can load the reference: no backend, no file, or the wrong kind of file."""
+    if not discovery.backends:
+        return BackendNotFoundError(
+            f"No backend is installed that could load {reference!r}" + _also_quarantined(discovery),
+            hint=INSTALL_HINT,
+        )
+    state = _state_of(reference)
+    if state is None:
+        return ModelNotFoundError(f"There is no model file {reference!r}")
+    asked = f" ({_installed(discovery)})"
+    if failures:
+        asked += f"; failed when asked: {'; '.join(failures)}"
+    return BackendNotFoundError(
+        f"No installed backend can load {reference!r}, which is {state}{asked}",
+        hint=f"Name one with backend=… if you know better. {INSTALL_HINT}",
+    )
+
+
+def _state_of(reference: str) -> str | None:
+    """What is at a path, in words; None if there is nothing."""
+    path = Path(reference)
+    try:
+        if path.is_dir():
+            return "a directory"
+        return "an empty file" if path.stat().st_size == 0 else "not a model it knows"
+    except PermissionError:
+        return "not readable by this user"
+    except (OSError, ValueError):
+        return None
+
+
+def _installed(discovery: Discovery) -> str:
+    names = ", ".join(each.name for each in discovery.backends) or "none"
+    return f"installed: {names}{_also_quarantined(discovery)}"
+
+
+def _also_quarantined(discovery: Discovery) -> str:
+    told = "; ".join(f"{each.plugin}: {each.reason}" for each in discovery.quarantine)
+    return f"; quarantined: {told}" if told else ""
+
+
+class _Watched:
+    """Remembers what the caller's progress function raised: no backend is to blame for it."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self.error: Exception | None = None
+
+    def __call__(self, fraction: float) -> bool | None:
+        try:
+            return self._progress(fraction)
+        except Exception as error:
+            self.error = error
+            raise
+
+
+def _load(backend: Backend, request: LoadRequest) -> Model:
+    name = backend.name
+    try:
+        model = backend.load(request)
+    except HeadraceError:
+        raise
+    except Exception as error:
+        if isinstance(request.progress, _Watched) and request.progress.error is error:
+            raise
+        kind = BackendUnavailableError if isinstance(error, ImportError) else BackendError
+        raise kind(
+            f"Backend {name!r} failed to load {request.reference!r}: "
+            f"{type(error).__name__}: {error}",
+            backend=name,
+        ) from error
+    if not isinstance(model, Model):
+        raise BackendProtocolError(
+            f"Backend {name!r} returned {model!r}, which is no model", backend=name
+        )
+    return model

@@ -1,0 +1,246 @@
+"""Finds the installed backends, one plugin at a time, trusting none of them.
+
+pluggy's bulk loader lets a failing import escape and skips a second plugin of
+the same name without a word. Here each plugin gets a manager of its own, every
+step is guarded, and what fails goes into a quarantine with its reason, where
+``headrace backends`` shows it. One broken plugin never hides another.
+
+Environment:
+    ``HEADRACE_PLUGINS``: comma-separated names of plugins (their entry points)
+    or of distributions; only these are imported. Set but empty: none.
+    ``HEADRACE_STRICT_PLUGINS``: ``1`` raises instead of quarantining.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import traceback
+from collections.abc import Iterable, Iterator
+from importlib import metadata
+
+import attrs
+import pluggy
+
+from headrace.errors import BackendError, BackendProtocolError, BackendUnavailableError
+from headrace.plugins import hookspecs
+from headrace.plugins.validation import validate_backend
+from headrace.protocols import Backend
+
+GROUP = "headrace.backends"
+SELECT_VARIABLE = "HEADRACE_PLUGINS"
+STRICT_VARIABLE = "HEADRACE_STRICT_PLUGINS"
+
+
+@attrs.frozen
+class InstalledBackend:
+    """A backend that passed every check, and where it came from."""
+
+    name: str
+    """The backend's name, as written in ``backend=…``."""
+    plugin: str
+    """Name of the entry point that brought it."""
+    distribution: str | None
+    """Distribution that declares the entry point; None if its metadata is damaged."""
+    distribution_version: str | None
+    """Version of that distribution."""
+    backend: Backend
+
+
+@attrs.frozen
+class Quarantined:
+    """A plugin, or one backend of a plugin, that is not used, and why."""
+
+    plugin: str
+    """Name of the entry point, or what ``HEADRACE_PLUGINS`` called it."""
+    distribution: str | None
+    """Distribution that declares the entry point; None if there is none."""
+    distribution_version: str | None
+    """Version of that distribution."""
+    error: BackendError
+    """What a strict discovery raises."""
+    traceback: str
+    """The whole traceback, causes included."""
+
+    @property
+    def reason(self) -> str:
+        """The error in one line."""
+        return " ".join(str(self.error).split())
+
+
+@attrs.frozen
+class Discovery:
+    """What is installed and what is quarantined, each in a stable order."""
+
+    backends: tuple[InstalledBackend, ...] = ()
+    quarantine: tuple[Quarantined, ...] = ()
+
+    def find(self, name: str) -> Backend | None:
+        """The backend of that name, or None."""
+        return next((each.backend for each in self.backends if each.name == name), None)
+
+
+_cache: dict[tuple[object, ...], Discovery] = {}
+
+
+def discover(*, refresh: bool = False) -> Discovery:
+    """Import the installed plugins and check what they register.
+
+    The answer is kept as long as ``sys.path`` and the environment variables stay the same.
+
+    Args:
+        refresh: Look again, for plugins installed since.
+
+    Raises:
+        BackendProtocolError: In strict mode, for a plugin that breaks the protocol.
+        BackendUnavailableError: In strict mode, for one that is missing or cannot be imported.
+    """
+    selection = os.environ.get(SELECT_VARIABLE)
+    strict = os.environ.get(STRICT_VARIABLE, "").lower() not in ("", "0", "false", "no", "off")
+    key = (tuple(sys.path), selection, strict)
+    if refresh or key not in _cache:
+        found = _Collector(strict).collect(_entry_points(), _wanted(selection))
+        _cache.clear()
+        _cache[key] = found
+        return found
+    return _cache[key]
+
+
+def _entry_points() -> list[metadata.EntryPoint]:
+    """The group's entry points, in an order that does not depend on the file system."""
+    found = metadata.entry_points(group=GROUP)
+    return sorted(found, key=lambda each: (_normal(_origin(each)[0] or ""), each.name))
+
+
+def _wanted(selection: str | None) -> list[str] | None:
+    if selection is None:
+        return None
+    return [name.strip() for name in selection.split(",") if name.strip()]
+
+
+def _origin(entry: metadata.EntryPoint) -> tuple[str | None, str | None]:
+    """Name and version of an entry point's distribution, as far as its metadata tells."""
+    try:
+        if entry.dist is not None:
+            return entry.dist.metadata["Name"], entry.dist.version
+    except Exception:  # damaged metadata must not hide the other plugins
+        pass
+    return None, None
+
+
+def _normal(name: str) -> str:
+    """A distribution's name as pip compares it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+class _Collector:
+    """One walk over the entry points."""
+
+    def __init__(self, strict: bool) -> None:
+        self._strict = strict
+        self._backends: dict[str, InstalledBackend] = {}
+        self._quarantine: list[Quarantined] = []
+
+    def collect(
+        self, entries: Iterable[metadata.EntryPoint], wanted: list[str] | None
+    ) -> Discovery:
+        entries = list(entries)
+        for entry in entries if wanted is None else self._select(entries, wanted):
+            self._add_plugin(entry)
+        return Discovery(tuple(self._backends.values()), tuple(self._quarantine))
+
+    def _select(
+        self, entries: list[metadata.EntryPoint], wanted: list[str]
+    ) -> Iterator[metadata.EntryPoint]:
+        unknown = dict.fromkeys(wanted)
+        for entry in entries:
+            names = {name for name in wanted if _is_named(entry, name)}
+            for name in names:
+                unknown.pop(name, None)
+            if names:
+                yield entry
+        for name in unknown:
+            installed = ", ".join(dict.fromkeys(entry.name for entry in entries)) or "none"
+            error = BackendUnavailableError(
+                f"{SELECT_VARIABLE} names {name!r}, but no such plugin is installed",
+                hint=f"Installed plugins: {installed}.",
+            )
+            self._set_aside(name, (None, None), error, None)
+
+    def _add_plugin(self, entry: metadata.EntryPoint) -> None:
+        origin = _origin(entry)
+        try:
+            candidates = _registered_by(entry)
+        except (Exception, SystemExit) as error:  # sys.exit() at import too
+            self._set_aside(entry.name, origin, _typed(entry.name, error), error)
+            return
+        for candidate in candidates:
+            try:
+                self._add_backend(entry, origin, candidate)
+            except (Exception, SystemExit) as error:
+                self._set_aside(entry.name, origin, _typed(entry.name, error), error)
+
+    def _add_backend(
+        self,
+        entry: metadata.EntryPoint,
+        origin: tuple[str | None, str | None],
+        candidate: object,
+    ) -> None:
+        backend = validate_backend(candidate)
+        first = self._backends.get(backend.name)
+        if first is not None:
+            raise BackendProtocolError(
+                f"Plugin {entry.name!r} brings a second backend named {backend.name!r}; "
+                f"the one of {first.distribution or first.plugin} is used",
+                hint=f"Uninstall one of them, or choose plugins with {SELECT_VARIABLE}.",
+                backend=backend.name,
+            )
+        self._backends[backend.name] = InstalledBackend(backend.name, entry.name, *origin, backend)
+
+    def _set_aside(
+        self,
+        plugin: str,
+        origin: tuple[str | None, str | None],
+        error: BackendError,
+        cause: BaseException | None,
+    ) -> None:
+        if self._strict:
+            raise error from (cause if cause is not error else None)
+        trace = "".join(traceback.format_exception(cause or error))
+        # A kept traceback would keep the frames of the failed plugin alive.
+        error.__traceback__ = error.__cause__ = error.__context__ = None
+        self._quarantine.append(Quarantined(plugin, *origin, error, trace))
+
+
+def _is_named(entry: metadata.EntryPoint, name: str) -> bool:
+    distribution = _origin(entry)[0]
+    return name == entry.name or (
+        distribution is not None and _normal(name) == _normal(distribution)
+    )
+
+
+def _registered_by(entry: metadata.EntryPoint) -> list[object]:
+    """Import one plugin and run its hook, alone."""
+    manager = pluggy.PluginManager(hookspecs.PROJECT)
+    manager.add_hookspecs(hookspecs)
+    manager.register(entry.load(), name=entry.name)
+    manager.check_pending()
+    if not manager.hook.headrace_register_backends.get_hookimpls():
+        raise BackendProtocolError(
+            f"Plugin {entry.name!r} implements no hook",
+            hint="Mark headrace_register_backends(register) with headrace.plugins.hookimpl.",
+        )
+    candidates: list[object] = []
+    manager.hook.headrace_register_backends(register=candidates.append)
+    return candidates
+
+
+def _typed(plugin: str, error: BaseException) -> BackendError:
+    """The error a strict discovery raises for what a plugin did."""
+    if isinstance(error, BackendError):
+        return error
+    told = f"{type(error).__name__}: {error}"
+    if isinstance(error, ImportError):
+        return BackendUnavailableError(f"Plugin {plugin!r} cannot be imported: {told}")
+    return BackendProtocolError(f"Plugin {plugin!r} failed: {told}")

@@ -1,0 +1,74 @@
+"""Checks that an object is a backend before anything trusts it.
+
+``isinstance`` against the protocol only sees names; here values are looked at
+too, so that a plugin's mistake is told by the plugin's name and not by a
+traceback from the middle of a load.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from headrace.errors import BackendProtocolError
+from headrace.protocols import PROTOCOL_VERSION, Backend
+from headrace.results import Capability
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
+
+
+def validate_backend(candidate: object) -> Backend:
+    """Return the object if it keeps the ``Backend`` protocol.
+
+    Raises:
+        BackendProtocolError: Naming the attribute that is missing or wrong.
+    """
+    if isinstance(candidate, type):
+        raise BackendProtocolError(
+            f"{candidate.__qualname__} is a class, not a backend",
+            hint=f"Use an object: {candidate.__qualname__}().",
+        )
+    label = type(candidate).__qualname__
+    _check_version(candidate, label)
+    name = _attribute(candidate, label, "name")
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise BackendProtocolError(
+            f"{label}.name must be lower-case letters, digits, '-' and '_', got {name!r}"
+        )
+    version = _attribute(candidate, label, "version")
+    if not isinstance(version, str):
+        raise BackendProtocolError(f"{label}.version must be a string, got {version!r}")
+    for method in ("can_load", "load", "capabilities"):
+        if not callable(_attribute(candidate, label, method)):
+            raise BackendProtocolError(f"{label}.{method} must be a method")
+    _check_capabilities(candidate, label)
+    return candidate  # type: ignore[return-value]  # every member was looked at
+
+
+def _attribute(candidate: object, label: str, name: str) -> Any:
+    try:
+        return getattr(candidate, name)
+    except AttributeError as error:
+        raise BackendProtocolError(f"{label} has no {name!r}") from error
+
+
+def _check_version(candidate: object, label: str) -> None:
+    found = _attribute(candidate, label, "protocol_version")
+    if found == PROTOCOL_VERSION:
+        return
+    older = isinstance(found, int) and found < PROTOCOL_VERSION
+    raise BackendProtocolError(
+        f"{label} was written for protocol version {found!r}, "
+        f"this headrace speaks version {PROTOCOL_VERSION}",
+        hint="Upgrade the backend." if older else "Upgrade headrace.",
+    )
+
+
+def _check_capabilities(candidate: Any, label: str) -> None:
+    found = candidate.capabilities()
+    if not isinstance(found, (set, frozenset)) or not all(
+        isinstance(each, Capability) for each in found
+    ):
+        raise BackendProtocolError(
+            f"{label}.capabilities() must return a set of Capability, got {found!r}"
+        )
