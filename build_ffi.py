@@ -9,9 +9,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-from cffi import FFI
-
+from native_build.errors import BuildError
+from native_build.requirements import check_requirements
 from native_build.wheel_tag import LIMITED_API_VERSION, has_limited_api
+
+check_requirements()
+
+from cffi import FFI, CDefError  # noqa: E402
 
 # Paths stay relative to the repository, as setuptools wants them.
 CDEF = Path("ffi/cdef")
@@ -42,8 +46,20 @@ def _linker_arguments() -> list[str]:
     return ["-Wl,-rpath,$ORIGIN/lib", "-Wl,--strip-debug"]
 
 
-ffibuilder = FFI()
-ffibuilder.cdef(_declarations(CDEF))
+def _declared() -> FFI:
+    """A builder that has read all declarations."""
+    builder = FFI()
+    try:
+        builder.cdef(_declarations(CDEF))
+    except CDefError as error:
+        raise BuildError(
+            f"a declaration in {CDEF.as_posix()} cannot be read: {error}.",
+            "mend it; these files are C without macros and conditions.",
+        ) from None
+    return builder
+
+
+ffibuilder = _declared()
 ffibuilder.set_source(
     "headrace_llamacpp_ffi._ffi",
     '#include "headrace_shim.h"',

@@ -8,7 +8,11 @@ from setuptools import setup
 # Front ends that follow PEP 517 do not put the project's folder on the path.
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from native_build.commands import BuildExtension, BuildWheel, SourceDistribution
+from native_build.requirements import check_requirements
+
+check_requirements()
+
+from native_build.commands import BuildExtension, BuildWheel, SourceDistribution  # noqa: E402
 
 setup(
     cffi_modules=["build_ffi.py:ffibuilder"],

@@ -70,7 +70,7 @@ def clean_environment(tmp_path: Path) -> dict[str, str]:
 
 @pytest.fixture
 def no_index(tmp_path: Path) -> dict[str, str]:
-    """pip settings under which only an empty folder of archives is in reach."""
+    """Pip settings under which only an empty folder of archives is in reach."""
     archives = tmp_path / "archives"
     archives.mkdir()
     return {
@@ -83,7 +83,11 @@ def no_index(tmp_path: Path) -> dict[str, str]:
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     """A copy of what the native distribution is built from, without anything built."""
-    folder = tmp_path / "checkout"
+    return copy_checkout(tmp_path / "checkout")
+
+
+def copy_checkout(folder: Path) -> Path:
+    """Copy what the native distribution is built from to a new folder."""
     folder.mkdir()
     for name in ("setup.py", "pyproject.toml", "build_ffi.py", "MANIFEST.in", "LICENSE"):
         shutil.copy2(ROOT / name, folder)
@@ -96,25 +100,26 @@ def checkout(tmp_path: Path) -> Path:
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
-@pytest.fixture
-def run() -> Run:
+def run_command(
+    *command: str | Path, cwd: Path = ROOT, env: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     """Run a command to its end, with its whole output as text in ``stdout``."""
+    return subprocess.run(
+        command,
+        cwd=cwd,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
 
-    def run(
-        *command: str | Path, cwd: Path = ROOT, env: Mapping[str, str] | None = None
-    ) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            command,
-            cwd=cwd,
-            env=env,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
 
-    return run
+@pytest.fixture(scope="session")
+def run() -> Run:
+    """``run_command``, for tests."""
+    return run_command
 
 
 @pytest.fixture
@@ -125,3 +130,16 @@ def build_libraries(run: Run, clean_environment: dict[str, str]) -> Run:
         return run(sys.executable, "-m", "native_build", env=clean_environment | extra)
 
     return build
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The real wheel, built as a user builds it; the tree it was built from is gone."""
+    folder = tmp_path_factory.mktemp("wheel")
+    checkout = copy_checkout(folder / "checkout")
+    command = (sys.executable, "-m", "pip", "wheel", "--no-deps", "--wheel-dir", folder, ".")
+    result = run_command(*command, cwd=checkout)
+    assert result.returncode == 0, result.stdout
+    shutil.rmtree(checkout)
+    (wheel,) = folder.glob("*.whl")
+    return wheel

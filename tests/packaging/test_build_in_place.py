@@ -37,9 +37,7 @@ def test_a_header_that_does_not_fit_is_one_clear_message(
     assert "Traceback" not in result.stdout
 
 
-def test_a_declaration_that_cannot_be_read_is_named_with_its_file(
-    run, checkout, clean_environment
-):
+def test_a_declaration_that_cannot_be_read_is_named_with_its_file(run, checkout, clean_environment):
     """The reader of declarations is not a compiler, and says less."""
     (checkout / "ffi" / "cdef" / "99_broken.h").write_text("int fine(void);\nint (broken;\n")
     result = run(sys.executable, "build_ffi.py", cwd=checkout, env=clean_environment)

@@ -6,8 +6,8 @@ import json
 import pickle
 
 import pytest
-from headrace_llamacpp_ffi import UnsupportedCPUError, _cpu
 
+from headrace_llamacpp_ffi import UnsupportedCPUError, _cpu
 from native_build.cpu import features_of_build, kernel_flags, needed_features
 from native_build.toolchain import Toolchain
 

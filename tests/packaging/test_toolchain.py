@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from native_build import toolchain
+from native_build import requirements, toolchain
 from native_build.errors import BuildError
 from native_build.toolchain import Toolchain, find_tool
 
@@ -74,3 +74,18 @@ def test_the_build_tools_of_this_python_go_first(no_programs):
     """They are found with an empty PATH."""
     assert find_tool("cmake", "CMAKE_BIN_DIR")
     assert find_tool("ninja", "BIN_DIR")
+
+
+@pytest.mark.parametrize(("installed", "found"), [("65.5.0", "65.5.0 is"), (None, "it is not")])
+def test_an_environment_without_the_build_requirements_is_told(monkeypatch, installed, found):
+    """No front end prepared it; the message is a command that does."""
+
+    def version(name):
+        if installed is None:
+            raise requirements.metadata.PackageNotFoundError(name)
+        return installed
+
+    monkeypatch.setattr(requirements.metadata, "version", version)
+    message = rf"(?s)setuptools 77 or later; {found} installed.*pip install"
+    with pytest.raises(BuildError, match=message):
+        requirements.check_requirements()
