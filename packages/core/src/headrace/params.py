@@ -62,7 +62,7 @@ def _refuse(instance: Any, field: attrs.Attribute[Any], value: Any, allowed: str
 
 def integer(low: int, high: int | None = None, *, optional: bool = False) -> _Validator:
     """Validator for whole numbers in ``low … high``; ``bool`` is not one."""
-    allowed = f"a whole number from {low} to {high}" if high is not None else f"a whole number ≥ {low}"
+    allowed = f"a whole number ≥ {low}" + (f" and ≤ {high}" if high is not None else "")
     if optional:
         allowed += ", or None"
 
@@ -152,7 +152,7 @@ class ModelParams:
         default="auto",
         validator=choice("auto", "none", "mmap", "mlock", "mmap+mlock", "direct_io"),
     )
-    """How the file is read: mapped, locked in memory, read directly; ``auto``: the backend chooses."""
+    """How the file is read: mapped, locked in memory, directly; ``auto``: the backend chooses."""
 
     vocab_only: bool = attrs.field(default=False, validator=flag())
     """Load the vocabulary alone: the model tokenizes, and opens no session."""
@@ -174,7 +174,7 @@ class EngineParams:
     """
 
     n_ctx: int | None = attrs.field(default=None, validator=integer(8, 2**31 - 1, optional=True))
-    """Memory budget in tokens, for all sessions together; None: the model's own limit, at most 4096."""
+    """Memory budget in tokens for all sessions together; None: the model's limit, at most 4096."""
 
     n_sequences: int = attrs.field(default=8, validator=integer(1, 256))
     """Sessions that can be resident in memory at the same time."""
@@ -188,7 +188,9 @@ class EngineParams:
     n_threads: int | None = attrs.field(default=None, validator=integer(1, 512, optional=True))
     """Threads for decoding; None: the physical cores this process may use."""
 
-    n_threads_batch: int | None = attrs.field(default=None, validator=integer(1, 512, optional=True))
+    n_threads_batch: int | None = attrs.field(
+        default=None, validator=integer(1, 512, optional=True)
+    )
     """Threads for prefill; None: the same as ``n_threads``."""
 
     flash_attention: bool | None = attrs.field(default=None, validator=flag(optional=True))

@@ -41,7 +41,7 @@ class StepStatus(str, enum.Enum):
     INTERRUPTED = "interrupted"
     """``interrupt`` or the time limit ended it; each row tells what its memory holds."""
     FAILED = "failed"
-    """The computation failed; ``StepOutcome.error`` says why and whether the context is poisoned."""
+    """The computation failed; ``StepOutcome.error`` says why, and if the context is poisoned."""
 
 
 @attrs.frozen(kw_only=True)
@@ -185,7 +185,7 @@ class SequenceDecoder(Protocol):
         ...
 
     def copy(self, source: int, target: int, length: int) -> int:
-        """Give the empty ``target`` the first ``length`` tokens of ``source``; returns the length."""
+        """Give the empty ``target`` the first tokens of ``source``; returns how many it has."""
         ...
 
     def clear(self, sequence: int) -> None:

@@ -177,11 +177,24 @@ class GenerationReport:
 class Generation(Protocol):
     """What a session supplies for one stream. One reader at a time."""
 
+    carry: bytes
+    """Bytes of remembered tokens whose text was never shown; the stream begins with them."""
+
+    interrupted: StopReason | None
+    """The reason of an early end that was asked for."""
+
     def pull(self, max_wait: float | None) -> Delta | None:
         """The next output, or None if none arrived within ``max_wait`` seconds (None: wait).
 
         Raises:
             HeadraceError: If the generation failed; the stream ends with it.
+        """
+        ...
+
+    def deliver(self, pieces: int) -> bool:
+        """The reader is about to see that many more pieces, in the order they were pulled.
+
+        Returns False, and counts nothing, if the generation was interrupted meanwhile.
         """
         ...
 
@@ -192,11 +205,10 @@ class Generation(Protocol):
         """
         ...
 
-    def settle(self, seen: int, reason: StopReason | None) -> GenerationReport:
-        """End the generation: of the pieces pulled, the first ``seen`` were shown to the reader.
+    def settle(self, reason: StopReason | None, carry: bytes = b"") -> GenerationReport:
+        """End the generation: the session remembers what was delivered and forgets the rest.
 
-        The session remembers those and forgets the rest. ``reason`` is None
-        when the generation failed. Called once, by the stream.
+        ``reason`` is None when the generation failed. Settling again returns the same report.
         """
         ...
 

@@ -1,0 +1,106 @@
+"""headrace brings tokens from an inference engine to a Python program, under control.
+
+::
+
+    import headrace
+
+    with headrace.load_model("model.gguf") as model, model.open_session() as session:
+        for chunk in session.generate("The capital of France is", max_tokens=48):
+            print(chunk.text, end="", flush=True)
+
+Everything a caller needs is re-exported here; backends are plugins, found when
+a model is loaded.
+"""
+
+from headrace.errors import (
+    BackendCrashedError,
+    BackendError,
+    BackendNotFoundError,
+    BackendProtocolError,
+    BackendUnavailableError,
+    BusyError,
+    ClosedError,
+    ContextFullError,
+    DecodeError,
+    ForkedProcessError,
+    GrammarError,
+    HeadraceError,
+    ModelError,
+    ModelFormatError,
+    ModelLoadCancelledError,
+    ModelLoadError,
+    ModelMemoryError,
+    ModelNotFoundError,
+    ParamsError,
+    StateError,
+    StreamConsumedError,
+    TemplateError,
+    TokenizeError,
+    UnsupportedError,
+    UsageError,
+)
+from headrace.loading import backends, load_model
+from headrace.params import EngineParams, ModelParams, SamplingParams, SessionParams
+from headrace.protocols.waist import Backend, Model, Session
+from headrace.results import (
+    Capability,
+    Chunk,
+    Completion,
+    ModelInfo,
+    Receipt,
+    StopReason,
+    StreamStatistics,
+    Timings,
+    Usage,
+)
+from headrace.stream import TokenStream
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Backend",
+    "BackendCrashedError",
+    "BackendError",
+    "BackendNotFoundError",
+    "BackendProtocolError",
+    "BackendUnavailableError",
+    "BusyError",
+    "Capability",
+    "Chunk",
+    "ClosedError",
+    "Completion",
+    "ContextFullError",
+    "DecodeError",
+    "EngineParams",
+    "ForkedProcessError",
+    "GrammarError",
+    "HeadraceError",
+    "Model",
+    "ModelError",
+    "ModelFormatError",
+    "ModelInfo",
+    "ModelLoadCancelledError",
+    "ModelLoadError",
+    "ModelMemoryError",
+    "ModelNotFoundError",
+    "ModelParams",
+    "ParamsError",
+    "Receipt",
+    "SamplingParams",
+    "Session",
+    "SessionParams",
+    "StateError",
+    "StopReason",
+    "StreamConsumedError",
+    "StreamStatistics",
+    "TemplateError",
+    "Timings",
+    "TokenStream",
+    "TokenizeError",
+    "UnsupportedError",
+    "Usage",
+    "UsageError",
+    "__version__",
+    "backends",
+    "load_model",
+]

@@ -1,0 +1,207 @@
+"""One generation: the engine's side of a stream.
+
+Tokens come in from the scheduler at one end and leave through ``pull`` at the
+other; in between they are only a count, because they stand in the sequence's
+``line`` already. What the reader was shown is counted by ``deliver``.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from headrace.errors import HeadraceError
+from headrace.params import SamplingParams
+from headrace.protocols.decoder import Sampler
+from headrace.protocols.waist import Delta, GenerationReport, Piece
+from headrace.results import Receipt, StopReason, Timings, Usage
+
+if TYPE_CHECKING:
+    from headrace.engine.scheduler import Engine
+    from headrace.engine.sequence import Sequence
+    from headrace.engine.waiting import Waiter
+
+
+class EngineGeneration:
+    """A ``Generation`` fed by the engine.
+
+    Everything but ``interrupt`` and ``carry`` is changed under the engine's
+    mutex; ``interrupted`` goes from None to a reason once and never back.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        sequence: Sequence,
+        prompt: list[int],
+        *,
+        sampling: SamplingParams,
+        seed: int,
+        max_tokens: int | None,
+        ignore_eog: bool,
+    ) -> None:
+        self.engine = engine
+        self.sequence = sequence
+        self.sampling = sampling
+        self.seed = seed
+        self.max_tokens = max_tokens
+        self.ignore_eog = ignore_eog
+        self.base = len(sequence.line)
+        self.start = self.base + len(prompt)
+        self.carry = b"" if prompt else sequence.carry
+        self.sampler: Sampler | None = None
+        self.waiter: Waiter | None = None
+        self.interrupted: StopReason | None = None
+        self.error: HeadraceError | None = None
+        self.end: StopReason | None = None
+        self.report: GenerationReport | None = None
+        # Counts of new tokens: produced ≥ pulled ≥ seen.
+        self.produced = 0
+        self.pulled = 0
+        self.seen = 0
+        self.processed = self.base
+        self.cached: int | None = None
+        self.steps = 0
+        self.waits = 0
+        self.last_step = 0
+        self.began = time.monotonic()
+        self.first_token_at: float | None = None
+        self.prefill_tokens = 0
+        self.prefill_seconds = 0.0
+        self.decode_tokens = 0
+        self.decode_seconds = 0.0
+
+    # -- for the stream ---------------------------------------------------
+
+    def pull(self, max_wait: float | None) -> Delta | None:
+        """See ``Generation.pull``."""
+        return self.engine.pull(self, max_wait)
+
+    def deliver(self, pieces: int) -> bool:
+        """See ``Generation.deliver``."""
+        with self.engine.mutex:
+            if self.interrupted is not None or self.report is not None:
+                return False
+            if self.error is not None:
+                raise self.error
+            self.seen += pieces
+            return True
+
+    def interrupt(self, reason: StopReason) -> None:
+        """See ``Generation.interrupt``. Takes no lock: it may run in a signal handler."""
+        if self.interrupted is None:
+            self.interrupted = reason
+        self.engine.notice(self)
+
+    def settle(self, reason: StopReason | None, carry: bytes = b"") -> GenerationReport:
+        """See ``Generation.settle``."""
+        self.carry = carry
+        return self.engine.settle(self)
+
+    def counters(self) -> tuple[int, int, int]:
+        """See ``Generation.counters``."""
+        return self.produced - self.pulled, self.steps, self.waits
+
+    # -- for the engine, under its mutex ------------------------------------
+
+    @property
+    def over(self) -> bool:
+        """Whether no further step is wanted."""
+        return (
+            self.interrupted is not None
+            or self.end is not None
+            or self.error is not None
+            or self.report is not None
+        )
+
+    @property
+    def ready(self) -> bool:
+        """Whether a pull would bring something at once."""
+        return self.over or self.produced > self.pulled
+
+    def take(self) -> Delta | None:
+        """What a pull brings at once, if anything."""
+        if self.error is not None:
+            raise self.error
+        if self.interrupted is not None:
+            return Delta(end=self.interrupted)
+        if self.produced == self.pulled:
+            return Delta(end=self.end) if self.end is not None else None
+        first = self.start + self.pulled
+        tokens = self.sequence.line[first : self.start + self.produced]
+        self.pulled = self.produced
+        vocabulary = self.engine.vocabulary
+        pieces = tuple(
+            Piece(token, b"" if vocabulary.is_eog(token) else vocabulary.piece(token))
+            for token in tokens
+        )
+        return Delta(pieces, self.end)
+
+    def accept(self, tokens: tuple[int, ...], at: int) -> None:
+        """Append sampled tokens at index ``at`` of the line; doing so twice is doing so once."""
+        line = self.sequence.line
+        line[at:] = tokens
+        self.produced = len(line) - self.start
+        if self.first_token_at is None:
+            self.first_token_at = time.monotonic()
+        if self.engine.vocabulary.is_eog(line[-1]) and not self.ignore_eog:
+            self.end = StopReason.EOG
+        elif self.max_tokens is not None and self.produced >= self.max_tokens:
+            self.end = StopReason.MAX_TOKENS
+        elif len(line) > self.engine.info.n_ctx_sequence:
+            self.end = StopReason.CONTEXT_FULL
+
+    def found_in_memory(self, length: int) -> None:
+        """Note how much of the line is in memory, at first from earlier generations."""
+        if self.cached is None:
+            self.cached = length
+        self.processed = max(self.processed, min(length, self.start))
+
+    def account(self, step_id: int, seconds: float, tokens: int) -> None:
+        """Count a step, once."""
+        if self.last_step == step_id:
+            return
+        self.steps += 1
+        if tokens > 1 or not self.produced:
+            self.prefill_tokens += tokens
+            self.prefill_seconds += seconds
+        else:
+            self.decode_tokens += 1
+            self.decode_seconds += seconds
+        self.last_step = step_id
+
+    def remembered(self) -> int:
+        """Length of the history as the reader knows it at this moment."""
+        if self.produced or self.end is not None:
+            return self.start + self.seen
+        return max(self.base, self.processed)
+
+    def make_report(self) -> GenerationReport:
+        """The numbers, as they stand."""
+        now = time.monotonic()
+        first = self.first_token_at
+        reproducible = self.sequence.reproducible
+        return GenerationReport(
+            usage=Usage(
+                prompt_tokens=self.start - self.base,
+                cached_tokens=self.cached or 0,
+                completion_tokens=self.seen,
+            ),
+            timings=Timings(
+                prefill_tokens=self.prefill_tokens,
+                prefill_seconds=self.prefill_seconds,
+                decode_tokens=self.decode_tokens,
+                decode_seconds=self.decode_seconds,
+                first_token_seconds=None if first is None else first - self.began,
+                total_seconds=now - self.began,
+            ),
+            receipt=Receipt(
+                backend=self.engine.model_info.backend,
+                build=self.engine.model_info.build,
+                seed=self.seed,
+                reproducible=reproducible,
+                reason="computed alone, with cuts of its own"
+                if reproducible
+                else "the session was not opened with reproducible=True",
+            ),
+        )

@@ -1,0 +1,148 @@
+"""``EngineModel``: the waist's ``Model`` over a library's ``DecoderModel``."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from types import TracebackType
+
+from headrace.engine.scheduler import Engine
+from headrace.engine.session import EngineSession
+from headrace.errors import ClosedError, UnsupportedError
+from headrace.params import EngineParams, SessionParams
+from headrace.process import ProcessBound
+from headrace.prompts import check_text, check_tokens
+from headrace.protocols.decoder import DecoderModel
+from headrace.results import Capability, ModelInfo
+
+
+class EngineModel(ProcessBound):
+    """A loaded model whose sessions share one engine.
+
+    The engine, and with it the native context, is made when the first session
+    opens; after a step has poisoned it, the next session gets a new one.
+
+    Args:
+        model: What the backend loaded; closed with this object.
+        params: Settings of the engine.
+        capabilities: What the model can do if it opens sessions at all.
+    """
+
+    def __init__(
+        self,
+        model: DecoderModel,
+        params: EngineParams,
+        capabilities: frozenset[Capability],
+    ) -> None:
+        super().__init__()
+        self.info: ModelInfo = model.info
+        self.engine_params = params
+        self._model = model
+        self._capabilities = capabilities
+        self._engine: Engine | None = None
+        self._lock = threading.RLock()
+        self._closed = False
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        """What this model can do."""
+        if self._model.generate_hint() is None:
+            return self._capabilities
+        return self._capabilities & {Capability.TOKENIZE}
+
+    def tokenize(
+        self, text: str, *, add_special: bool = True, parse_special: bool = False
+    ) -> list[int]:
+        """Token ids of a text.
+
+        Args:
+            text: Any text; NUL is a character like any other.
+            add_special: Add what the model expects around a text, such as BOS.
+            parse_special: Read special tokens such as ``<eos>`` in the text as
+                tokens; otherwise they are plain text.
+
+        Raises:
+            TokenizeError: For lone surrogates, or a text the library refuses.
+        """
+        self._check_open()
+        check_text("text", text)
+        return self._model.vocabulary.tokenize(
+            text, add_special=add_special, parse_special=parse_special
+        )
+
+    def detokenize(self, tokens: Sequence[int], *, special: bool = False) -> bytes:
+        """Bytes that the tokens stand for, as one text.
+
+        Args:
+            tokens: Token ids.
+            special: Render special tokens too, such as ``<eos>``.
+
+        Raises:
+            TokenizeError: For an id that is not in the vocabulary.
+        """
+        self._check_open()
+        ids = check_tokens("tokens", tokens, self._model.vocabulary.n_tokens)
+        return self._model.vocabulary.detokenize(ids, special=special)
+
+    def open_session(self, params: SessionParams | None = None) -> EngineSession:
+        """A new, empty session.
+
+        Raises:
+            UnsupportedError: If the model cannot generate text.
+            ModelMemoryError: If the memory of the native context cannot be had.
+        """
+        self._check_open()
+        hint = self._model.generate_hint()
+        if hint is not None:
+            raise UnsupportedError(
+                f"the model {self.info.name!r} opens no session",
+                hint=hint,
+                backend=self.info.backend,
+            )
+        with self._lock:
+            self._check_open()
+            engine = self._usable_engine()
+            return EngineSession(self, engine, params or SessionParams())
+
+    def _usable_engine(self) -> Engine:
+        engine = self._engine
+        if engine is not None and engine.failure is not None:
+            engine.close(then=lambda: None)
+            engine = None
+        if engine is None:
+            decoder = self._model.open_decoder(self.engine_params)
+            engine = Engine(decoder, self._model.vocabulary, self.info, self.engine_params)
+            self._engine = engine
+        return engine
+
+    def close(self) -> None:
+        """Close the sessions, wait for a running step, free the weights."""
+        if self._closed or not self._in_own_process():
+            return
+        with self._lock:
+            self._closed = True
+            engine, self._engine = self._engine, None
+        if engine is None:
+            self._model.close()
+        else:
+            engine.close(then=self._model.close)
+
+    def _check_open(self) -> None:
+        self._check_process()
+        if self._closed:
+            raise ClosedError("the model was closed", backend=self.info.backend)
+
+    def __enter__(self) -> EngineModel:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closed else self.info.description
+        return f"<{type(self).__name__} {self.info.name!r}: {state}>"

@@ -1,0 +1,102 @@
+"""One sequence: its history, and a mirror of what the decoder's memory holds of it.
+
+The decoder's memory is a cache of the history and may be dropped at any time
+the sequence is not in the running step; it is then rebuilt from ``line``.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from typing import TYPE_CHECKING
+
+import attrs
+
+from headrace.errors import HeadraceError
+from headrace.params import SessionParams
+
+if TYPE_CHECKING:
+    from headrace.engine.generation import EngineGeneration
+
+
+@attrs.define(eq=False)
+class Sequence:
+    """State of one session inside the engine; changed under the engine's mutex only."""
+
+    params: SessionParams
+    line: list[int] = attrs.field(factory=list)
+    """The history; during a generation followed by its prompt and the tokens it produced."""
+    resident: list[int] = attrs.field(factory=list)
+    """Tokens in the decoder's memory, in order."""
+    slot: int | None = None
+    """The sequence number the decoder knows it by; None: not in memory."""
+    seated_at: int = 0
+    """Step at which it got its slot."""
+    last_step: int = 0
+    """Last step it took part in, or the step at which it began to wait."""
+    in_line: bool = False
+    """Whether ``resident`` is known to be the beginning of ``line``."""
+    cuts: list[int] = attrs.field(factory=list)
+    """Lengths at which native calls ended. A prefill cut differently gives logits that
+    differ in the last bits, so a reproducible session repeats its cuts."""
+    generation: EngineGeneration | None = None
+    carry: bytes = b""
+    """Bytes of remembered tokens whose text the last reader did not get."""
+    failure: HeadraceError | None = None
+    """Why the sequence is unusable for good: closed, or its context was poisoned."""
+
+    @property
+    def reproducible(self) -> bool:
+        """Whether it is never batched with others and keeps its cuts."""
+        return self.params.reproducible
+
+    def keepable(self) -> int:
+        """How much of ``resident`` agrees with ``line``, leaving at least one token to run."""
+        length = min(common_prefix(self.resident, self.line), max(0, len(self.line) - 1))
+        if self.reproducible:
+            at = bisect_right(self.cuts, length)
+            length = self.cuts[at - 1] if at else 0
+        return length
+
+    def chunk_end(self, limit: int) -> int:
+        """Where the next native call for this sequence ends, at most ``limit`` tokens on."""
+        start = len(self.resident)
+        end = min(len(self.line), start + limit)
+        if self.reproducible:
+            at = bisect_right(self.cuts, start)
+            if at < len(self.cuts):
+                end = min(end, self.cuts[at])
+        return end
+
+    def record_cut(self, length: int) -> None:
+        """Note that a native call ended here."""
+        if self.reproducible:
+            at = bisect_right(self.cuts, length)
+            if not at or self.cuts[at - 1] != length:
+                self.cuts.insert(at, length)
+
+    def forget_after(self, length: int) -> None:
+        """Cut the history; memory follows before the next step."""
+        del self.line[length:]
+        # A cut beyond the history could not be replayed: its tokens are gone.
+        del self.cuts[bisect_right(self.cuts, length) :]
+        self.in_line = False
+
+    def unseat(self) -> None:
+        """Give up the slot; what was in memory will be rebuilt."""
+        self.slot = None
+        self.resident = []
+        self.in_line = False
+
+
+def common_prefix(left: list[int], right: list[int]) -> int:
+    """Length of the beginning two lists share, compared in slices to stay in C."""
+    low, high = 0, min(len(left), len(right))
+    if left[:high] == right[:high]:
+        return high
+    while high - low > 1:
+        middle = (low + high) // 2
+        if left[low:middle] == right[low:middle]:
+            low = middle
+        else:
+            high = middle
+    return low

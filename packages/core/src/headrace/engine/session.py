@@ -1,0 +1,125 @@
+"""``EngineSession``: the waist's ``Session`` over one sequence of the engine."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence as Tokens
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from headrace.engine.scheduler import Engine
+from headrace.params import MAX_SEED, SamplingParams, SessionParams
+from headrace.process import ProcessBound
+from headrace.prompts import check_generation, check_prompt
+from headrace.results import Completion
+from headrace.stream import TokenStream
+
+if TYPE_CHECKING:
+    from headrace.engine.model import EngineModel
+
+
+class EngineSession(ProcessBound):
+    """A conversation: its history grows with every prompt and every token that was read."""
+
+    def __init__(self, model: EngineModel, engine: Engine, params: SessionParams) -> None:
+        super().__init__()
+        self.params = params
+        self._model = model
+        self._engine = engine
+        self._sequence = engine.open_sequence(params)
+
+    @property
+    def tokens(self) -> list[int]:
+        """The history: the prompt tokens processed and the tokens delivered (a copy)."""
+        self._check_process()
+        return self._engine.history(self._sequence)
+
+    def generate(
+        self,
+        prompt: str | Tokens[int] | None,
+        *,
+        sampling: SamplingParams | None = None,
+        max_tokens: int | None = None,
+        stop: Tokens[str] | str = (),
+        ignore_eog: bool = False,
+        timeout: float | None = None,
+    ) -> TokenStream:
+        """Append the prompt to the history and stream what follows.
+
+        Args:
+            prompt: Text, token ids, or None to go on where the history ends.
+                Special tokens such as BOS are added to a text that begins the history.
+            sampling: How tokens are chosen.
+            max_tokens: Most new tokens; None: until the model ends or the context
+                is full; 0: only compute the prompt, to have it in memory.
+            stop: Strings that end the generation; they are not part of the text.
+            ignore_eog: Never choose a token that ends the generation.
+            timeout: Seconds until the generation ends by itself; None: never.
+
+        Returns:
+            A stream; nothing is computed before it is read.
+
+        Raises:
+            ParamsError: For an argument outside its range, or an empty prompt.
+            TokenizeError: For a prompt that has no tokens in this vocabulary.
+            ContextFullError: If the prompt does not fit.
+            BusyError: If another generation is under way.
+            ClosedError: If the session or its model was closed.
+        """
+        self._check_process()
+        stops = check_generation(sampling, max_tokens, stop, ignore_eog, timeout)
+        self._engine.check_idle(self._sequence)
+        sampling = sampling or SamplingParams()
+        generation = self._engine.generate(
+            self._sequence,
+            check_prompt(prompt, self._model, history=bool(self._sequence.line)),
+            sampling=sampling,
+            seed=secrets.randbelow(MAX_SEED + 1) if sampling.seed is None else sampling.seed,
+            max_tokens=max_tokens,
+            ignore_eog=ignore_eog,
+        )
+        return TokenStream(generation, stop=stops, timeout=timeout, owner=self)
+
+    def complete(
+        self,
+        prompt: str | Tokens[int] | None,
+        *,
+        sampling: SamplingParams | None = None,
+        max_tokens: int | None = None,
+        stop: Tokens[str] | str = (),
+        ignore_eog: bool = False,
+        timeout: float | None = None,
+    ) -> Completion:
+        """The same as ``generate``, read to its end."""
+        with self.generate(
+            prompt,
+            sampling=sampling,
+            max_tokens=max_tokens,
+            stop=stop,
+            ignore_eog=ignore_eog,
+            timeout=timeout,
+        ) as stream:
+            for _ in stream:
+                pass
+            return stream.result
+
+    def close(self) -> None:
+        """End a running generation with ``ClosedError`` and give the memory back."""
+        if self._in_own_process():
+            self._engine.close_sequence(self._sequence)
+
+    def __enter__(self) -> EngineSession:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        # May run anywhere, also inside the engine: leaves a request, takes no lock.
+        if hasattr(self, "_sequence") and self._in_own_process():
+            self._engine.drop_sequence(self._sequence)

@@ -1,0 +1,121 @@
+"""Who has which part of the decoder's memory.
+
+A decoder knows sequences by number; a slot is such a number. Sequences come
+and go, and more of them than slots may be at work, so a slot is taken from an
+idle one when it is needed and its memory rebuilt from the history later.
+Only the driver changes anything here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from headrace.engine import fairness
+from headrace.engine.sequence import Sequence, common_prefix
+from headrace.protocols.decoder import SequenceDecoder
+
+_SHARE_AT_LEAST = 16
+"""Tokens of common prefix from which another sequence's memory is copied."""
+
+
+class Slots:
+    """The memory of a decoder, divided among sequences.
+
+    Every native call is preceded by marking its slot unclean: an interrupt
+    between two bytecodes leaves a memory that is not known, and an unclean slot
+    is cleared before it is used again.
+    """
+
+    def __init__(self, decoder: SequenceDecoder, lookahead: int) -> None:
+        self._decoder = decoder
+        self._lookahead = lookahead
+        self._holders: list[Sequence | None] = [None] * decoder.info.n_sequences
+        self._unclean = [False] * decoder.info.n_sequences
+
+    def seat(self, sequence: Sequence, planned: Collection[Sequence], step: int) -> bool:
+        """Give the sequence a slot, from one that is not planned if need be."""
+        if sequence.slot is not None:
+            return True
+        slot = self._vacant(sequence, planned, step)
+        if slot is None:
+            return False
+        self._holders[slot] = sequence
+        sequence.unseat()
+        sequence.slot = slot
+        sequence.seated_at = step
+        return True
+
+    def _vacant(self, newcomer: Sequence, planned: Collection[Sequence], step: int) -> int | None:
+        if None in self._holders:
+            return self._holders.index(None)
+        for holder in self._evictable(planned):
+            # The first row of a plan is seated whatever it takes.
+            if not planned or fairness.may_displace(newcomer, holder, self._lookahead, step):
+                return self.evict(holder)
+        return None
+
+    def _evictable(self, planned: Collection[Sequence]) -> list[Sequence]:
+        holders = [held for held in self._holders if held is not None and held not in planned]
+        return fairness.eviction_order(holders, self._lookahead)
+
+    def evict(self, holder: Sequence) -> int:
+        """Take a sequence's slot away; returns its number."""
+        slot = holder.slot
+        assert slot is not None
+        self._unclean[slot] = True
+        self._holders[slot] = None
+        holder.unseat()
+        return slot
+
+    def evict_one(self, planned: Collection[Sequence]) -> bool:
+        """Evict whoever misses its memory least; False if all holders are planned."""
+        evictable = self._evictable(planned)
+        if evictable:
+            self.evict(evictable[0])
+        return bool(evictable)
+
+    def clear_vacant(self) -> None:
+        """Give the memory of slots that nobody owns back to the decoder."""
+        for slot, holder in enumerate(self._holders):
+            if holder is None and self._unclean[slot]:
+                self._clear(slot)
+
+    def bring_in_line(self, sequence: Sequence) -> None:
+        """Make the memory a beginning of the sequence's line, keeping as much as possible."""
+        slot = sequence.slot
+        assert slot is not None
+        if self._unclean[slot]:
+            self._clear(slot)
+            sequence.resident = []
+        keep = sequence.keepable()
+        if keep < len(sequence.resident):
+            self._unclean[slot] = True
+            kept = self._decoder.truncate(slot, keep)
+            del sequence.resident[kept:]
+            self._unclean[slot] = False
+        if self._decoder.info.can_copy and not sequence.reproducible:
+            self._share_prefix(sequence, slot)
+        sequence.in_line = True
+
+    def _share_prefix(self, sequence: Sequence, slot: int) -> None:
+        """Copy the longest beginning that another sequence has in memory already."""
+        donor, length = None, len(sequence.resident) + _SHARE_AT_LEAST - 1
+        for other in self._holders:
+            if other is None or other is sequence or len(other.resident) <= length:
+                continue
+            assert other.slot is not None
+            common = min(common_prefix(other.resident, sequence.line), len(sequence.line) - 1)
+            if common > length and not self._unclean[other.slot]:
+                donor, length = other, common
+        if donor is None or donor.slot is None:
+            return
+        self._clear(slot)
+        self._unclean[slot] = True
+        copied = self._decoder.copy(donor.slot, slot, length)
+        sequence.resident = donor.resident[:copied]
+        self._unclean[slot] = False
+
+    def _clear(self, slot: int) -> None:
+        self._unclean[slot] = True
+        self._decoder.clear(slot)
+        self._unclean[slot] = False

@@ -1,0 +1,178 @@
+"""A step on its way: planning its rows, and handing out what came of them.
+
+``plan`` turns the chosen sequences into rows; ``apply`` turns a row's result
+into tokens. Applying twice is applying once, because a driver may be
+interrupted in the middle and the next one begins again: counts are assigned,
+never added to, except once for each step id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import attrs
+
+from headrace.engine import fairness
+from headrace.engine.generation import EngineGeneration
+from headrace.engine.sequence import Sequence
+from headrace.engine.slots import Slots
+from headrace.errors import HeadraceError
+from headrace.protocols.decoder import Row, RowResult, Sampler, SequenceDecoder
+from headrace.results import StopReason
+
+
+@attrs.define(eq=False)
+class PlannedRow:
+    """A row, and whom its result belongs to."""
+
+    sequence: Sequence
+    generation: EngineGeneration
+    line_length: int
+    """Length of the line when the row was planned: where a sampled token goes."""
+    row: Row
+
+    @property
+    def prefills(self) -> bool:
+        """Whether it runs more than the one token that decoding does."""
+        return len(self.row.tokens) > 1
+
+
+@attrs.define(eq=False)
+class Step:
+    """A step that was begun; it is over when its outcome has been handed out."""
+
+    step_id: int
+    rows: list[PlannedRow]
+    seconds: float = 0.0
+
+    @property
+    def unwanted(self) -> bool:
+        """Whether every generation in it is over: the step may be interrupted."""
+        return all(planned.generation.over for planned in self.rows)
+
+    @property
+    def sequences(self) -> list[Sequence]:
+        """Whose rows it carries."""
+        return [planned.sequence for planned in self.rows]
+
+
+class Planner:
+    """Fills steps."""
+
+    def __init__(self, decoder: SequenceDecoder, slots: Slots) -> None:
+        self._decoder = decoder
+        self._slots = slots
+        self.limits = fairness.Limits(n_batch=decoder.info.n_batch)
+
+    def plan(self, candidates: list[Sequence], driving: Sequence, step_id: int) -> Step | None:
+        """A step for some of the runnable sequences; None if none of them has a token to run."""
+        batch = fairness.choose_batch(candidates, driving, step_id)
+        batch = fairness.in_order(batch, driving, step_id)[: self.limits.max_rows]
+        prefills = sum(len(s.line) - len(s.resident) > 1 for s in batch)
+        prefill_left = self.limits.prefill(len(batch) - prefills, prefills)
+        tokens_left = self._decoder.info.n_batch
+        step = Step(step_id, [])
+        for sequence in batch:
+            if tokens_left == 0 or len(step.rows) == self._decoder.info.n_sequences:
+                break
+            # Equal shares, so that a long prompt does not make a short one wait for it.
+            share = min(tokens_left, -(-prefill_left // max(1, prefills)))
+            planned = self._row(sequence, step, share)
+            if planned is not None:
+                step.rows.append(planned)
+                tokens_left -= len(planned.row.tokens)
+                if planned.prefills:
+                    prefill_left -= len(planned.row.tokens)
+                    prefills -= 1
+        return step if step.rows else None
+
+    def _row(self, sequence: Sequence, step: Step, share: int) -> PlannedRow | None:
+        generation = sequence.generation
+        assert generation is not None
+        if not self._slots.seat(sequence, step.sequences, step.step_id):
+            return None
+        if not sequence.in_line:
+            self._slots.bring_in_line(sequence)
+        assert sequence.slot is not None
+        position, line = len(sequence.resident), sequence.line
+        generation.found_in_memory(position)
+        end = sequence.chunk_end(share if len(line) - position > 1 else 1)
+        if generation.max_tokens == 0:
+            end = min(end, generation.start - 1)  # its last token stays pending
+            if end <= position:
+                generation.end = StopReason.MAX_TOKENS
+        if end <= position:
+            return None
+        sampler = self._sampler(generation) if end == len(line) else None
+        if generation.error is not None:
+            return None
+        row = Row(sequence.slot, position, line[position:end], sampler)
+        return PlannedRow(sequence, generation, len(line), row)
+
+    def _sampler(self, generation: EngineGeneration) -> Sampler | None:
+        if generation.sampler is None:
+            params = generation.sampling
+            prompted = generation.sequence.line[: generation.start]
+            try:
+                generation.sampler = self._decoder.new_sampler(
+                    params,
+                    seed=generation.seed,
+                    recent=prompted[-params.repeat_last_n :] if params.repeat_last_n else [],
+                    ban_eog=generation.ignore_eog,
+                )
+            except HeadraceError as error:
+                generation.error = error
+        return generation.sampler
+
+    def learn(self, step: Step) -> None:
+        """Note that a step found room, and what its prefill cost."""
+        self.limits.max_rows = self.limits.max_chunk = None
+        tokens = sum(len(planned.row.tokens) for planned in step.rows)
+        prefills = any(planned.prefills for planned in step.rows)
+        if prefills and tokens >= fairness.MIN_CHUNK and step.seconds > 0:
+            self.limits.learn(tokens, step.seconds)
+
+    def make_room(self, step: Step) -> bool:
+        """After a step that found none: evict, or plan less; False if nothing is left to try."""
+        if self._slots.evict_one(step.sequences):
+            return True
+        if len(step.rows) > 1:
+            self.limits.max_rows = len(step.rows) // 2
+        elif step.rows[0].prefills:
+            self.limits.max_chunk = len(step.rows[0].row.tokens) // 2
+        else:
+            return False
+        return True
+
+
+def apply(step: Step, planned: PlannedRow, result: RowResult) -> None:
+    """Bring a sequence and its generation up to date with what its row did."""
+    sequence, generation, row = planned.sequence, planned.generation, planned.row
+    if sequence.failure is not None:
+        return
+    done = max(0, result.length - row.position)
+    sequence.resident[row.position :] = row.tokens[:done]
+    del sequence.resident[result.length :]
+    sequence.last_step = step.step_id
+    whole = done == len(row.tokens)
+    if whole:
+        sequence.record_cut(result.length)
+    else:
+        sequence.in_line = False
+    if sequence.generation is not generation:
+        sequence.in_line = False  # settled while the step ran: the memory is ahead
+        return
+    generation.account(step.step_id, step.seconds, len(row.tokens))
+    generation.found_in_memory(result.length)
+    if result.error is not None:
+        generation.error = result.error
+        sequence.in_line = False
+    elif result.tokens:
+        generation.accept(result.tokens, planned.line_length)
+    elif whole and generation.max_tokens == 0 and result.length >= generation.start - 1:
+        generation.end = StopReason.MAX_TOKENS
+
+
+def runnable(sequences: Iterable[Sequence], lookahead: int) -> list[Sequence]:
+    """Those that a step could bring forward and whose readers have room."""
+    return [sequence for sequence in sequences if fairness.runnable(sequence, lookahead)]

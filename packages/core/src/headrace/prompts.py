@@ -1,0 +1,110 @@
+"""Checks of what callers pass to ``tokenize`` and ``generate``, before a backend sees it."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from headrace.errors import ParamsError, TokenizeError
+from headrace.params import SamplingParams
+
+if TYPE_CHECKING:
+    from headrace.engine.model import EngineModel
+
+
+def check_text(name: str, text: Any) -> None:
+    """Raise unless ``text`` is a string of Unicode characters.
+
+    Raises:
+        ParamsError: If it is not a string.
+        TokenizeError: If it contains a lone surrogate.
+    """
+    if not isinstance(text, str):
+        raise ParamsError(f"{name} must be a str, got {type(text).__name__}")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise TokenizeError(
+            f"{name} has a lone surrogate {text[error.start]!r} at index {error.start}",
+            hint="Decode the bytes it came from with errors='replace'.",
+        ) from None
+
+
+def check_tokens(name: str, tokens: Iterable[Any], n_tokens: int) -> list[int]:
+    """The ids as a list.
+
+    Raises:
+        ParamsError: If it is not a sequence of whole numbers.
+        TokenizeError: If an id is not in the vocabulary.
+    """
+    if isinstance(tokens, (str, bytes)) or not isinstance(tokens, Iterable):
+        raise ParamsError(f"{name} must be a sequence of token ids, got {tokens!r:.60}")
+    ids = list(tokens)
+    for index, token in enumerate(ids):
+        if not isinstance(token, numbers.Integral) or isinstance(token, bool):
+            raise ParamsError(f"{name}[{index}] must be a token id, got {token!r:.60}")
+        if not 0 <= int(token) < n_tokens:
+            raise TokenizeError(
+                f"{name}[{index}] is {token}, outside the vocabulary of {n_tokens} tokens",
+                hint=f"Token ids are 0 … {n_tokens - 1}.",
+            )
+    return [int(token) for token in ids]
+
+
+def check_prompt(
+    prompt: str | Sequence[int] | None, model: EngineModel, *, history: bool
+) -> list[int]:
+    """Token ids of a prompt; none to go on where the history ends.
+
+    Raises:
+        ParamsError: If the prompt is empty, or None with nothing to go on from.
+        TokenizeError: If it has no token ids in this vocabulary.
+    """
+    if prompt is None:
+        if not history:
+            raise ParamsError(
+                "prompt is None, but the session's history is empty",
+                hint="Begin with a text or token ids.",
+            )
+        return []
+    if isinstance(prompt, str):
+        if prompt:
+            prompt = model.tokenize(prompt, add_special=not history)
+    else:
+        prompt = check_tokens("prompt", prompt, model.info.n_vocab)
+    if not prompt:
+        raise ParamsError(
+            f"prompt must not be empty, got {prompt!r}",
+            hint="Pass None to go on where the history ends.",
+        )
+    return list(prompt)
+
+
+def check_generation(
+    sampling: Any, max_tokens: Any, stop: Any, ignore_eog: Any, timeout: Any
+) -> tuple[str, ...]:
+    """Check the arguments of ``generate``; returns the stop strings as a tuple.
+
+    Raises:
+        ParamsError: For the first that is outside its range.
+    """
+    if sampling is not None and not isinstance(sampling, SamplingParams):
+        raise ParamsError(f"sampling must be SamplingParams or None, got {sampling!r:.60}")
+    whole = isinstance(max_tokens, numbers.Integral) and not isinstance(max_tokens, bool)
+    if max_tokens is not None and (not whole or max_tokens < 0):
+        raise ParamsError(
+            f"max_tokens must be a whole number ≥ 0 or None, got {max_tokens!r}",
+            hint="0 only computes the prompt; None goes on until the model ends.",
+        )
+    if not isinstance(ignore_eog, bool):
+        raise ParamsError(f"ignore_eog must be True or False, got {ignore_eog!r}")
+    real = isinstance(timeout, numbers.Real) and not isinstance(timeout, bool)
+    if timeout is not None and (not real or not math.isfinite(timeout) or timeout < 0):
+        raise ParamsError(f"timeout must be a number of seconds ≥ 0 or None, got {timeout!r}")
+    stops = (stop,) if isinstance(stop, str) else tuple(stop or ())
+    for string in stops:
+        if not isinstance(string, str) or not string:
+            raise ParamsError(f"stop must hold non-empty strings, got {string!r:.60}")
+    return stops

@@ -1,0 +1,247 @@
+"""``TokenStream``: what ``session.generate`` returns, the same for every backend.
+
+It pulls tokens out of a ``Generation``, turns them into text, finds stop
+strings, watches the time-out and tells the generation what the reader saw.
+Nothing runs ahead on its behalf: a stream that is not read costs nothing.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from headrace.errors import BusyError, HeadraceError, StreamConsumedError
+from headrace.process import ProcessBound
+from headrace.results import Chunk, Completion, StopReason, StreamStatistics
+from headrace.text import TextAssembler
+
+if TYPE_CHECKING:
+    from headrace.protocols.waist import Delta, Generation
+
+_UNFINISHED = (StopReason.CANCELLED, StopReason.TIMED_OUT)
+"""Ends at which text that is held back was not seen, and stays out of the history."""
+
+
+class TokenStream(ProcessBound):
+    """The tokens of one generation, as they come.
+
+    Iterate it for ``Chunk`` objects; leave its ``with`` block, ``cancel()`` it
+    or drop it to end the generation early. Several threads may share a stream:
+    they take turns, and each chunk goes to one of them.
+
+    Args:
+        generation: Where the tokens come from.
+        stop: Strings that end the generation.
+        timeout: Seconds from now until the generation ends by itself; None: never.
+        owner: Kept alive as long as the stream, usually the session.
+    """
+
+    def __init__(
+        self,
+        generation: Generation,
+        *,
+        stop: Sequence[str] = (),
+        timeout: float | None = None,
+        owner: object = None,
+    ) -> None:
+        super().__init__()
+        self._generation = generation
+        self._owner = owner
+        self._assembler = TextAssembler(stop, generation.carry)
+        self._deadline = None if timeout is None else time.monotonic() + timeout
+        # Reentrant so that a signal handler that runs inside __next__ can be
+        # told apart from another thread, instead of waiting for itself.
+        self._lock = threading.RLock()
+        self._texts: list[str] = []
+        self._tokens: list[int] = []
+        self._unseen_carry: bytes | None = None
+        self._completion: Completion | None = None
+        self._failure: HeadraceError | None = None
+        self._consumed = False
+
+    # -- reading ----------------------------------------------------------
+
+    def __iter__(self) -> Iterator[Chunk]:
+        if self._consumed:
+            raise StreamConsumedError(
+                "this stream was read to its end",
+                hint="Use stream.result for its text, or session.generate(None) to go on.",
+            )
+        return self
+
+    def __next__(self) -> Chunk:
+        """The next chunk.
+
+        Raises:
+            StopIteration: At the end; ``result`` is there then.
+            HeadraceError: If the generation failed.
+        """
+        self._check_process()
+        self._refuse_reentry()
+        with self._lock:
+            if self._failure is not None:
+                raise self._failure
+            if self._completion is not None:
+                self._consumed = True
+                raise StopIteration
+            try:
+                chunk = self._advance()
+            except HeadraceError as error:
+                self._failure = error
+                self._generation.settle(None)
+                raise
+            except BaseException:
+                # A KeyboardInterrupt may have lost a piece between two
+                # bytecodes; going on would show text with a hole in it.
+                self._generation.interrupt(StopReason.CANCELLED)
+                raise
+        if chunk is None:
+            self._consumed = True
+            raise StopIteration
+        return chunk
+
+    def _advance(self) -> Chunk | None:
+        while True:
+            carry = self._assembler.carry()
+            text, tokens = self._assembler.take()
+            if text or tokens:
+                if self._generation.deliver(len(tokens)):
+                    return self._record(text, tokens)
+                self._unseen_carry = carry
+            delta = self._pull()
+            if self._unseen_carry is None:
+                for piece in delta.pieces:
+                    self._assembler.push(piece.token, piece.data)
+            if delta.end in _UNFINISHED:
+                self._settle(delta.end)
+                return None
+            if self._assembler.stopped or delta.end is not None:
+                last = self._last_chunk(delta.end)
+                if self._completion is not None:
+                    return last
+
+    def _last_chunk(self, end: StopReason | None) -> Chunk | None:
+        """Hand out all that is left and settle, unless a cancel came in between."""
+        carry = self._assembler.carry()
+        text, tokens = self._assembler.finish()
+        if not self._generation.deliver(len(tokens)):
+            self._unseen_carry = carry
+            return None
+        chunk = self._record(text, tokens) if text or tokens else None
+        self._settle(StopReason.STOP_STRING if self._assembler.stopped else end)
+        return chunk
+
+    def _pull(self) -> Delta:
+        if self._deadline is not None:
+            left = self._deadline - time.monotonic()
+            delta = self._generation.pull(left) if left > 0 else None
+            if delta is not None:
+                return delta
+            self._generation.interrupt(StopReason.TIMED_OUT)
+        delta = self._generation.pull(None)
+        assert delta is not None, "a pull without a limit brings something"
+        return delta
+
+    def _record(self, text: str, tokens: list[int | None]) -> Chunk:
+        chunk = Chunk(text, tuple(token for token in tokens if token is not None))
+        self._texts.append(text)
+        self._tokens.extend(chunk.tokens)
+        return chunk
+
+    # -- ending -----------------------------------------------------------
+
+    def cancel(self) -> None:
+        """End the generation early, from any thread, also from a signal handler.
+
+        The reader gets no further chunk; ``result`` tells what was delivered.
+        Cancelling an ended stream does nothing.
+        """
+        self._check_process()
+        if self._completion is None:
+            self._generation.interrupt(StopReason.CANCELLED)
+
+    def close(self) -> None:
+        """Cancel, and wait until a reader in another thread has noticed."""
+        self.cancel()
+        self._settle_if_cancelled()
+
+    def __enter__(self) -> TokenStream:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        # Runs in any thread, at any allocation: no lock may be taken here.
+        if getattr(self, "_consumed", True) or self._completion or not self._in_own_process():
+            return
+        self._generation.carry = self._carry_now()
+        self._generation.interrupt(StopReason.CANCELLED)
+
+    @property
+    def result(self) -> Completion:
+        """The whole generation.
+
+        Raises:
+            BusyError: Before the end.
+            HeadraceError: What the generation failed with.
+        """
+        self._check_process()
+        self._settle_if_cancelled()
+        if self._failure is not None:
+            raise self._failure
+        if self._completion is None:
+            raise BusyError(
+                "the generation is still running, so there is no result yet",
+                hint="Read the stream to its end, or end it with stream.cancel().",
+            )
+        return self._completion
+
+    def statistics(self) -> StreamStatistics:
+        """What the stream is doing at the moment."""
+        buffered, steps, waits = self._generation.counters()
+        return StreamStatistics(
+            buffered_tokens=buffered,
+            held_back_characters=self._assembler.held_back,
+            delivered_tokens=len(self._tokens),
+            steps=steps,
+            waits=waits,
+        )
+
+    def _settle_if_cancelled(self) -> None:
+        if self._lock._is_owned() or not self._generation.interrupted:  # type: ignore[attr-defined]
+            return  # called from inside __next__, which will settle by itself
+        with self._lock:
+            if self._completion is None and self._failure is None:
+                self._settle(self._generation.interrupted)
+
+    def _settle(self, reason: StopReason | None) -> None:
+        assert reason is not None
+        carry = self._carry_now() if reason in _UNFINISHED else b""
+        report = self._generation.settle(reason, carry)
+        self._completion = Completion(
+            text="".join(self._texts),
+            tokens=tuple(self._tokens),
+            stop_reason=reason,
+            usage=report.usage,
+            timings=report.timings,
+            receipt=report.receipt,
+        )
+
+    def _carry_now(self) -> bytes:
+        return self._assembler.carry() if self._unseen_carry is None else self._unseen_carry
+
+    def _refuse_reentry(self) -> None:
+        if self._lock._is_owned():  # type: ignore[attr-defined]
+            raise BusyError(
+                "this stream is being read further down on the same thread's stack",
+                hint="Do not read a stream from a signal handler or finalizer; cancel it instead.",
+            )
