@@ -1,0 +1,193 @@
+// Opening a context, and letting go of it.
+#include "context.h"
+
+#include <stdexcept>
+
+struct hr_context {
+    std::shared_ptr<hr::ContextCore> core;  // through the atomic functions only
+};
+
+namespace hr {
+
+namespace {
+
+constexpr uint32_t kPoll = 50;  // of 100: how long idle workers spin before they sleep
+
+bool on_node(void *stop) { return static_cast<Stop *>(stop)->on_node(); }
+
+template <typename Function>
+Function cpu_function(const char *name) {
+    ggml_backend_dev_t device = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU);
+    if (device == nullptr) {
+        return nullptr;
+    }
+    ggml_backend_reg_t registry = ggml_backend_dev_backend_reg(device);
+    return reinterpret_cast<Function>(ggml_backend_reg_get_proc_address(registry, name));
+}
+
+void size_batch(ContextCore &core) {
+    const auto n_batch = static_cast<size_t>(core.n_batch);
+    core.positions.resize(n_batch);
+    core.n_seq_id.assign(n_batch, 1);
+    core.sequences.resize(n_batch);
+    core.seq_id.resize(n_batch);
+    core.outputs.resize(n_batch);
+    for (size_t i = 0; i < n_batch; ++i) {
+        core.seq_id[i] = &core.sequences[i];
+    }
+}
+
+}  // namespace
+
+bool Stop::asked() {
+    if (stopped || interrupts->given(step_id) || closing->load(std::memory_order_relaxed)) {
+        return stopped = true;
+    }
+    if (limited || check != nullptr) {
+        const auto time = Clock::now();
+        if (limited && time >= limit) {
+            return stopped = true;
+        }
+        if (check != nullptr && time >= next_check) {
+            stopped = check(user) != 0;
+            next_check = Clock::now() + kCheckInterval;
+        }
+    }
+    return stopped;
+}
+
+bool Stop::on_node() {
+    if (nodes_left >= 0 && nodes_left-- == 0) {
+        stopped = true;
+    }
+    return asked();
+}
+
+void ThreadPools::attach(llama_context *context, int32_t n_threads, int32_t n_threads_batch) {
+    const auto make = cpu_function<decltype(&ggml_threadpool_new)>("ggml_threadpool_new");
+    free_ = cpu_function<decltype(&ggml_threadpool_free)>("ggml_threadpool_free");
+    if (make == nullptr || free_ == nullptr) {
+        return;  // threads are then spawned for every graph: slower, and right
+    }
+    const auto pool = [&](int32_t n) {
+        ggml_threadpool_params params = ggml_threadpool_params_default(n);
+        params.poll = kPoll;
+        ggml_threadpool_t made = make(&params);
+        if (made == nullptr) {
+            throw std::bad_alloc();
+        }
+        return made;
+    };
+    decode_ = pool(n_threads);
+    if (n_threads_batch != n_threads) {
+        batch_ = pool(n_threads_batch);
+    }
+    llama_attach_threadpool(context, decode_, batch_);
+}
+
+ThreadPools::~ThreadPools() {
+    for (ggml_threadpool_t pool : {decode_, batch_}) {
+        if (pool != nullptr) {
+            free_(pool);
+        }
+    }
+}
+
+ContextCore::~ContextCore() {
+    // After a fork the pool's threads are not there to be joined; a poisoned context is in an
+    // unknown state; at exit a daemon thread may be inside it. All of them are left alone.
+    if (born != generation() || poisoned.load() || quiet()) {
+        pools.abandon();
+        return;
+    }
+    if (context != nullptr) {
+        guarded(nullptr, [&]() -> int {
+            llama_free(context);
+            return HR_OK;
+        });
+    }
+}
+
+std::shared_ptr<ContextCore> context_core(const hr_context *handle) noexcept {
+    return std::atomic_load(&handle->core);
+}
+
+}  // namespace hr
+
+extern "C" {
+
+hr_context *hr_context_new(void) { return new (std::nothrow) hr_context; }
+
+int hr_context_open(hr_context *handle, hr_model *model,
+                    const struct llama_context_params *params, bool whole_only,
+                    hr_context_info *info, hr_report *report) {
+    auto core = std::shared_ptr<hr::ContextCore>();
+    const int status = hr::guarded(report, [&]() -> int {
+        core = std::make_shared<hr::ContextCore>();
+        core->model = hr::model_core(model);
+        if (const int refused = hr::usable(core->model); refused != HR_OK) {
+            return refused;
+        }
+        llama_context_params settings = *params;
+        settings.abort_callback = hr::on_node;
+        settings.abort_callback_data = &core->stop;
+        core->stop.interrupts = &core->interrupts;
+        core->stop.closing = &core->closing;
+        core->context = llama_init_from_model(core->model->model, settings);
+        if (core->context == nullptr) {
+            return HR_CONTEXT_FAILED;
+        }
+        core->memory = llama_get_memory(core->context);
+        if (core->memory == nullptr) {
+            return HR_NO_MEMORY_MODULE;
+        }
+        core->pools.attach(core->context, settings.n_threads, settings.n_threads_batch);
+        core->whole_only = whole_only;
+        core->n_swa = llama_model_n_swa(core->model->model);
+        core->n_batch = static_cast<int32_t>(llama_n_batch(core->context));
+        core->lengths.assign(llama_n_seq_max(core->context), 0);
+        hr::size_batch(*core);
+        info->n_ctx = static_cast<int32_t>(llama_n_ctx(core->context));
+        info->n_ctx_seq = static_cast<int32_t>(llama_n_ctx_seq(core->context));
+        info->n_batch = core->n_batch;
+        info->n_ubatch = static_cast<int32_t>(llama_n_ubatch(core->context));
+        info->n_seq_max = core->n_sequences();
+        std::atomic_store(&handle->core, core);
+        return HR_OK;
+    });
+    if (status >= HR_EXCEPTION && status <= HR_FOREIGN_EXCEPTION && core != nullptr) {
+        core->poisoned.store(true);
+    }
+    return status;
+}
+
+void hr_context_close(hr_context *handle) {
+    // A running step holds the core too: it ends early and then frees it.
+    const auto core = std::atomic_exchange(&handle->core, std::shared_ptr<hr::ContextCore>());
+    if (core != nullptr) {
+        core->closing.store(true);
+    }
+}
+
+void hr_context_delete(hr_context *handle) {
+    if (handle != nullptr && !hr::quiet()) {
+        hr_context_close(handle);
+        delete handle;
+    }
+}
+
+void hr_interrupt(hr_context *handle, uint64_t step_id) {
+    const auto core = hr::context_core(handle);
+    if (core != nullptr) {
+        core->interrupts.give(step_id);
+    }
+}
+
+void hr_test_interrupt_after(hr_context *handle, int64_t nodes) {
+    const auto core = hr::context_core(handle);
+    if (core != nullptr) {
+        core->test_nodes = nodes;
+    }
+}
+
+}  // extern "C"

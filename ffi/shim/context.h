@@ -1,0 +1,142 @@
+// One llama.cpp context with everything a step needs.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <memory>
+#include <vector>
+
+#include "ggml-cpu.h"
+#include "model.h"
+
+namespace hr {
+
+using Clock = std::chrono::steady_clock;
+constexpr auto kCheckInterval = std::chrono::milliseconds(50);
+
+// Interrupts by step id. A slot holds the largest id given to it, and ids that
+// are less than kSlots apart have slots of their own: an interrupt for a step to
+// come does not hide one for the running step, and a stale one hits nothing.
+class Interrupts {
+  public:
+    void give(uint64_t step_id) noexcept {
+        auto &slot = slots_[step_id % kSlots];
+        uint64_t held = slot.load(std::memory_order_relaxed);
+        while (held < step_id &&
+               !slot.compare_exchange_weak(held, step_id, std::memory_order_release)) {
+        }
+    }
+    bool given(uint64_t step_id) const noexcept {
+        return slots_[step_id % kSlots].load(std::memory_order_acquire) == step_id;
+    }
+
+  private:
+    static constexpr size_t kSlots = 64;
+    std::array<std::atomic<uint64_t>, kSlots> slots_{};
+};
+
+// What llama.cpp's abort callback looks at, after every graph node, in the
+// thread that decodes. No Python unless `check` is set, and then rarely.
+struct Stop {
+    const Interrupts *interrupts = nullptr;
+    const std::atomic<bool> *closing = nullptr;
+    uint64_t step_id = 0;
+    bool limited = false;
+    Clock::time_point limit;
+    hr_check_fn check = nullptr;
+    void *user = nullptr;
+    Clock::time_point next_check;
+    int64_t nodes_left = -1;  // for tests; negative: no end
+    bool stopped = false;
+
+    bool asked();    // anything of the above but the nodes
+    bool on_node();  // after a graph node
+};
+
+// ggml's thread pools, reached by name: in a portable build there is nothing to link to.
+class ThreadPools {
+  public:
+    ~ThreadPools();
+    ThreadPools() = default;
+    ThreadPools(const ThreadPools &) = delete;
+    ThreadPools &operator=(const ThreadPools &) = delete;
+
+    // Makes a pool, or two if the numbers differ, and gives them to the context.
+    void attach(llama_context *context, int32_t n_threads, int32_t n_threads_batch);
+    void abandon() noexcept { decode_ = batch_ = nullptr; }
+
+  private:
+    decltype(&ggml_threadpool_free) free_ = nullptr;
+    ggml_threadpool_t decode_ = nullptr;
+    ggml_threadpool_t batch_ = nullptr;
+};
+
+struct ContextCore {
+    std::shared_ptr<ModelCore> model;  // freed after the context
+    ThreadPools pools;                 // and the pools too: see the destructor
+    llama_context *context = nullptr;
+    llama_memory_t memory = nullptr;
+    bool whole_only = false;
+    int32_t n_swa = 0;  // 0: no sliding window
+    int32_t n_batch = 0;
+    std::vector<int32_t> lengths;  // tokens of each sequence in memory
+    // The batch, filled anew for every step; `sequences` owns what seq_id points into.
+    std::vector<llama_pos> positions;
+    std::vector<int32_t> n_seq_id;
+    std::vector<llama_seq_id> sequences;
+    std::vector<llama_seq_id *> seq_id;
+    std::vector<int8_t> outputs;
+    Interrupts interrupts;
+    Stop stop;
+    std::atomic<bool> closing{false};
+    std::atomic<bool> busy{false};
+    std::atomic<bool> poisoned{false};
+    int64_t test_nodes = -1;
+    unsigned born = generation();
+
+    ContextCore() = default;
+    ContextCore(const ContextCore &) = delete;
+    ContextCore &operator=(const ContextCore &) = delete;
+    ~ContextCore();
+
+    int32_t n_sequences() const noexcept { return static_cast<int32_t>(lengths.size()); }
+};
+
+std::shared_ptr<ContextCore> context_core(const hr_context *handle) noexcept;
+
+// Runs `body(core)` as the only call on the context, or says why it cannot.
+// What throws or aborts in it poisons the context: it is used no more, and leaked.
+template <typename Body>
+int exclusively(hr_context *handle, hr_report *report, Body &&body) {
+    const auto core = context_core(handle);
+    if (const int refused = usable(core); refused != HR_OK) {
+        begin(report);
+        return end(report, refused);
+    }
+    if (core->busy.exchange(true, std::memory_order_acquire)) {
+        begin(report);
+        return end(report, HR_BUSY);
+    }
+    struct Release {
+        ContextCore &core;
+        ~Release() { core.busy.store(false, std::memory_order_release); }
+    } release{*core};
+    if (core->poisoned.load()) {
+        begin(report);
+        report->poisoned = true;
+        return end(report, HR_POISONED);
+    }
+    const int status = guarded(report, [&]() -> int { return body(*core); });
+    if (status >= HR_EXCEPTION && status <= HR_FOREIGN_EXCEPTION) {
+        core->poisoned.store(true);
+        report->poisoned = true;
+    }
+    return status;
+}
+
+// memory.cpp: what memory truly holds after a decode that did not end well.
+int32_t settle(ContextCore &core, const hr_row &row);
+void forget(ContextCore &core, int32_t sequence);
+
+}  // namespace hr

@@ -1,0 +1,127 @@
+// Turning what llama.cpp throws or aborts with into statuses; see guard.h.
+#include "guard.h"
+
+#include <cstdio>
+#include <stdexcept>
+
+#if !defined(_WIN32)
+#include <pthread.h>
+#endif
+
+#include "logs.h"
+
+namespace hr {
+
+namespace {
+
+std::atomic<uint64_t> last_call_id{0};
+std::atomic<bool> going_down{false};
+std::atomic<unsigned> forks{0};
+
+// Files of ggml run inside computations; those of llama.cpp itself never do.
+bool is_from_ggml(const char *message) noexcept {
+    return std::strstr(message, "ggml/src/") != nullptr ||
+           std::strstr(message, "ggml\\src\\") != nullptr;
+}
+
+}  // namespace
+
+NativeAbort::NativeAbort(const char *text) noexcept {
+    std::snprintf(message, sizeof message, "%s", text != nullptr ? text : "");
+}
+
+ThreadState &thread_state() noexcept {
+    thread_local ThreadState state;
+    return state;
+}
+
+Call::Call() noexcept {
+    ThreadState &state = thread_state();
+    if (state.depth++ == 0) {
+        state.call_id = last_call_id.fetch_add(1, std::memory_order_relaxed) + 1;
+    }
+}
+
+Call::~Call() {
+    ThreadState &state = thread_state();
+    if (--state.depth == 0) {
+        state.call_id = 0;
+    }
+}
+
+void say(hr_report *report, const char *message) noexcept {
+    if (report != nullptr) {
+        std::snprintf(report->message, sizeof report->message, "%s", message);
+    }
+}
+
+void begin(hr_report *report) noexcept {
+    if (report != nullptr) {
+        report->step_id = 0;
+        report->call_id = thread_state().call_id;
+        report->log_serial = 0;
+        report->status = HR_OK;
+        report->native_code = 0;
+        report->n_rows = 0;
+        report->poisoned = false;
+        report->message[0] = '\0';
+    }
+}
+
+int end(hr_report *report, int status) noexcept {
+    if (report != nullptr) {
+        report->status = status;
+        report->log_serial = log_serial();
+    }
+    return status;
+}
+
+void on_abort(const char *message) {
+    const ThreadState &state = thread_state();
+    if (state.depth > 0 && !(state.computing && is_from_ggml(message))) {
+        throw NativeAbort(message);
+    }
+    // ggml ends the process when this returns; these are its last words.
+    std::fprintf(stderr, "headrace: llama.cpp gave up, the process ends: %s\n", message);
+}
+
+bool quiet() noexcept { return going_down.load(std::memory_order_relaxed); }
+
+void set_quiet() noexcept { going_down.store(true, std::memory_order_relaxed); }
+
+unsigned generation() noexcept { return forks.load(std::memory_order_relaxed); }
+
+void watch_forks() noexcept {
+#if !defined(_WIN32)
+    static bool watching = false;
+    if (!watching) {
+        watching = true;
+        pthread_atfork(nullptr, nullptr, [] {
+            forks.fetch_add(1, std::memory_order_relaxed);
+            reset_log_lock();
+        });
+    }
+#endif
+}
+
+}  // namespace hr
+
+extern "C" {
+
+void hr_quiesce(void) { hr::set_quiet(); }
+
+int hr_test_abort(hr_report *report) {
+    return hr::guarded(report, [&]() -> int { GGML_ABORT("asked to abort"); });
+}
+
+int hr_test_throw(int kind, hr_report *report) {
+    return hr::guarded(report, [&]() -> int {
+        switch (kind) {
+            case 0: throw std::runtime_error("asked to throw");
+            case 1: throw std::bad_alloc();
+            default: throw kind;
+        }
+    });
+}
+
+}  // extern "C"

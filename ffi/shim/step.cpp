@@ -1,0 +1,186 @@
+// One step: decode the rows in one batch, then sample for those that want a token.
+//
+// The whole of it is one call from Python, which releases the GIL once.
+#include "context.h"
+#include "sampling.h"
+
+namespace hr {
+
+namespace {
+
+bool refuse(hr_report *report, const char *why) {
+    say(report, why);
+    return false;
+}
+
+// Everything that llama.cpp would answer with an assertion, or would not notice.
+bool acceptable(const ContextCore &core, const hr_row *rows, int32_t n_rows,
+                const int32_t *tokens, hr_report *report) {
+    int64_t n_tokens = 0;
+    if (n_rows < 1 || n_rows > core.n_sequences()) {
+        return refuse(report, "a step needs a row, and at most one for each sequence");
+    }
+    for (int32_t i = 0; i < n_rows; ++i) {
+        const hr_row &row = rows[i];
+        if (row.sequence < 0 || row.sequence >= core.n_sequences()) {
+            return refuse(report, "a row names a sequence that there is not");
+        }
+        for (int32_t j = 0; j < i; ++j) {
+            if (rows[j].sequence == row.sequence) {
+                return refuse(report, "two rows name the same sequence");
+            }
+        }
+        if (row.n_tokens < 1) {
+            return refuse(report, "a row has no tokens");
+        }
+        if (row.position != core.lengths[row.sequence]) {
+            return refuse(report, "a row does not begin where its sequence ends");
+        }
+        n_tokens += row.n_tokens;
+    }
+    if (n_tokens > core.n_batch) {
+        return refuse(report, "the rows have more tokens than a batch may");
+    }
+    for (int64_t i = 0; i < n_tokens; ++i) {
+        if (tokens[i] < 0 || tokens[i] >= core.model->n_vocab) {
+            return refuse(report, "a token id is not in the vocabulary");
+        }
+    }
+    return true;
+}
+
+llama_batch fill_batch(ContextCore &core, const hr_row *rows, int32_t n_rows,
+                       const int32_t *tokens) {
+    int32_t at = 0;
+    for (int32_t i = 0; i < n_rows; ++i) {
+        for (int32_t j = 0; j < rows[i].n_tokens; ++j, ++at) {
+            core.positions[at] = rows[i].position + j;
+            core.sequences[at] = rows[i].sequence;
+            core.outputs[at] = 0;
+        }
+        core.outputs[at - 1] = rows[i].sampler != nullptr;
+    }
+    llama_batch batch = {};
+    batch.n_tokens = at;
+    batch.token = const_cast<llama_token *>(tokens);  // llama.cpp only reads it
+    batch.pos = core.positions.data();
+    batch.n_seq_id = core.n_seq_id.data();
+    batch.seq_id = core.seq_id.data();
+    batch.logits = core.outputs.data();
+    return batch;
+}
+
+void arm(ContextCore &core, uint64_t step_id, double time_limit, hr_check_fn check, void *user) {
+    Stop &stop = core.stop;
+    stop.step_id = step_id;
+    stop.stopped = false;
+    stop.limited = time_limit >= 0;
+    stop.check = check;
+    stop.user = user;
+    stop.nodes_left = core.test_nodes;
+    if (stop.limited || check != nullptr) {
+        const auto now = Clock::now();
+        // A limit beyond a day is as good as none, and cannot overflow the clock.
+        stop.limited = time_limit >= 0 && time_limit < 86400.0;
+        if (stop.limited) {
+            stop.limit = now + std::chrono::duration_cast<Clock::duration>(
+                                   std::chrono::duration<double>(time_limit));
+        }
+        stop.next_check = now + kCheckInterval;
+    }
+}
+
+int outcome_of(int32_t code) {
+    switch (code) {
+        case 0: return HR_OK;
+        case 1: return HR_NO_ROOM;
+        case 2: return HR_INTERRUPTED;
+        case -1: return HR_BAD_BATCH;
+        case -2: return HR_ALLOC_FAILED;
+        case -3: return HR_COMPUTE_FAILED;
+        default: return HR_UNKNOWN_CODE;
+    }
+}
+
+int decode(ContextCore &core, llama_batch batch, hr_report *report) {
+    // Before the first graph node there is no one to ask.
+    if (core.stop.asked()) {
+        return HR_INTERRUPTED;
+    }
+    const Computing computing;
+    report->native_code = llama_decode(core.context, batch);
+    llama_synchronize(core.context);
+    return outcome_of(report->native_code);
+}
+
+// The lengths after a decode that ended so.
+void settle_rows(ContextCore &core, hr_row *rows, int32_t n_rows, int status,
+                 int32_t native_code) {
+    // Without a native code llama.cpp was not called; after these it has put memory back.
+    const bool untouched = native_code == 0 || status == HR_NO_ROOM || status == HR_BAD_BATCH;
+    for (int32_t i = 0; i < n_rows; ++i) {
+        hr_row &row = rows[i];
+        if (status == HR_OK) {
+            row.length = core.lengths[row.sequence] = row.position + row.n_tokens;
+        } else {
+            row.length = untouched ? row.position : settle(core, row);
+        }
+    }
+}
+
+void sample_rows(ContextCore &core, hr_row *rows, int32_t n_rows, hr_report *report) {
+    int32_t at = 0;
+    for (int32_t i = 0; i < n_rows; ++i) {
+        hr_row &row = rows[i];
+        at += row.n_tokens;
+        if (row.sampler == nullptr) {
+            continue;
+        }
+        // A failure here is this row's alone: memory is whole.
+        hr_report detail;
+        row.status = guarded(&detail, [&]() -> int {
+            float *logits = llama_get_logits_ith(core.context, at - 1);
+            if (logits == nullptr) {
+                return HR_NO_LOGITS;
+            }
+            return sample(*row.sampler, logits, core.model->n_vocab, &row.token);
+        });
+        if (row.status >= HR_EXCEPTION && row.status <= HR_FOREIGN_EXCEPTION) {
+            abandon(*row.sampler);
+            say(report, detail.message);
+        }
+    }
+}
+
+}  // namespace
+
+}  // namespace hr
+
+extern "C" int hr_step(hr_context *handle, uint64_t step_id, hr_row *rows, int32_t n_rows,
+                       const int32_t *tokens, double time_limit, hr_check_fn check, void *user,
+                       hr_report *report) {
+    bool ran = false;
+    const int status = hr::exclusively(handle, report, [&](hr::ContextCore &core) -> int {
+        if (!hr::acceptable(core, rows, n_rows, tokens, report)) {
+            return HR_BAD_ARGUMENT;
+        }
+        for (int32_t i = 0; i < n_rows; ++i) {
+            rows[i].length = 0;  // what a poisoned context holds
+            rows[i].token = -1;
+            rows[i].status = HR_OK;
+        }
+        ran = true;
+        hr::arm(core, step_id, time_limit, check, user);
+        const int outcome = hr::decode(core, hr::fill_batch(core, rows, n_rows, tokens), report);
+        hr::settle_rows(core, rows, n_rows, outcome, report->native_code);
+        if (outcome == HR_OK) {
+            hr::sample_rows(core, rows, n_rows, report);
+        }
+        return outcome;
+    });
+    if (ran) {
+        report->n_rows = n_rows;
+        report->step_id = step_id;
+    }
+    return status;
+}

@@ -1,0 +1,163 @@
+// Text to tokens and back.
+//
+// Some tokenizers split text by std::regex, which recurses once for every
+// character of a match: a run of some ten thousand letters overflows an ordinary
+// stack, which no handler can turn into an error. Long text is therefore
+// tokenized on a thread whose stack is large enough for the whole of it. The
+// stack is address space, given memory only as far as it is used.
+#include <climits>
+#include <functional>
+
+#if !defined(_WIN32)
+#include <pthread.h>
+#include <sys/mman.h>
+#endif
+
+#include "model.h"
+
+namespace hr {
+
+namespace {
+
+constexpr int64_t kTextLimit = int64_t{8} << 20;
+constexpr int64_t kShortText = 2048;
+constexpr size_t kStackPerByte = 1024;  // about 330 were seen
+constexpr size_t kStackBase = size_t{1} << 20;
+
+#if defined(_WIN32)
+
+// The default stack is what there is; untested.
+int with_stack(size_t, const std::function<void()> &body) {
+    body();
+    return HR_OK;
+}
+
+#else
+
+#if !defined(MAP_NORESERVE)
+#define MAP_NORESERVE 0
+#endif
+
+void *run_body(void *body) {
+    (*static_cast<const std::function<void()> *>(body))();
+    return nullptr;
+}
+
+// Runs `body`, which does not throw, on a thread with that much stack.
+int with_stack(size_t n_bytes, const std::function<void()> &body) {
+    void *stack = mmap(nullptr, n_bytes, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (stack == MAP_FAILED) {
+        return HR_OUT_OF_MEMORY;
+    }
+    pthread_attr_t attributes;
+    pthread_t thread;
+    pthread_attr_init(&attributes);
+    int failed = pthread_attr_setstack(&attributes, stack, n_bytes);
+    if (failed == 0) {
+        failed = pthread_create(&thread, &attributes, run_body,
+                                const_cast<std::function<void()> *>(&body));
+    }
+    if (failed == 0) {
+        pthread_join(thread, nullptr);
+    }
+    pthread_attr_destroy(&attributes);
+    munmap(stack, n_bytes);
+    return failed == 0 ? HR_OK : HR_OUT_OF_MEMORY;
+}
+
+#endif
+
+// What the library's "count, or minus what is needed" means.
+int counted(int32_t result, int32_t *count, hr_report *report) {
+    report->native_code = result;
+    if (result == INT32_MIN) {
+        return HR_TOKEN_OVERFLOW;
+    }
+    *count = result < 0 ? -result : result;
+    return result < 0 ? HR_BUFFER_TOO_SMALL : HR_OK;
+}
+
+bool valid_ids(const ModelCore &core, const int32_t *ids, int32_t n_ids) {
+    for (int32_t i = 0; i < n_ids; ++i) {
+        if (ids[i] < 0 || ids[i] >= core.n_vocab) {
+            return false;
+        }
+    }
+    return true;
+}
+
+}  // namespace
+
+}  // namespace hr
+
+extern "C" {
+
+int64_t hr_text_limit(void) { return hr::kTextLimit; }
+
+int hr_tokenize(hr_model *handle, const char *text, int64_t n_bytes, bool add_special,
+                bool parse_special, int32_t *ids, int32_t capacity, int32_t *count,
+                hr_report *report) {
+    const auto core = hr::model_core(handle);
+    const auto tokenize = [&]() -> int {
+        return hr::counted(
+            llama_tokenize(core->vocab, text, static_cast<int32_t>(n_bytes), ids, capacity,
+                           add_special, parse_special),
+            count, report);
+    };
+    return hr::guarded(report, [&]() -> int {
+        *count = 0;
+        if (const int refused = hr::usable(core); refused != HR_OK) {
+            return refused;
+        }
+        if (n_bytes < 0 || n_bytes > hr::kTextLimit) {
+            hr::say(report, "the text is too long to be tokenized at once");
+            return HR_BAD_ARGUMENT;
+        }
+        if (n_bytes <= hr::kShortText) {
+            return tokenize();
+        }
+        int status = HR_OK;
+        const size_t stack = hr::kStackBase + static_cast<size_t>(n_bytes) * hr::kStackPerByte;
+        const int started =
+            hr::with_stack(stack, [&] { status = hr::guarded(report, tokenize); });
+        return started == HR_OK ? status : started;
+    });
+}
+
+int hr_detokenize(hr_model *handle, const int32_t *ids, int32_t n_ids, bool special, char *text,
+                  int32_t capacity, int32_t *count, hr_report *report) {
+    return hr::guarded(report, [&]() -> int {
+        *count = 0;
+        const auto core = hr::model_core(handle);
+        if (const int refused = hr::usable(core); refused != HR_OK) {
+            return refused;
+        }
+        if (!hr::valid_ids(*core, ids, n_ids)) {
+            return HR_BAD_ARGUMENT;
+        }
+        return hr::counted(llama_detokenize(core->vocab, ids, n_ids, text, capacity,
+                                            /* remove_special */ !special,
+                                            /* unparse_special */ special),
+                           count, report);
+    });
+}
+
+int hr_piece(hr_model *handle, int32_t id, char *bytes, int32_t capacity, int32_t *count,
+             hr_report *report) {
+    return hr::guarded(report, [&]() -> int {
+        *count = 0;
+        const auto core = hr::model_core(handle);
+        if (const int refused = hr::usable(core); refused != HR_OK) {
+            return refused;
+        }
+        if (!hr::valid_ids(*core, &id, 1)) {
+            return HR_BAD_ARGUMENT;
+        }
+        return hr::counted(llama_token_to_piece(core->vocab, id, bytes, capacity,
+                                                /* lstrip */ 0, /* special */ false),
+                           count, report);
+    });
+}
+
+}  // extern "C"
