@@ -57,7 +57,7 @@ class BuildExtension(build_ext):
     def copy_extensions_to_source(self) -> None:
         """For an in-place build, put the libraries beside the extension there too."""
         super().copy_extensions_to_source()
-        build_py = self.get_finalized_command("build_py")
+        build_py: Any = self.get_finalized_command("build_py")
         self._pack(Path(build_py.get_package_dir(PACKAGE)))
 
     def get_outputs(self) -> list[str]:

@@ -109,19 +109,20 @@ def _build(
 
 def _run_cmake(settings: Settings, source: Source, build: Path, install: Path) -> None:
     cmake = find_tool("cmake", "CMAKE_BIN_DIR")
-    log = _fresh_log(settings.cache_dir)
+    folders = ["-S", str(source.folder), "-B", str(build)]
     options = [*flag_options(source.folder, build), *cmake_options(settings, source.commit)]
+    # Generators for several configurations, as Visual C++'s, ask which one at each stage.
+    config = ["--config", "Release"]
     stages = {
-        "configuring": [cmake, "-S", source.folder, "-B", build, *_generator(), *options],
-        "building": [cmake, "--build", build, "--config", "Release", "--parallel", _jobs()],
-        "installing": [
-            *(cmake, "--install", build, "--config", "Release", "--strip", "--prefix", install)
-        ],
+        "configuring": [*folders, *_generator(), *options],
+        "building": ["--build", str(build), *config, "--parallel", _jobs()],
+        "installing": ["--install", str(build), *config, "--strip", "--prefix", str(install)],
     }
+    log = _fresh_log(settings.cache_dir)
     say(f"building llama.cpp {source.commit[:12]}; this takes a few minutes, once")
-    for stage, command in stages.items():
+    for stage, arguments in stages.items():
         say(f"{stage} llama.cpp")
-        if run_logged(command, log, StepCounter(f"{stage} llama.cpp")) != 0:
+        if run_logged([cmake, *arguments], log, StepCounter(f"{stage} llama.cpp")) != 0:
             raise _build_error(stage, source, log)
     log.unlink()
 
