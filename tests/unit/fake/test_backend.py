@@ -99,7 +99,7 @@ def test_the_model_tells_what_it_is():
 
 
 def test_a_vocabulary_alone_opens_no_session():
-    """And says why."""
+    """And says what to do."""
     assert load().generate_hint() is None
     assert "vocab_only" in load(params=ModelParams(vocab_only=True)).generate_hint()
 

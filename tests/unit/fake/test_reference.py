@@ -60,7 +60,7 @@ def test_options_follow_the_number_sign():
         ("fake:x#fault=bang", "fault must be one of 'row'"),
         ("fake:x#load_fault=bang", "load_fault must be one of 'not_found'"),
         ("fake:x#fault_at=0", "fault_at must be step numbers"),
-        ("fake:Issue #5", "Option '5' .* has no value.*%23"),
+        ("fake:Issue #5", "option '5' .* has no value.*%23"),
         ("fake:x#script=y", "no parameter 'script'"),
     ],
 )

@@ -103,7 +103,7 @@ class FakeBackend:
 def _pretend_to_load(options: FakeOptions, progress: Callable[[float], bool | None] | None) -> None:
     for step in range(_LOAD_STEPS + 1):
         if progress is not None and progress(step / _LOAD_STEPS) is False:
-            raise ModelLoadCancelledError("The load was cancelled", backend="fake")
+            raise ModelLoadCancelledError("the load was cancelled", backend="fake")
         if options.load_fault is not None and step == _LOAD_STEPS // 2:
             _fail(options.load_fault)
         if options.load_delay and step < _LOAD_STEPS:
@@ -113,5 +113,5 @@ def _pretend_to_load(options: FakeOptions, progress: Callable[[float], bool | No
 def _fail(fault: LoadFault) -> None:
     kind = _LOAD_ERRORS.get(fault)
     if kind is None:
-        raise RuntimeError("The fake backend raises, as it was told to")
-    raise kind(f"The fake backend fails to load ({fault.value}), as it was told to", backend="fake")
+        raise RuntimeError("the fake backend raises, as it was told to")
+    raise kind(f"the fake backend fails to load ({fault.value}), as it was told to", backend="fake")

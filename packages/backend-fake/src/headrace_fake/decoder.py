@@ -165,7 +165,7 @@ class FakeDecoder:
         if self._closed:
             return
         if self._user is not None:
-            self._misuse.refuse("The decoder was closed while a call was running in it")
+            self._misuse.refuse("the decoder was closed while a call was running in it")
         self._closed = True
         self._on_close(self)
 
@@ -176,7 +176,7 @@ class FakeDecoder:
         me = threading.get_ident()
         if self._user is not None:
             who = "the same" if self._user == me else "another"
-            self._misuse.refuse(f"The decoder was used while {who} thread's call was running in it")
+            self._misuse.refuse(f"the decoder was used while {who} thread's call was running in it")
         try:
             self._user = me
             self._must_be_open()
@@ -186,11 +186,11 @@ class FakeDecoder:
 
     def _must_be_open(self) -> None:
         if self._closed:
-            self._misuse.refuse("The decoder was used after it was closed")
+            self._misuse.refuse("the decoder was used after it was closed")
 
     def _memory(self, sequence: int) -> Memory:
         if not 0 <= sequence < len(self._memories):
-            self._misuse.refuse(f"Sequence {sequence} is not one of 0 … {len(self._memories) - 1}")
+            self._misuse.refuse(f"sequence {sequence} is not one of 0 … {len(self._memories) - 1}")
         return self._memories[sequence]
 
     def _copy(self, source: int, target: int, length: int) -> int:
@@ -220,7 +220,7 @@ class FakeDecoder:
         elif fault in (Fault.INTERRUPTED, Fault.KEYBOARD_INTERRUPT):
             self._stop_after(rows, sum(len(row.tokens) for row in rows) // 2)
         elif fault is Fault.RAISE:
-            raise RuntimeError(f"The fake backend raises in step {step_id}, as it was told to")
+            raise RuntimeError(f"the fake backend raises in step {step_id}, as it was told to")
         else:
             self._compute(step, limit, fault)
         if fault is Fault.KEYBOARD_INTERRUPT:
@@ -232,36 +232,36 @@ class FakeDecoder:
     def _check(self, step_id: int, rows: Sequence[Row]) -> None:
         refuse = self._misuse.refuse
         if step_id <= self._last.step_id:
-            refuse(f"Step {step_id} comes after step {self._last.step_id}")
+            refuse(f"step {step_id} comes after step {self._last.step_id}")
         if not rows:
-            refuse(f"Step {step_id} has no rows")
+            refuse(f"step {step_id} has no rows")
         seen = set()
         total = 0
         for row in rows:
             memory = self._memory(row.sequence)
             if row.sequence in seen:
-                refuse(f"Two rows of sequence {row.sequence} in step {step_id}")
+                refuse(f"two rows of sequence {row.sequence} in step {step_id}")
             seen.add(row.sequence)
             if row.position != len(memory.tokens):
                 refuse(
-                    f"A row of sequence {row.sequence} is at position {row.position}, "
+                    f"a row of sequence {row.sequence} is at position {row.position}, "
                     f"its memory holds {len(memory.tokens)} tokens"
                 )
             if not row.tokens:
-                refuse(f"A row of sequence {row.sequence} has no tokens")
+                refuse(f"a row of sequence {row.sequence} has no tokens")
             if min(row.tokens) < 0 or max(row.tokens) >= ByteVocabulary.n_tokens:
-                refuse(f"A row of sequence {row.sequence} has a token outside the vocabulary")
+                refuse(f"a row of sequence {row.sequence} has a token outside the vocabulary")
             if row.sampler is not None:
                 self._check_sampler(row.sampler)
             total += len(row.tokens)
         if total > self.info.n_batch:
-            refuse(f"Step {step_id} has {total} tokens, more than n_batch={self.info.n_batch}")
+            refuse(f"step {step_id} has {total} tokens, more than n_batch={self.info.n_batch}")
 
     def _check_sampler(self, sampler: Sampler) -> None:
         if not isinstance(sampler, FakeSampler) or sampler.owner is not self:
-            self._misuse.refuse("A row has a sampler that another decoder made")
+            self._misuse.refuse("a row has a sampler that another decoder made")
         if sampler.closed:
-            self._misuse.refuse("A row has a sampler that is closed")
+            self._misuse.refuse("a row has a sampler that is closed")
 
     def _fits(self, rows: Sequence[Row]) -> bool:
         limit = self.info.n_ctx_sequence
@@ -274,7 +274,7 @@ class FakeDecoder:
         self._stop_after(step.rows, sum(len(row.tokens) for row in step.rows) // 2)
         state = "the context is unusable" if self._poisoned else "the context is usable"
         step.error = DecodeError(
-            f"The fake backend failed in step {step.step_id}, as it was told to; {state}",
+            f"the fake backend failed in step {step.step_id}, as it was told to; {state}",
             poisoned=self._poisoned,
             backend="fake",
         )
@@ -288,7 +288,7 @@ class FakeDecoder:
             self._memories[row.sequence].append(row.tokens)
         if fault is Fault.ROW:
             step.row_errors[0] = DecodeError(
-                f"The fake backend failed in a row of step {step.step_id}, as it was told to",
+                f"the fake backend failed in a row of step {step.step_id}, as it was told to",
                 backend="fake",
             )
         for index, row in enumerate(rows):

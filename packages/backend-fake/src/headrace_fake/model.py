@@ -6,7 +6,7 @@ import itertools
 
 from headrace.errors import ClosedError
 from headrace.params import EngineParams, ModelParams
-from headrace.protocols import SequenceDecoder
+from headrace.protocols import SequenceDecoder, Vocabulary
 from headrace.results import ModelInfo
 from headrace_fake.decoder import FakeDecoder
 from headrace_fake.misuse import MisuseLog
@@ -27,14 +27,14 @@ class FakeModel:
     def __init__(
         self, options: FakeOptions, params: ModelParams, *, build: str, misuse: MisuseLog
     ) -> None:
-        self.vocabulary = ByteVocabulary()
+        self.vocabulary: Vocabulary = ByteVocabulary()
         self.info = ModelInfo(
             name="fake",
             backend="fake",
             build=build,
             architecture="script",
             description=_description(options),
-            n_vocab=self.vocabulary.n_tokens,
+            n_vocab=ByteVocabulary.n_tokens,
             n_ctx_train=options.n_ctx,
             special_tokens={"bos": BOS, "eos": EOS},
             metadata={"general.architecture": "script"},
@@ -48,13 +48,13 @@ class FakeModel:
         self._closed = False
 
     def generate_hint(self) -> str | None:
-        """Why no session can be opened: only because the vocabulary alone was loaded."""
-        return "it was loaded with vocab_only=True" if self._vocab_only else None
+        """What to do to open a session, if the vocabulary alone was loaded."""
+        return "Load it without vocab_only=True." if self._vocab_only else None
 
     def open_decoder(self, params: EngineParams) -> SequenceDecoder:
         """A new, empty context."""
         if self._closed:
-            raise ClosedError("The model is closed", backend="fake")
+            raise ClosedError("the model was closed", backend="fake")
         decoder = FakeDecoder(
             self._options,
             params,
@@ -68,7 +68,7 @@ class FakeModel:
     def close(self) -> None:
         """Closing again does nothing; closing with open decoders is a misuse."""
         if self.decoders:
-            self._misuse.refuse(f"The model was closed with {len(self.decoders)} decoders open")
+            self._misuse.refuse(f"the model was closed with {len(self.decoders)} decoders open")
         self._closed = True
 
 

@@ -29,7 +29,7 @@ def parse_reference(reference: str, base: FakeOptions) -> FakeOptions:
     """
     if not reference.startswith(SCHEME):
         raise ModelNotFoundError(
-            f"The fake backend has no model {reference!r}",
+            f"the fake backend has no model {reference!r}",
             hint="Its references look like 'fake:Hello world'.",
             backend="fake",
         )
@@ -39,7 +39,7 @@ def parse_reference(reference: str, base: FakeOptions) -> FakeOptions:
         name, equals, value = setting.partition("=")
         if not equals:
             raise ParamsError(
-                f"Option {setting!r} of {reference!r} has no value",
+                f"option {setting!r} of {reference!r} has no value",
                 hint="Options are name=value; write %23 for a # in the text.",
             )
         check_names("FakeOptions", [name], _NAMES)

@@ -62,7 +62,7 @@ class FakeSampler:
         count, expected, _, _ = self._state
         if expected is not None and expected != memory_hash:
             self._misuse.refuse(
-                f"Memory must hold what it held when token {count} of this generation was "
+                f"memory must hold what it held when token {count} of this generation was "
                 "chosen, and that token; it holds something else"
             )
         token = self._seeded(memory_hash, count) if self._script is None else self._written(count)

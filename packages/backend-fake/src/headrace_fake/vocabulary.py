@@ -56,4 +56,4 @@ def _utf8(text: str) -> bytes:
     try:
         return text.encode()
     except UnicodeEncodeError as error:
-        raise TokenizeError(f"The text cannot be encoded: {error}", backend="fake") from error
+        raise TokenizeError(f"the text cannot be encoded: {error}", backend="fake") from error

@@ -11,7 +11,7 @@ import difflib
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from headrace.errors import (
     BackendError,
@@ -23,8 +23,10 @@ from headrace.errors import (
     ParamsError,
 )
 from headrace.params import EngineParams, ModelParams
-from headrace.plugins import Discovery, discover, validate_backend
 from headrace.protocols import Backend, LoadRequest, Model
+
+if TYPE_CHECKING:
+    from headrace.plugins import Discovery
 
 BACKEND_VARIABLE = "HEADRACE_BACKEND"
 INSTALL_HINT = "Install one: pip install headrace-llamacpp"
@@ -77,7 +79,14 @@ def load_model(
 
 def backends() -> dict[str, Backend]:
     """The installed backends by name; ``headrace.plugins.discover()`` tells more."""
-    return {each.name: each.backend for each in discover().backends}
+    return {each.name: each.backend for each in _discover().backends}
+
+
+def _discover(*, refresh: bool = False) -> Discovery:
+    # pluggy and importlib.metadata take as long to import as the rest of headrace.
+    from headrace.plugins import discover
+
+    return discover(refresh=refresh)
 
 
 def _checked_reference(reference: object) -> str:
@@ -106,25 +115,27 @@ def _choose(backend: str | Backend | None, reference: str) -> Backend:
         return _claiming(reference)
     if isinstance(backend, str):
         return _named(backend)
+    from headrace.plugins import validate_backend
+
     return validate_backend(backend)
 
 
 def _named(name: str) -> Backend:
     # A backend may have been installed since the last look.
-    found = discover().find(name) or discover(refresh=True).find(name)
+    found = _discover().find(name) or _discover(refresh=True).find(name)
     if found is not None:
         return found
-    discovery = discover()
+    discovery = _discover()
     for entry in discovery.quarantine:
         if name in (entry.plugin, entry.error.backend):
             raise BackendNotFoundError(
-                f"Backend {name!r} is installed but cannot be used: {entry.reason}",
+                f"backend {name!r} is installed but cannot be used: {entry.reason}",
                 hint="`headrace backends` tells more.",
                 backend=name,
             ) from entry.error
     close = difflib.get_close_matches(name, [each.name for each in discovery.backends], n=1)
     raise BackendNotFoundError(
-        f"There is no backend {name!r} ({_installed(discovery)})",
+        f"there is no backend {name!r} ({_installed(discovery)})",
         hint=f"Did you mean {close[0]!r}?" if close else INSTALL_HINT,
         backend=name,
     )
@@ -132,9 +143,9 @@ def _named(name: str) -> Backend:
 
 def _claiming(reference: str) -> Backend:
     """The only installed backend that says it can load the reference."""
-    discovery = discover()
+    discovery = _discover()
     if not discovery.backends:
-        discovery = discover(refresh=True)
+        discovery = _discover(refresh=True)
     claims: dict[str, Backend] = {}
     failures: list[str] = []
     for entry in discovery.backends:
@@ -147,7 +158,7 @@ def _claiming(reference: str) -> Backend:
         return next(iter(claims.values()))
     if claims:
         raise BackendNotFoundError(
-            f"More than one backend can load {reference!r}: {', '.join(claims)}",
+            f"more than one backend can load {reference!r}: {', '.join(claims)}",
             hint=f"Choose one with backend=… or the variable {BACKEND_VARIABLE}.",
         )
     raise _unclaimed(reference, discovery, failures)
@@ -157,17 +168,17 @@ def _unclaimed(reference: str, discovery: Discovery, failures: list[str]) -> Hea
     """Why nothing can load the reference: no backend, no file, or the wrong kind of file."""
     if not discovery.backends:
         return BackendNotFoundError(
-            f"No backend is installed that could load {reference!r}" + _also_quarantined(discovery),
+            f"no backend is installed that could load {reference!r}" + _also_quarantined(discovery),
             hint=INSTALL_HINT,
         )
     state = _state_of(reference)
     if state is None:
-        return ModelNotFoundError(f"There is no model file {reference!r}")
+        return ModelNotFoundError(f"there is no model file {reference!r}")
     asked = f" ({_installed(discovery)})"
     if failures:
         asked += f"; failed when asked: {'; '.join(failures)}"
     return BackendNotFoundError(
-        f"No installed backend can load {reference!r}, which is {state}{asked}",
+        f"no installed backend can load {reference!r}, which is {state}{asked}",
         hint=f"Name one with backend=… if you know better. {INSTALL_HINT}",
     )
 
@@ -221,12 +232,12 @@ def _load(backend: Backend, request: LoadRequest) -> Model:
             raise
         kind = BackendUnavailableError if isinstance(error, ImportError) else BackendError
         raise kind(
-            f"Backend {name!r} failed to load {request.reference!r}: "
+            f"backend {name!r} failed to load {request.reference!r}: "
             f"{type(error).__name__}: {error}",
             backend=name,
         ) from error
     if not isinstance(model, Model):
         raise BackendProtocolError(
-            f"Backend {name!r} returned {model!r}, which is no model", backend=name
+            f"backend {name!r} returned {model!r}, which is no model", backend=name
         )
     return model

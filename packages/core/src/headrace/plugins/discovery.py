@@ -191,7 +191,7 @@ class _Collector:
         first = self._backends.get(backend.name)
         if first is not None:
             raise BackendProtocolError(
-                f"Plugin {entry.name!r} brings a second backend named {backend.name!r}; "
+                f"plugin {entry.name!r} brings a second backend named {backend.name!r}; "
                 f"the one of {first.distribution or first.plugin} is used",
                 hint=f"Uninstall one of them, or choose plugins with {SELECT_VARIABLE}.",
                 backend=backend.name,
@@ -228,7 +228,7 @@ def _registered_by(entry: metadata.EntryPoint) -> list[object]:
     manager.check_pending()
     if not manager.hook.headrace_register_backends.get_hookimpls():
         raise BackendProtocolError(
-            f"Plugin {entry.name!r} implements no hook",
+            f"plugin {entry.name!r} implements no hook",
             hint="Mark headrace_register_backends(register) with headrace.plugins.hookimpl.",
         )
     candidates: list[object] = []
@@ -242,5 +242,5 @@ def _typed(plugin: str, error: BaseException) -> BackendError:
         return error
     told = f"{type(error).__name__}: {error}"
     if isinstance(error, ImportError):
-        return BackendUnavailableError(f"Plugin {plugin!r} cannot be imported: {told}")
-    return BackendProtocolError(f"Plugin {plugin!r} failed: {told}")
+        return BackendUnavailableError(f"plugin {plugin!r} cannot be imported: {told}")
+    return BackendProtocolError(f"plugin {plugin!r} failed: {told}")

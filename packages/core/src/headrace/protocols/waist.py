@@ -8,6 +8,7 @@ backend supplies for it is a ``Generation``.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import attrs
@@ -105,6 +106,15 @@ class Model(Protocol):
         """Close the sessions, then free the weights. Closing again does nothing."""
         ...
 
+    def __enter__(self) -> Model: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None: ...
+
 
 @runtime_checkable
 class Session(Protocol):
@@ -144,6 +154,15 @@ class Session(Protocol):
     def close(self) -> None:
         """End a running generation and give the memory back. Closing again does nothing."""
         ...
+
+    def __enter__(self) -> Session: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None: ...
 
 
 @attrs.frozen
