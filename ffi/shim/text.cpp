@@ -136,8 +136,15 @@ int hr_detokenize(hr_model *handle, const int32_t *ids, int32_t n_ids, bool spec
         if (!hr::valid_ids(*core, ids, n_ids)) {
             return HR_BAD_ARGUMENT;
         }
+        // The space that some tokenizers put before a text is taken away from the first token
+        // only, so a BOS that is not shown must not be the first.
+        const llama_token bos = llama_vocab_bos(core->vocab);
+        while (!special && n_ids > 0 && ids[0] == bos) {
+            ++ids;
+            --n_ids;
+        }
         return hr::counted(llama_detokenize(core->vocab, ids, n_ids, text, capacity,
-                                            /* remove_special */ !special,
+                                            /* remove_special */ false,
                                             /* unparse_special */ special),
                            count, report);
     });

@@ -1,0 +1,53 @@
+"""The only module that imports the compiled binding.
+
+Importing it starts llama.cpp: its log goes into the ring, its aborts into the
+guard, its devices are looked for. The extension's own import errors pass.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+from typing import Any
+
+from headrace.errors import BackendUnavailableError
+from headrace_llamacpp_ffi import build_info, ffi, lib, library_dir
+
+__all__ = ["build_info", "ffi", "lib", "new_report", "status_name", "text"]
+
+
+def new_report() -> Any:
+    """An ``hr_report`` for one call, or for all calls of one owner."""
+    return ffi.new("hr_report *")
+
+
+def text(pointer: Any) -> str:
+    """A C string of the library as text; names in a damaged file may be no UTF-8."""
+    return "" if pointer == ffi.NULL else ffi.string(pointer).decode("utf-8", errors="replace")
+
+
+_NAMES: dict[int, str] = {
+    number: name for number, name in ffi.typeof("enum hr_status").elements.items()
+}
+
+
+def status_name(status: int) -> str:
+    """The name of a status in ``enum hr_status``."""
+    return _NAMES[status]
+
+
+def _start() -> None:
+    report = new_report()
+    if lib.hr_start(os.fsencode(library_dir), report) != lib.HR_OK:
+        name = status_name(report.status)
+        raise BackendUnavailableError(
+            f"llama.cpp could not be started ({name}): {text(report.message)}",
+            hint="Install headrace-llamacpp-ffi again.",
+            backend="llamacpp",
+        )
+    # Objects that are alive when the interpreter goes down stay as they are: a daemon
+    # thread may be inside them, and the process is about to give everything back.
+    atexit.register(lib.hr_quiesce)
+
+
+_start()

@@ -1,0 +1,85 @@
+"""Opening a native context: from ``EngineParams`` to an ``hr_context``."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from headrace.errors import ModelMemoryError
+from headrace.params import EngineParams
+from headrace.protocols import DecoderInfo
+from headrace_llamacpp import logs
+from headrace_llamacpp._native import ffi, lib, new_report
+from headrace_llamacpp._statuses import Operation
+from headrace_llamacpp.failures import check, error_of
+from headrace_llamacpp.threads import default_threads
+from headrace_llamacpp.traits import Traits
+
+DEFAULT_N_CTX = 4096
+_NO_MEMORY = re.compile(r"(unable|failed) to allocate|out of memory|bad_alloc")
+_FLASH_ATTENTION = {
+    None: lib.LLAMA_FLASH_ATTN_TYPE_AUTO,
+    False: lib.LLAMA_FLASH_ATTN_TYPE_DISABLED,
+    True: lib.LLAMA_FLASH_ATTN_TYPE_ENABLED,
+}
+
+
+def open_context(
+    model: Any, params: EngineParams, traits: Traits, n_ctx_train: int, *, on_cpu: bool
+) -> tuple[Any, DecoderInfo]:
+    """A context of a model, and what it can do.
+
+    Raises:
+        ModelMemoryError: If its memory cannot be had.
+        ModelLoadError: If llama.cpp refuses for another reason.
+    """
+    # As with a load: the handle is there first, and frees what came of it.
+    handle = ffi.gc(lib.hr_context_new(), lib.hr_context_delete)
+    n_ctx = params.n_ctx or min(n_ctx_train or DEFAULT_N_CTX, DEFAULT_N_CTX)
+    native = _native_params(params, n_ctx)
+    info = ffi.new("hr_context_info *")
+    report = new_report()
+    lib.hr_context_open(handle, model, native, traits.whole_only, info, report)
+    if report.status == lib.HR_CONTEXT_FAILED:
+        raise _open_error(report, n_ctx)
+    check(report, Operation.OPEN)
+    logs.drain()
+    return handle, DecoderInfo(
+        # The library rounds up; the caller's number is the one that is kept to.
+        n_ctx=min(n_ctx, info.n_ctx),
+        n_ctx_sequence=min(n_ctx, info.n_ctx_seq),
+        n_sequences=info.n_seq_max,
+        n_batch=info.n_batch,
+        truncation=traits.truncation(full_window=params.full_window),
+        can_copy=True,
+        interruptible=on_cpu,
+    )
+
+
+def _native_params(params: EngineParams, n_ctx: int) -> Any:
+    native = ffi.new("struct llama_context_params *", lib.llama_context_default_params())
+    native.n_ctx = n_ctx
+    native.n_batch = params.n_batch
+    native.n_ubatch = min(params.n_ubatch, params.n_batch)
+    native.n_seq_max = params.n_sequences
+    # One row of logits for each sequence: the default would reserve them for every token.
+    native.n_outputs_max = params.n_sequences
+    native.n_threads = params.n_threads or default_threads()
+    native.n_threads_batch = params.n_threads_batch or native.n_threads
+    native.flash_attn_type = _FLASH_ATTENTION[params.flash_attention]
+    native.swa_full = params.full_window
+    # One memory for all sequences: any of them may use all of it, and prefixes are shared.
+    native.kv_unified = True
+    native.no_perf = True
+    return native
+
+
+def _open_error(report: Any, n_ctx: int) -> Exception:
+    reason = "; ".join(logs.complaints(report.call_id)) or "llama.cpp gives no reason"
+    said = f"no context of {n_ctx} tokens could be made: {reason}"
+    if _NO_MEMORY.search(reason):
+        hint = "Lower EngineParams.n_ctx or n_sequences."
+        return error_of(
+            report, Operation.OPEN, kind=ModelMemoryError, message=said, hint=hint
+        )
+    return error_of(report, Operation.OPEN, message=said)

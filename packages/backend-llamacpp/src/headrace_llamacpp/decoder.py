@@ -1,0 +1,174 @@
+"""The sequence decoder: the owner of a native context.
+
+A step is one native call. Its rows, its results and its report lie in memory
+that is allocated once and that the shim writes to, so ``outcome`` can read what
+a step did even if a ``KeyboardInterrupt`` fell between the call's return and
+the next bytecode.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+from headrace.errors import ClosedError, HeadraceError
+from headrace.params import SamplingParams
+from headrace.protocols import (
+    DecoderInfo,
+    Row,
+    RowResult,
+    Sampler,
+    StepOutcome,
+    StepStatus,
+)
+from headrace_llamacpp import callbacks, logs
+from headrace_llamacpp._native import ffi, lib, new_report
+from headrace_llamacpp._statuses import Operation
+from headrace_llamacpp.failures import check, error_of, meaning_of
+from headrace_llamacpp.sampler import LlamaSampler
+
+_QUIETLY = 10
+"""Level of what llama.cpp logs about a step that ended as it may: ``logging.DEBUG``."""
+
+
+class LlamaDecoder:
+    """A llama.cpp context, its thread pool and its buffers.
+
+    Args:
+        model: The model's ``hr_model *``.
+        context: An open ``hr_context *``, freed by this object.
+        info: What it can do.
+    """
+
+    def __init__(self, model: Any, context: Any, info: DecoderInfo) -> None:
+        self.info = info
+        self._model = model
+        self._context = context
+        self._rows = ffi.new("hr_row[]", info.n_sequences)
+        self._tokens = ffi.new("int32_t[]", info.n_batch)
+        self._report = new_report()
+        self._memory_report = new_report()
+        self._length = ffi.new("int32_t *")
+        self._closed = False
+
+    def new_sampler(
+        self, params: SamplingParams, *, seed: int, recent: Sequence[int], ban_eog: bool
+    ) -> Sampler:
+        """A sampler for one generation; see the protocol."""
+        return LlamaSampler(self._model, params, seed=seed, recent=recent, ban_eog=ban_eog)
+
+    def step(
+        self, step_id: int, rows: Sequence[Row], *, time_limit: float | None = None
+    ) -> StepOutcome:
+        """Run the rows in one native call; see the protocol.
+
+        Raises:
+            DecodeError: If the rows do not fit the decoder's state; nothing was run.
+            ClosedError: If the decoder was closed.
+            BaseException: What a signal handler raised while the step ran, which it ended.
+        """
+        self._check_open()
+        self._report.step_id = 0  # what was there is about to be overwritten
+        self._fill(rows)
+        check_signals = callbacks.in_main_thread()
+        lib.hr_step(
+            self._context,
+            step_id,
+            self._rows,
+            len(rows),
+            self._tokens,
+            -1.0 if time_limit is None else max(0.0, time_limit),
+            lib.headrace_check if check_signals else ffi.NULL,
+            ffi.NULL,
+            self._report,
+        )
+        if check_signals:
+            raised = callbacks.take_error()
+            if raised is not None:
+                raise raised
+        outcome = self.outcome(step_id)
+        if outcome is None:
+            raise error_of(self._report, Operation.STEP)
+        if logs.pending():
+            logs.drain(_QUIETLY if outcome.error is None else sys.maxsize)
+        return outcome
+
+    def _fill(self, rows: Sequence[Row]) -> None:
+        """Write the rows to where the shim reads them."""
+        if len(rows) > self.info.n_sequences:
+            raise ValueError(f"{len(rows)} rows for {self.info.n_sequences} sequences")
+        at = 0
+        for native, row in zip(self._rows, rows, strict=False):
+            count = len(row.tokens)
+            if at + count > self.info.n_batch:
+                raise ValueError(f"more tokens than n_batch={self.info.n_batch} in a step")
+            native.sequence = row.sequence
+            native.position = row.position
+            native.n_tokens = count
+            sampler = row.sampler
+            native.sampler = sampler.pointer if isinstance(sampler, LlamaSampler) else ffi.NULL
+            if count == 1:
+                self._tokens[at] = row.tokens[0]
+            else:
+                self._tokens[at : at + count] = row.tokens
+            at += count
+
+    def outcome(self, step_id: int) -> StepOutcome | None:
+        """What the last step did, again; None for any other id, or if it never ran."""
+        report = self._report
+        if report.step_id != step_id or step_id == 0:
+            return None
+        result = meaning_of(report.status).result
+        if result is StepStatus.NO_ROOM:
+            return StepOutcome(StepStatus.NO_ROOM)
+        rows = [self._row_result(self._rows[index]) for index in range(report.n_rows)]
+        if isinstance(result, StepStatus):
+            return StepOutcome(result, rows)
+        return StepOutcome(StepStatus.FAILED, rows, error_of(report, Operation.STEP))
+
+    def _row_result(self, native: Any) -> RowResult:
+        if native.status != lib.HR_OK:
+            return RowResult(native.length, (), self._row_error(native.status))
+        return RowResult(native.length, () if native.token < 0 else (native.token,))
+
+    def _row_error(self, status: int) -> HeadraceError:
+        return error_of(self._report, Operation.STEP, status=status)
+
+    def interrupt(self, step_id: int) -> None:
+        """End that step early, or the moment it starts; a stale id does nothing."""
+        lib.hr_interrupt(self._context, step_id)
+
+    def truncate(self, sequence: int, length: int) -> int:
+        """Forget all but the first tokens; returns the length kept, 0 where it is impossible."""
+        return self._change(lib.hr_truncate, sequence, length)
+
+    def copy(self, source: int, target: int, length: int) -> int:
+        """Give the empty target the first tokens of the source; 0 where it is impossible."""
+        return self._change(lib.hr_copy, source, target, length)
+
+    def clear(self, sequence: int) -> None:
+        """Forget a sequence."""
+        self._change(lib.hr_truncate, sequence, 0)
+
+    def _change(self, function: Any, *numbers: int) -> int:
+        self._check_open()
+        function(self._context, *numbers, self._length, self._memory_report)
+        check(self._memory_report, Operation.MEMORY)
+        return int(self._length[0])
+
+    def close(self) -> None:
+        """Free the context. Closing again does nothing; a running step is ended first."""
+        self._closed = True
+        lib.hr_context_close(self._context)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ClosedError("the decoder was closed", backend="llamacpp")
+
+    def __del__(self) -> None:
+        if getattr(self, "_closed", True) or sys.is_finalizing():
+            return
+        self.close()
+        warnings.warn("a LlamaDecoder was dropped without close()", ResourceWarning, stacklevel=1)

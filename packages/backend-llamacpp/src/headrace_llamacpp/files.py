@@ -1,0 +1,141 @@
+"""What can be said of a model file before llama.cpp sees it.
+
+llama.cpp answers every bad path with NULL and a line in its log; looking first
+gives the user an error that names the file and the reason.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+from headrace.errors import HeadraceError, ModelFormatError, ModelLoadError, ModelNotFoundError
+
+BACKEND = "llamacpp"
+MAGIC = b"GGUF"
+SUFFIX = ".gguf"
+
+_OTHER_MAGICS = {
+    b"tjgg": "an old GGML file",
+    b"fmgg": "an old GGML file",
+    b"lmgg": "an old GGML file",
+    b"algg": "a LoRA adapter of the old GGML kind",
+    b"PK\x03\x04": "a zip archive, such as a PyTorch checkpoint",
+    b"FUGG": "a GGUF file of the other byte order",
+}
+_CONVERT = "Convert it to GGUF, or get a GGUF file of the model."
+
+
+def looks_like_model(reference: str) -> bool:
+    """Whether a reference names a GGUF file, or something that should have been one.
+
+    A path ending in ``.gguf`` is claimed even if there is no such file, so that
+    the user is told about the file and not about backends.
+    """
+    if reference.lower().endswith(SUFFIX):
+        return True
+    try:
+        with open(reference, "rb") as file:
+            return file.read(len(MAGIC)) == MAGIC
+    except (OSError, ValueError):
+        return False
+
+
+def check_model_file(reference: str) -> Path:
+    """The path of a file that begins as a GGUF file does.
+
+    Raises:
+        ModelNotFoundError: If there is no file there.
+        ModelFormatError: If it is something else than a GGUF file.
+        ModelLoadError: If it cannot be read.
+    """
+    if "\0" in reference:
+        raise _error(
+            ModelNotFoundError, f"there is no model file at {reference!r}: a path has no NUL in it"
+        )
+    path = Path(reference)
+    try:
+        kind = path.stat().st_mode
+        if stat.S_ISDIR(kind):
+            raise _directory_error(path)
+        if not stat.S_ISREG(kind):
+            raise _error(ModelFormatError, f"{reference!r} is not a regular file")
+        with path.open("rb") as file:
+            start = file.read(64)
+    except (FileNotFoundError, NotADirectoryError):
+        raise _not_found(path) from None
+    except PermissionError as error:
+        raise _error(
+            ModelLoadError,
+            f"the model file {reference!r} cannot be read: permission denied",
+            hint="Check who owns the file, and its mode.",
+        ) from error
+    except OSError as error:
+        reason = error.strerror or error
+        raise _error(
+            ModelLoadError, f"the model file {reference!r} cannot be read: {reason}"
+        ) from error
+    if start[: len(MAGIC)] != MAGIC:
+        raise _format_error(reference, start)
+    return path
+
+
+def _error(kind: type[HeadraceError], message: str, **details: Any) -> HeadraceError:
+    return kind(message, backend=BACKEND, **details)
+
+
+def _not_found(path: Path) -> HeadraceError:
+    hint = None
+    folder = path.parent
+    if folder.is_dir():
+        near = sorted(each.name for each in folder.iterdir() if each.suffix.lower() == SUFFIX)
+        if near:
+            hint = f"In {os.fspath(folder)!r} there is: {', '.join(near[:5])}."
+    elif path.is_absolute() or folder != Path():
+        hint = f"There is no directory {os.fspath(folder)!r}."
+    return _error(ModelNotFoundError, f"there is no model file at {os.fspath(path)!r}", hint=hint)
+
+
+def _directory_error(path: Path) -> HeadraceError:
+    found = sorted(each.name for each in path.glob(f"*{SUFFIX}"))
+    hint = f"Name a file in it: {', '.join(found[:5])}." if found else "Name a GGUF file."
+    return _error(
+        ModelFormatError, f"{os.fspath(path)!r} is a directory, not a model file", hint=hint
+    )
+
+
+def _format_error(reference: str, start: bytes) -> HeadraceError:
+    if not start:
+        return _error(
+            ModelFormatError,
+            f"the model file {reference!r} is empty",
+            hint="A download may have failed; get the file again.",
+        )
+    for magic, what in _OTHER_MAGICS.items():
+        if start.startswith(magic):
+            return _error(
+                ModelFormatError, f"{reference!r} is {what}, not a GGUF file", hint=_CONVERT
+            )
+    if start.startswith(b"version https://git-lfs"):
+        return _error(
+            ModelFormatError,
+            f"{reference!r} is a Git LFS pointer, not the model itself",
+            hint="Fetch it with: git lfs pull.",
+        )
+    what = "looks like text" if _is_text(start) else f"begins with {start[:4]!r}"
+    return _error(
+        ModelFormatError,
+        f"{reference!r} is not a GGUF file: it {what}, not with {MAGIC!r}",
+        hint=_CONVERT,
+    )
+
+
+def _is_text(start: bytes) -> bool:
+    try:
+        text = start.decode("utf-8", errors="strict")
+    except UnicodeDecodeError as error:
+        # A character cut off by the end of what was read is no sign of binary data.
+        return error.start >= len(start) - 3
+    return all(character.isprintable() or character.isspace() for character in text)

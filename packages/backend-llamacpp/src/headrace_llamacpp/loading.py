@@ -1,0 +1,151 @@
+"""Loading a model file: from ``ModelParams`` to a handle, or to the right error."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from headrace.errors import HeadraceError, ModelFormatError, ModelLoadError, ModelMemoryError
+from headrace.params import ModelParams
+from headrace_llamacpp import callbacks, logs
+from headrace_llamacpp._native import ffi, lib, new_report, text
+from headrace_llamacpp._statuses import Operation
+from headrace_llamacpp.devices import chosen_devices, device_array
+from headrace_llamacpp.failures import error_of
+
+Progress = Callable[[float], "bool | None"]
+
+_LOAD_MODES = {
+    "auto": lib.LLAMA_LOAD_MODE_AUTO,
+    "none": lib.LLAMA_LOAD_MODE_NONE,
+    "mmap": lib.LLAMA_LOAD_MODE_MMAP,
+    "mlock": lib.LLAMA_LOAD_MODE_MLOCK,
+    "mmap+mlock": lib.LLAMA_LOAD_MODE_MMAP_MLOCK,
+    "direct_io": lib.LLAMA_LOAD_MODE_DIRECT_IO,
+}
+
+# llama.cpp gives reasons in its log only, so they are told apart by its words.
+_NO_MEMORY = re.compile(r"(unable|failed) to allocate|out of memory|bad_alloc|mmap failed")
+_UNSUPPORTED = re.compile(
+    r"unknown model architecture|unknown pre-tokenizer|cannot be used as main model"
+    r"|no backends are loaded|not supported"
+)
+_UNREADABLE = re.compile(r"failed to open|read error|cannot open")
+_NOISE = re.compile(r"^(failed to load model$|error loading model: *)")
+
+
+def load_model(path: Path, params: ModelParams, progress: Progress | None) -> Any:
+    """Load a file; returns an ``hr_model *`` that frees itself when dropped.
+
+    Raises:
+        ModelError: One of its subclasses.
+        ParamsError: If a device is named that is not there.
+        BaseException: What ``progress`` or a signal handler raised meanwhile.
+    """
+    # The handle exists before the load: whatever is raised on the way out, it frees the model.
+    handle = ffi.gc(lib.hr_model_new(), lib.hr_model_delete)
+    report = new_report()
+    native, kept = _native_params(params)
+    # Without a progress function the callback is there for Ctrl-C, which only the main
+    # thread can see; on another thread the load then never asks for the GIL.
+    wanted = progress is not None or callbacks.in_main_thread()
+    user = ffi.new_handle(progress)
+    function = lib.headrace_progress if wanted else ffi.NULL
+    callbacks.take_error()
+    lib.hr_model_load(handle, os.fsencode(path), native, function, user, report)
+    del kept
+    error = callbacks.take_error()
+    if error is not None:
+        lib.hr_model_close(handle)
+        logs.drain()
+        raise error
+    if report.status != lib.HR_OK:
+        raise _load_error(report, path)
+    if lib.llama_vocab_n_tokens(lib.llama_model_get_vocab(lib.hr_model_pointer(handle))) < 1:
+        lib.hr_model_close(handle)
+        raise _no_vocabulary(path)
+    logs.drain()
+    return handle
+
+
+def _native_params(params: ModelParams) -> tuple[Any, Any]:
+    """``llama_model_params``, and what must stay alive as long."""
+    native = ffi.new("struct llama_model_params *", lib.llama_model_default_params())
+    if params.n_gpu_layers is not None:
+        native.n_gpu_layers = params.n_gpu_layers
+    native.load_mode = _LOAD_MODES[params.load_mode]
+    native.vocab_only = params.vocab_only
+    native.check_tensors = params.check_tensors
+    native.use_extra_bufts = params.use_extra_bufts
+    devices = None
+    if params.devices is not None:
+        devices = device_array(chosen_devices(params))
+        native.devices = devices
+    return native, devices
+
+
+def _no_vocabulary(path: Path) -> HeadraceError:
+    return ModelFormatError(
+        f"the model file {os.fspath(path)!r} has no vocabulary",
+        hint="Use a GGUF file that contains the model's tokenizer.",
+        backend="llamacpp",
+    )
+
+
+def _load_error(report: Any, path: Path) -> HeadraceError:
+    name = f"the model file {os.fspath(path)!r}"
+    if report.status != lib.HR_LOAD_FAILED:
+        said = f"{name} was not loaded"
+        if report.status == lib.HR_NATIVE_ABORT:
+            said = f"{name} is damaged: an assertion in llama.cpp failed"
+        return error_of(report, Operation.LOAD, message=said)
+    reasons = [_NOISE.sub("", each) for each in logs.complaints(report.call_id)]
+    reason = "; ".join(dict.fromkeys(filter(None, reasons))) or "llama.cpp gives no reason"
+    kind, said, hint = _classify(reason)
+    return error_of(report, Operation.LOAD, kind=kind, message=f"{name} {said}: {reason}", hint=hint)
+
+
+def _classify(reason: str) -> tuple[type[HeadraceError], str, str | None]:
+    if _NO_MEMORY.search(reason):
+        return ModelMemoryError, "does not fit into memory", "Use a smaller or more quantized model."
+    if _UNSUPPORTED.search(reason):
+        return (
+            ModelLoadError,
+            "is not supported by this llama.cpp",
+            "A newer version of headrace-llamacpp-ffi may know it.",
+        )
+    if _UNREADABLE.search(reason):
+        return ModelLoadError, "cannot be read", None
+    return (
+        ModelFormatError,
+        "is damaged or incomplete",
+        "If it was downloaded, get it again and compare its checksum.",
+    )
+
+
+def metadata_of(model: Any) -> dict[str, str]:
+    """The file's own key-value pairs, as llama.cpp words them; no arrays."""
+    pairs = {}
+    for index in range(lib.llama_model_meta_count(model)):
+        key = _sized(lib.llama_model_meta_key_by_index, model, index)
+        pairs[key] = _sized(lib.llama_model_meta_val_str_by_index, model, index)
+    return pairs
+
+
+def description_of(model: Any) -> str:
+    """llama.cpp's description, such as ``gemma3 270M Q4_K - Medium``."""
+    return _sized(lambda model, _, *rest: lib.llama_model_desc(model, *rest), model, 0)
+
+
+def _sized(function: Callable[..., int], model: Any, index: int) -> str:
+    """What a function writes into a buffer, which is made larger if it must be."""
+    size = 256
+    while True:
+        buffer = ffi.new("char[]", size)
+        needed = function(model, index, buffer, size)
+        if needed < size:
+            return text(buffer)
+        size = needed + 1

@@ -1,0 +1,95 @@
+"""llama.cpp's log: from the shim's ring into ``logging``, and into errors.
+
+Native code writes its log on any thread, with no GIL, into a bounded ring. It is
+read when there is something new and Python is at work anyway: after a load, a
+step, an error. Nothing is ever printed: without a handler of the application's
+the messages go nowhere.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import threading
+from collections.abc import Iterator
+
+import attrs
+
+from headrace_llamacpp._native import ffi, lib, text
+
+logger = logging.getLogger("headrace.llamacpp")
+# Or logging would print warnings to stderr for an application that set up no logging.
+logger.addHandler(logging.NullHandler())
+
+TAIL = 12
+"""Lines of the native log that an error carries."""
+
+_LEVELS: dict[int, int] = {
+    lib.GGML_LOG_LEVEL_DEBUG: logging.DEBUG,
+    lib.GGML_LOG_LEVEL_INFO: logging.INFO,
+    lib.GGML_LOG_LEVEL_WARN: logging.WARNING,
+    lib.GGML_LOG_LEVEL_ERROR: logging.ERROR,
+}
+_FUNCTION = re.compile(r"^[\w:~<>]+: +")
+_drained = 0
+_draining = threading.Lock()
+
+
+@attrs.frozen
+class Entry:
+    """A message of the native log."""
+
+    serial: int
+    call_id: int
+    """The guarded call it was written in; 0: a thread of the library's own."""
+    level: int
+    """As in ``logging``."""
+    text: str
+
+
+def drain(ceiling: int = logging.CRITICAL) -> None:
+    """Pass on what is new.
+
+    Args:
+        ceiling: Highest level to pass anything on at: what is a failure to llama.cpp
+            may be in order here, as an interrupted computation is.
+    """
+    global _drained
+    if not _draining.acquire(blocking=False):
+        return  # another thread is at it
+    try:
+        lib.hr_log_keep_debug(logger.isEnabledFor(logging.DEBUG))
+        for entry in _entries(_drained):
+            _drained = entry.serial
+            logger.log(min(entry.level, ceiling), "%s", entry.text)
+    finally:
+        _draining.release()
+
+
+def pending() -> bool:
+    """Whether there is something to drain."""
+    return bool(lib.hr_log_serial() > _drained)
+
+
+def of_call(call_id: int) -> list[Entry]:
+    """What one guarded call has logged, oldest first, as far as the ring still has it."""
+    return [entry for entry in _entries(0) if entry.call_id == call_id]
+
+
+def tail(call_id: int) -> tuple[str, ...]:
+    """The last lines that one guarded call has logged."""
+    return tuple(entry.text for entry in of_call(call_id)[-TAIL:])
+
+
+def complaints(call_id: int) -> list[str]:
+    """What one guarded call has logged as errors, without the names of C functions."""
+    errors = [entry for entry in of_call(call_id) if entry.level >= logging.ERROR]
+    return [_FUNCTION.sub("", entry.text) for entry in errors]
+
+
+def _entries(after: int) -> Iterator[Entry]:
+    native = ffi.new("hr_log_entry *")
+    while lib.hr_log_next(after, native):
+        after = native.serial
+        level = _LEVELS.get(native.level, logging.INFO)
+        yield Entry(after, native.call_id, level, text(native.text).rstrip())

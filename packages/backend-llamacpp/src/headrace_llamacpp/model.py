@@ -1,0 +1,102 @@
+"""The loaded model: what ``headrace.engine`` makes its sessions from."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+import weakref
+from pathlib import Path
+from typing import Any
+
+from headrace.errors import ClosedError
+from headrace.params import EngineParams, ModelParams
+from headrace.protocols import SequenceDecoder
+from headrace.results import ModelInfo
+from headrace_llamacpp import build
+from headrace_llamacpp._native import lib
+from headrace_llamacpp.context import open_context
+from headrace_llamacpp.decoder import LlamaDecoder
+from headrace_llamacpp.devices import chosen_devices
+from headrace_llamacpp.loading import Progress, description_of, load_model, metadata_of
+from headrace_llamacpp.traits import Traits
+from headrace_llamacpp.vocabulary import LlamaVocabulary
+
+
+class LlamaModel:
+    """A GGUF file, loaded.
+
+    Args:
+        path: The file; see ``headrace_llamacpp.files``.
+        params: What of it is loaded, and where.
+        progress: Told how far the load is.
+
+    Raises:
+        ModelError: One of its subclasses.
+    """
+
+    def __init__(self, path: Path, params: ModelParams, progress: Progress | None = None) -> None:
+        self._closed = True  # until there is something to close
+        self._handle = load_model(path, params, progress)
+        self._closed = False
+        pointer = lib.hr_model_pointer(self._handle)
+        metadata = metadata_of(pointer)
+        self._traits = Traits.of(pointer, metadata, vocab_only=params.vocab_only)
+        self._on_cpu = not chosen_devices(params)
+        # Closing the model closes its contexts first, whoever holds them.
+        self._decoders: weakref.WeakSet[LlamaDecoder] = weakref.WeakSet()
+        self.vocabulary = LlamaVocabulary(self._handle)
+        self.info = _info(path, pointer, metadata, self.vocabulary)
+
+    def generate_hint(self) -> str | None:
+        """Why the model opens no session, or None if it does."""
+        return self._traits.generate_hint()
+
+    def open_decoder(self, params: EngineParams) -> SequenceDecoder:
+        """A new context.
+
+        Raises:
+            ModelMemoryError: If its memory cannot be had.
+            ModelLoadError: If llama.cpp refuses for another reason.
+            ClosedError: If the model was closed.
+        """
+        if self._closed:
+            raise ClosedError("the model was closed", backend="llamacpp")
+        context, info = open_context(
+            self._handle, params, self._traits, self.info.n_ctx_train, on_cpu=self._on_cpu
+        )
+        decoder = LlamaDecoder(self._handle, context, info)
+        self._decoders.add(decoder)
+        return decoder
+
+    def close(self) -> None:
+        """Free the weights, after the contexts. Closing again does nothing."""
+        if self._closed:
+            return
+        self._closed = True
+        for decoder in list(self._decoders):
+            decoder.close()
+        lib.hr_model_close(self._handle)
+
+    def __del__(self) -> None:
+        if getattr(self, "_closed", True) or sys.is_finalizing():
+            return
+        self.close()
+        warnings.warn(f"{self.info.name} was dropped without close()", ResourceWarning, stacklevel=1)
+
+
+def _info(
+    path: Path, pointer: Any, metadata: dict[str, str], vocabulary: LlamaVocabulary
+) -> ModelInfo:
+    return ModelInfo(
+        name=metadata.get("general.name") or path.stem,
+        backend="llamacpp",
+        build=build.description(),
+        architecture=metadata.get("general.architecture", "unknown"),
+        description=description_of(pointer),
+        n_vocab=vocabulary.n_tokens,
+        n_ctx_train=max(0, lib.llama_model_n_ctx_train(pointer)),
+        n_params=lib.llama_model_n_params(pointer) or None,
+        size_bytes=lib.llama_model_size(pointer) or None,
+        special_tokens=vocabulary.special_tokens,
+        metadata=dict(metadata),
+    )
