@@ -34,6 +34,8 @@ _UNSUPPORTED = re.compile(
     r"|no backends are loaded|not supported"
 )
 _UNREADABLE = re.compile(r"failed to open|read error|cannot open")
+_VOCABULARY = re.compile(r"tokenizer\.ggml|loading model vocabulary")
+_NEEDS_TOKENIZER = "Use a GGUF file that contains the model's tokenizer."
 _NOISE = re.compile(r"^(failed to load model$|error loading model: *)")
 
 
@@ -64,7 +66,8 @@ def load_model(path: Path, params: ModelParams, progress: Progress | None) -> An
         raise error
     if report.status != lib.HR_OK:
         raise _load_error(report, path)
-    if lib.llama_vocab_n_tokens(lib.llama_model_get_vocab(lib.hr_model_pointer(handle))) < 1:
+    vocabulary = lib.llama_model_get_vocab(lib.hr_model_pointer(handle))
+    if lib.llama_vocab_type(vocabulary) == lib.LLAMA_VOCAB_TYPE_NONE:
         lib.hr_model_close(handle)
         raise _no_vocabulary(path)
     logs.drain()
@@ -90,7 +93,7 @@ def _native_params(params: ModelParams) -> tuple[Any, Any]:
 def _no_vocabulary(path: Path) -> HeadraceError:
     return ModelFormatError(
         f"the model file {os.fspath(path)!r} has no vocabulary",
-        hint="Use a GGUF file that contains the model's tokenizer.",
+        hint=_NEEDS_TOKENIZER,
         backend="llamacpp",
     )
 
@@ -119,6 +122,8 @@ def _classify(reason: str) -> tuple[type[HeadraceError], str, str | None]:
         )
     if _UNREADABLE.search(reason):
         return ModelLoadError, "cannot be read", None
+    if _VOCABULARY.search(reason):
+        return ModelFormatError, "has no usable vocabulary", _NEEDS_TOKENIZER
     return (
         ModelFormatError,
         "is damaged or incomplete",
