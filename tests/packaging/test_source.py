@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from dataclasses import replace
 
 import pytest
 
@@ -43,7 +44,7 @@ def test_a_clone_is_named_by_its_commit(settings):
 
 def test_a_released_tree_keeps_its_identity(settings, tmp_path, monkeypatch):
     """What an sdist carries is found first, known by its stamp, and fetched from nowhere."""
-    original = source.find_source(settings)
+    original = replace(source.find_source(settings), commit="c0ffee")
     copy_for_release(original, tmp_path / source.BUNDLED)
     monkeypatch.setattr(source, "ROOT", tmp_path)
     bundled = source.find_source(Settings(cache_dir=tmp_path / "empty"))
