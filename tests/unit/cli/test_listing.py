@@ -1,0 +1,142 @@
+"""``headrace backends``, ``info`` and ``tokenize``: what they show, and their JSON."""
+
+from __future__ import annotations
+
+import json
+
+import attrs
+import pytest
+
+import headrace
+from headrace.plugins import Discovery, Quarantined
+
+
+@pytest.fixture
+def one_quarantined(monkeypatch):
+    """Discovery finds one broken plugin and nothing else."""
+    error = headrace.BackendUnavailableError("plugin 'broken' cannot be imported: no module")
+    entry = Quarantined("broken", "headrace-broken", "0.7", error, "Traceback (...)\n  line 1\n")
+    found = Discovery((), (entry,))
+    monkeypatch.setattr("headrace.cli.backends.discover", lambda: found)
+
+
+def test_backends_lists_what_is_installed(call):
+    """Name, version, distribution, capabilities."""
+    ended = call("backends")
+    assert ended.code == 0
+    assert f"fake {headrace.backends()['fake'].version}  (headrace-fake " in ended.out
+    assert "capabilities: batching, generate," in ended.out
+
+
+def test_backends_lists_what_is_quarantined_and_why(call, one_quarantined):
+    """And how to install one, since none is left."""
+    out = call("backends").out
+    assert "broken: quarantined  (headrace-broken 0.7)" in out
+    assert "plugin 'broken' cannot be imported: no module" in out
+    assert "pip install headrace-llamacpp" in out
+    assert "Traceback" not in out
+
+
+def test_backends_shows_tracebacks_with_debug(call, one_quarantined):
+    """Indented under their plugin."""
+    assert "    Traceback (...)" in call("backends", "--debug").out
+
+
+def test_backends_as_json_has_everything(call, one_quarantined, monkeypatch):
+    """Both lists."""
+    (entry,) = json.loads(call("backends", "--json").out)["quarantine"]
+    assert entry["error"] == "BackendUnavailableError"
+    assert entry["traceback"].startswith("Traceback")
+    monkeypatch.undo()
+    installed = json.loads(call("backends", "--json").out)["backends"]
+    (fake,) = [each for each in installed if each["name"] == "fake"]
+    assert fake["protocol_version"] == 1
+    assert "generate" in fake["capabilities"]
+
+
+def test_info_shows_what_the_model_says_of_itself(call):
+    """For people."""
+    out = call("info", "fake:Hello#n_ctx=1024").out
+    assert "a script of 5 bytes" in out
+    assert "1,024 tokens" in out
+    assert "bos 256, eos 257" in out
+
+
+def test_info_as_json_is_the_whole_record(call):
+    """For programs."""
+    info = json.loads(call("info", "--json", "fake:Hello").out)
+    assert info["architecture"] == "script"
+    assert info["special_tokens"] == {"bos": 256, "eos": 257}
+
+
+def test_info_keeps_long_metadata_on_one_line(call, monkeypatch):
+    """A chat template is many lines."""
+    with headrace.load_model("fake:x") as model:
+        info = attrs.evolve(
+            model.info,
+            metadata={"template": "a\nb" + "c" * 200},
+            size_bytes=253_113_024,
+            n_params=268_000_000,
+        )
+    monkeypatch.setattr("headrace.cli.info._look", lambda model, backend: info)
+    out = call("info", "fake:x").out
+    assert "template: a\\nbccc" in out
+    assert "…\n" in out
+    assert "253.1 MB" in out
+    assert "268,000,000" in out
+
+
+def test_info_loads_weights_only_where_the_vocabulary_cannot_be_had_alone(call, monkeypatch):
+    """A backend may not know how."""
+    asked = []
+
+    def load(reference, *, params, **rest):
+        asked.append(params is not None and params.vocab_only)
+        if asked[-1]:
+            raise headrace.UnsupportedError("no")
+        return original(reference, params=params, **rest)
+
+    original = headrace.load_model
+    monkeypatch.setattr(headrace, "load_model", load)
+    assert call("info", "fake:x").code == 0
+    assert asked == [True, False]
+
+
+def test_tokenize_shows_ids_and_pieces(call):
+    """Parts of a character as bytes."""
+    assert call("tokenize", "fake:", "hé").out.split() == [
+        "256", "'<bos>'", "104", "'h'", "195", "b'\\xc3'", "169", "b'\\xa9'",
+    ]  # fmt: skip
+
+
+def test_tokenize_can_write_the_ids_alone(call):
+    """For a shell."""
+    assert call("tokenize", "--ids", "--no-special", "fake:", "hi").out == "104 105\n"
+
+
+def test_tokenize_reads_special_tokens_if_told_to(call):
+    """Otherwise they are text."""
+    assert call("tokenize", "--ids", "--parse-special", "fake:", "<eos>").out == "256 257\n"
+    assert call("tokenize", "--ids", "fake:", "<eos>").out != "256 257\n"
+
+
+def test_tokenize_as_json_has_the_bytes(call):
+    """A piece need not be text."""
+    found = json.loads(call("tokenize", "--json", "fake:", stdin="é\n".encode()).out)
+    assert found["tokens"] == [256, 195, 169]
+    assert found["pieces"][1] == {"id": 195, "text": "\ufffd", "bytes": "c3"}
+
+
+def test_detokenize_is_the_way_back(call):
+    """From ids to text."""
+    assert call("tokenize", "--detokenize", "fake:", "256, 104 105").out == "<bos>hi\n"
+    found = json.loads(call("tokenize", "--detokenize", "--json", "fake:", "195").out)
+    assert found == {"text": "\ufffd", "bytes": "c3"}
+
+
+@pytest.mark.parametrize("text", ["1 2 three", "258", "-1"])
+def test_detokenize_refuses_what_is_no_token(call, text):
+    """With the id or text named."""
+    ended = call("tokenize", "--detokenize", "fake:", "--", text)
+    assert ended.code in (1, 2)
+    assert text in ended.err
