@@ -13,8 +13,7 @@ from headrace.engine.sequence import Sequence
 
 QUANTUM = 64
 """Steps a sequence keeps its slot while others wait for one. Changing hands costs a
-rebuild of the newcomer's memory, so it should not happen at every step; a runnable
-sequence waits at most QUANTUM steps for every n_sequences sequences before it."""
+rebuild of the newcomer's memory, so it should not happen at every step."""
 
 CHUNK_SECONDS = 0.05
 """Aim for the length of a step that carries a prefill beside other sequences: the time
@@ -70,45 +69,64 @@ def runnable(sequence: Sequence, lookahead: int) -> bool:
     )
 
 
-def choose_batch(candidates: list[Sequence], driving: Sequence, step: int) -> list[Sequence]:
-    """Those of the runnable sequences that may share the next step with each other.
+def wanted(sequence: Sequence, lookahead: int) -> bool:
+    """Whether it is runnable and a reader waits for it, or drives for it."""
+    generation = sequence.generation
+    return generation is not None and generation.wanted and runnable(sequence, lookahead)
 
-    The driver's own batch, unless sequences that cannot join it (reproducible
-    ones run alone) have been passed over for too long.
+
+def leads(candidates: list[Sequence], driving: Sequence, step: int) -> list[Sequence]:
+    """Sequences that the next step may be built around, the most entitled first.
+
+    The driver's own, so that every pull brings its reader forward; before it
+    those that readers have been waiting for too long; after it the others that
+    readers wait for, in case those before find no slot.
     """
-    longest_waiting = min(candidates, key=lambda sequence: sequence.last_step)
-    lead = longest_waiting if step - longest_waiting.last_step > PATIENCE else driving
+    waiting = [s for s in candidates if s is not driving and s.generation and s.generation.wanted]
+    waiting.sort(key=lambda sequence: sequence.last_step)
+    overdue = [s for s in waiting if step - s.last_step > PATIENCE]
+    return [*overdue[:1], driving, *waiting]
+
+
+def batch(candidates: list[Sequence], lead: Sequence, step: int) -> list[Sequence]:
+    """Those that may share a step with the lead, most entitled first.
+
+    Reproducible sequences share with nobody. Among the others those within
+    their quantum come first, then those that have not been in a step for longest.
+    """
     if lead.reproducible:
         return [lead]
-    return [sequence for sequence in candidates if not sequence.reproducible]
-
-
-def in_order(sequences: Iterable[Sequence], driving: Sequence, step: int) -> list[Sequence]:
-    """The sequences of a batch, most entitled first.
-
-    The driver's own comes first, so that every pull brings its reader forward
-    and nobody holds a seat by waiting; then those within their quantum; then
-    by how long they have not been in a step.
-    """
 
     def entitlement(sequence: Sequence) -> tuple[bool, bool, int]:
         settled_in = sequence.slot is not None and step - sequence.seated_at < QUANTUM
-        return sequence is not driving, not settled_in, sequence.last_step
+        return sequence is not lead, not settled_in, sequence.last_step
 
-    return sorted(sequences, key=entitlement)
-
-
-def eviction_order(holders: Iterable[Sequence], lookahead: int) -> list[Sequence]:
-    """Holders of a slot, the one to lose it first in front: idle or paused before running."""
-
-    def worth(sequence: Sequence) -> tuple[bool, int]:
-        return runnable(sequence, lookahead), sequence.last_step
-
-    return sorted(holders, key=worth)
+    return sorted((s for s in candidates if not s.reproducible), key=entitlement)
 
 
-def may_displace(newcomer: Sequence, holder: Sequence, lookahead: int, step: int) -> bool:
-    """Whether a holder has to make way: always when it is idle, else after its quantum."""
-    if not runnable(holder, lookahead):
+def evictable(
+    holders: Iterable[Sequence], newcomer: Sequence | None, lookahead: int, step: int
+) -> list[Sequence]:
+    """Holders of a slot that may lose it to a newcomer, the first to go in front.
+
+    One that a reader waits for keeps its slot until it has produced something
+    since it got it, or the rebuilding of two would undo each other for ever, and
+    for a quantum at least. A newcomer nobody waits for displaces idle sessions
+    only. Without a newcomer (memory is short) everyone may go.
+    """
+    holders = list(holders)
+    if newcomer is not None and not wanted(newcomer, lookahead):
+        holders = [holder for holder in holders if holder.generation is None]
+    elif newcomer is not None:
+        holders = [holder for holder in holders if _may_go(holder, lookahead, step)]
+    return sorted(
+        holders, key=lambda s: (wanted(s, lookahead), s.generation is not None, s.last_step)
+    )
+
+
+def _may_go(holder: Sequence, lookahead: int, step: int) -> bool:
+    if not wanted(holder, lookahead):
         return True
-    return step - holder.seated_at >= QUANTUM and holder.last_step > newcomer.last_step
+    assert holder.generation is not None
+    productive = holder.generation.produced > holder.produced_when_seated
+    return productive and step - holder.seated_at >= QUANTUM

@@ -51,6 +51,7 @@ class EngineGeneration:
         self.carry = b"" if prompt else sequence.carry
         self.sampler: Sampler | None = None
         self.waiter: Waiter | None = None
+        self.wanted = False
         self.interrupted: StopReason | None = None
         self.error: HeadraceError | None = None
         self.end: StopReason | None = None
@@ -75,7 +76,11 @@ class EngineGeneration:
 
     def pull(self, max_wait: float | None) -> Delta | None:
         """See ``Generation.pull``."""
-        return self.engine.pull(self, max_wait)
+        self.wanted = True
+        try:
+            return self.engine.pull(self, max_wait)
+        finally:
+            self.wanted = False
 
     def deliver(self, pieces: int) -> bool:
         """See ``Generation.deliver``."""

@@ -31,6 +31,8 @@ class Sequence:
     """The sequence number the decoder knows it by; None: not in memory."""
     seated_at: int = 0
     """Step at which it got its slot."""
+    produced_when_seated: int = 0
+    """New tokens its generation had produced then."""
     last_step: int = 0
     """Last step it took part in, or the step at which it began to wait."""
     in_line: bool = False
@@ -80,6 +82,13 @@ class Sequence:
         # A cut beyond the history could not be replayed: its tokens are gone.
         del self.cuts[bisect_right(self.cuts, length) :]
         self.in_line = False
+
+    def take_slot(self, slot: int, step: int) -> None:
+        """Begin with an empty memory."""
+        self.unseat()
+        self.slot = slot
+        self.seated_at = step
+        self.produced_when_seated = self.generation.produced if self.generation else 0
 
     def unseat(self) -> None:
         """Give up the slot; what was in memory will be rebuilt."""

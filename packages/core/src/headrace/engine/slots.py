@@ -40,23 +40,20 @@ class Slots:
         if slot is None:
             return False
         self._holders[slot] = sequence
-        sequence.unseat()
-        sequence.slot = slot
-        sequence.seated_at = step
+        sequence.take_slot(slot, step)
         return True
 
     def _vacant(self, newcomer: Sequence, planned: Collection[Sequence], step: int) -> int | None:
         if None in self._holders:
             return self._holders.index(None)
-        for holder in self._evictable(planned):
-            # The first row of a plan is seated whatever it takes.
-            if not planned or fairness.may_displace(newcomer, holder, self._lookahead, step):
-                return self.evict(holder)
-        return None
+        evictable = self._evictable(planned, newcomer, step)
+        return self.evict(evictable[0]) if evictable else None
 
-    def _evictable(self, planned: Collection[Sequence]) -> list[Sequence]:
+    def _evictable(
+        self, planned: Collection[Sequence], newcomer: Sequence | None, step: int
+    ) -> list[Sequence]:
         holders = [held for held in self._holders if held is not None and held not in planned]
-        return fairness.eviction_order(holders, self._lookahead)
+        return fairness.evictable(holders, newcomer, self._lookahead, step)
 
     def evict(self, holder: Sequence) -> int:
         """Take a sequence's slot away; returns its number."""
@@ -67,9 +64,9 @@ class Slots:
         holder.unseat()
         return slot
 
-    def evict_one(self, planned: Collection[Sequence]) -> bool:
+    def evict_one(self, planned: Collection[Sequence], step: int) -> bool:
         """Evict whoever misses its memory least; False if all holders are planned."""
-        evictable = self._evictable(planned)
+        evictable = self._evictable(planned, None, step)
         if evictable:
             self.evict(evictable[0])
         return bool(evictable)

@@ -66,8 +66,14 @@ class Planner:
 
     def plan(self, candidates: list[Sequence], driving: Sequence, step_id: int) -> Step | None:
         """A step for some of the runnable sequences; None if none of them has a token to run."""
-        batch = fairness.choose_batch(candidates, driving, step_id)
-        batch = fairness.in_order(batch, driving, step_id)[: self.limits.max_rows]
+        for lead in fairness.leads(candidates, driving, step_id):
+            batch = fairness.batch(candidates, lead, step_id)[: self.limits.max_rows]
+            step = self._fill(step_id, batch)
+            if step.rows:
+                return step
+        return None
+
+    def _fill(self, step_id: int, batch: list[Sequence]) -> Step:
         prefills = sum(len(s.line) - len(s.resident) > 1 for s in batch)
         prefill_left = self.limits.prefill(len(batch) - prefills, prefills)
         tokens_left = self._decoder.info.n_batch
@@ -84,7 +90,7 @@ class Planner:
                 if planned.prefills:
                     prefill_left -= len(planned.row.tokens)
                     prefills -= 1
-        return step if step.rows else None
+        return step
 
     def _row(self, sequence: Sequence, step: Step, share: int) -> PlannedRow | None:
         generation = sequence.generation
@@ -134,7 +140,7 @@ class Planner:
 
     def make_room(self, step: Step) -> bool:
         """After a step that found none: evict, or plan less; False if nothing is left to try."""
-        if self._slots.evict_one(step.sequences):
+        if self._slots.evict_one(step.sequences, step.step_id):
             return True
         if len(step.rows) > 1:
             self.limits.max_rows = len(step.rows) // 2

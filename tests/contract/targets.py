@@ -1,0 +1,60 @@
+"""What the contract is tested on: each kind of memory, faked and real.
+
+A target loads a small model that writes text for as long as it is asked to.
+The real ones are there when ``HEADRACE_TEST_LLAMACPP=1`` asks for them, and
+then a backend that is missing or broken fails the tests.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+import attrs
+
+import headrace
+from headrace import EngineParams, Model
+from headrace_fake import FakeBackend
+
+
+@attrs.frozen
+class Target:
+    """A backend with a model to load."""
+
+    name: str
+    open: Callable[[EngineParams], Model]
+
+    def load(self, **engine: object) -> Model:
+        """Load the model with some settings of the engine."""
+        return self.open(EngineParams(**{"n_ctx": 512, "n_threads": 1, **engine}))
+
+
+def _fake(name: str, **options: object) -> Target:
+    def load(engine: EngineParams) -> Model:
+        backend = FakeBackend(mean_length=0, **options)
+        return headrace.load_model("fake:", backend=backend, engine=engine)
+
+    return Target(name, load)
+
+
+def _llamacpp(name: str, kind: str) -> Target:
+    def load(engine: EngineParams) -> Model:
+        from tests.support import tiny_gguf
+
+        return headrace.load_model(tiny_gguf.path(kind), backend="llamacpp", engine=engine)
+
+    return Target(name, load)
+
+
+TARGETS = [
+    _fake("fake-attention", truncation="any"),
+    _fake("fake-window", truncation="recent", reach=8),
+    _fake("fake-recurrent", truncation="none", can_copy=False),
+]
+
+if os.environ.get("HEADRACE_TEST_LLAMACPP") == "1":
+    TARGETS += [
+        _llamacpp("llamacpp-attention", "attention"),
+        _llamacpp("llamacpp-window", "window"),
+        _llamacpp("llamacpp-recurrent", "recurrent"),
+    ]

@@ -1,0 +1,185 @@
+"""Any sequence of calls on several sessions: what was seen is what is remembered.
+
+The fake's greedy token is a function of everything in memory, so the machine
+knows what each stream must deliver next, whatever was cancelled, evicted or
+rebuilt in between; and the fake notes every breach of the decoder protocol.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from typing import ClassVar
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    consumes,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+import headrace
+from headrace import EngineParams, SamplingParams, SessionParams, StopReason
+from headrace_fake import FakeBackend
+
+GREEDY = SamplingParams(temperature=0.0)
+PROMPTS = st.sampled_from(["a", "the same long beginning, ", "the same long beginning, and more"])
+N_CTX = 96
+
+
+@functools.cache
+def oracle():
+    """A session-maker of an undisturbed engine."""
+    return headrace.load_model(
+        "fake:", backend=FakeBackend(mean_length=0), engine=EngineParams(n_ctx=4096)
+    )
+
+
+@functools.lru_cache(maxsize=10_000)
+def token_after(history: tuple[int, ...]) -> int:
+    """What the fake writes next."""
+    with oracle().open_session() as session:
+        return session.complete(list(history), sampling=GREEDY, max_tokens=1).tokens[0]
+
+
+class Talk:
+    """One session and what it must remember."""
+
+    def __init__(self, session):
+        self.session = session
+        self.history: list[int] = []
+        self.stream = None
+        self.prompt: list[int] = []
+        self.read: list[int] = []
+
+
+class Sessions(RuleBasedStateMachine):
+    """Opens, generates, reads, cancels, goes on and closes, in any order."""
+
+    options: ClassVar[dict[str, object]] = {}
+    talks = Bundle("talks")
+
+    def __init__(self):
+        super().__init__()
+        self.backend = FakeBackend(mean_length=0, **self.options)
+        self.model = headrace.load_model(
+            "fake:",
+            backend=self.backend,
+            engine=EngineParams(n_ctx=N_CTX, n_sequences=2, n_batch=24),
+        )
+        self.open = []
+
+    @rule(target=talks, reproducible=st.booleans())
+    def open_session(self, reproducible):
+        """A new session, empty."""
+        talk = Talk(self.model.open_session(SessionParams(reproducible=reproducible)))
+        self.open.append(talk)
+        return talk
+
+    @rule(talk=talks, text=PROMPTS, max_tokens=st.one_of(st.none(), st.integers(1, 6)))
+    def generate(self, talk, text, max_tokens):
+        """Begin a generation, unless one is under way or it does not fit."""
+        if talk.stream is not None:
+            with pytest.raises(headrace.BusyError):
+                talk.session.generate(text)
+            return
+        prompt = self.model.tokenize(text, add_special=not talk.history)
+        if len(talk.history) + len(prompt) > N_CTX:
+            with pytest.raises(headrace.ContextFullError):
+                talk.session.generate(text)
+            return
+        talk.stream = talk.session.generate(text, sampling=GREEDY, max_tokens=max_tokens)
+        talk.prompt, talk.read = prompt, []
+
+    @rule(talk=talks)
+    def go_on(self, talk):
+        """Begin a generation without a prompt."""
+        if talk.stream is None and 0 < len(talk.history) <= N_CTX:
+            talk.stream = talk.session.generate(None, sampling=GREEDY, max_tokens=3)
+            talk.prompt, talk.read = [], []
+
+    @rule(talk=talks, chunks=st.integers(1, 5))
+    def read(self, talk, chunks):
+        """Read some chunks; each token must be the one the history calls for."""
+        for _ in range(chunks if talk.stream is not None else 0):
+            chunk = next(talk.stream)
+            for token in chunk.tokens:
+                assert token == token_after((*talk.history, *talk.prompt, *talk.read))
+                talk.read.append(token)
+            with contextlib.suppress(headrace.BusyError):
+                self.ended(talk, talk.stream.result)
+                return
+
+    @rule(talk=talks)
+    def cancel(self, talk):
+        """End a generation early."""
+        if talk.stream is None:
+            return
+        talk.stream.close()
+        assert talk.stream.result.stop_reason is StopReason.CANCELLED
+        now = talk.session.tokens
+        if talk.read:
+            assert now == talk.history + talk.prompt + talk.read
+        else:
+            # As much of the prompt as was computed, and at least the history.
+            whole = talk.history + talk.prompt
+            assert now == whole[: max(len(now), len(talk.history))]
+        talk.history, talk.stream = now, None
+
+    @rule(talk=talks, tokens=st.integers(1, 3))
+    @precondition(lambda self: any(talk.stream is None for talk in self.open))
+    def warm(self, talk, tokens):
+        """Compute a prompt and nothing more."""
+        if talk.stream is None and len(talk.history) + tokens <= N_CTX:
+            prompt = self.model.tokenize("w" * tokens, add_special=False)
+            done = talk.session.complete(prompt, max_tokens=0)
+            assert done.stop_reason is StopReason.MAX_TOKENS
+            talk.history += prompt
+
+    @rule(talk=consumes(talks))
+    def close(self, talk):
+        """Close a session with whatever is under way."""
+        talk.session.close()
+        self.open.remove(talk)
+
+    def ended(self, talk, done):
+        """Note what a generation that ended by itself has added."""
+        assert tuple(talk.read) == done.tokens
+        talk.history += talk.prompt + talk.read
+        talk.stream = None
+        assert talk.session.tokens == talk.history
+
+    @invariant()
+    def the_protocol_was_kept(self):
+        """The fake saw no wrong position, no overlap, no foreign sampler."""
+        assert self.backend.violations == ()
+
+    def teardown(self):
+        """Closing everything leaves nothing open."""
+        self.model.close()
+        assert self.backend.violations == ()
+        assert self.backend.decoders == []
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"truncation": "any"},
+        {"truncation": "any", "can_copy": False},
+        {"truncation": "recent", "reach": 6},
+        {"truncation": "none", "can_copy": False},
+    ],
+    ids=["attention", "no-copy", "window", "recurrent"],
+)
+def test_what_was_seen_is_remembered_whatever_is_called(options):
+    """Over every kind of memory."""
+    machine = type("Machine", (Sessions,), {"options": options})
+    run_state_machine_as_test(
+        machine, settings=settings(max_examples=60, stateful_step_count=40, deadline=None)
+    )
