@@ -94,9 +94,10 @@ def test_a_repeat_penalty_looks_at_the_recent_tokens(open_bench):
     """A sampler built from another end of the history writes something else."""
     bench = open_bench()
 
-    def text(recent, penalty):
+    def text(n_recent, penalty):
         bench.decoder.clear(0)
         params = attrs.evolve(GREEDY, repeat_penalty=penalty)
+        recent = PROMPT[-n_recent:]
         sampler = bench.decoder.new_sampler(params, seed=1, recent=recent, ban_eog=True)
         written = []
         tokens = PROMPT
@@ -105,9 +106,9 @@ def test_a_repeat_penalty_looks_at_the_recent_tokens(open_bench):
             written.append(token)
         return written
 
-    assert text(b"abc", 1.0) == text(b"abd", 1.0)
-    assert text(b"abc", 1.1) == text(b"abc", 1.1)
-    assert text(b"abc", 1.1) != text(b"abd", 1.1)
+    assert text(3, 1.0) == text(4, 1.0)
+    assert text(3, 1.1) == text(3, 1.1)
+    assert text(3, 1.1) != text(4, 1.1)
 
 
 def test_seeded_text_ends_after_its_mean_length_or_never(open_bench):
@@ -126,6 +127,18 @@ def test_memory_that_changed_behind_a_samplers_back_is_a_misuse(open_bench):
     with pytest.raises(MisuseError, match="it holds something else"):
         bench.run(list(b"not H"), sampler)
     assert len(bench.backend.violations) == 1
+
+
+def test_memory_that_does_not_end_with_the_samplers_history_is_a_misuse(open_bench):
+    """What was left over or forgotten before a generation is noticed at its first token."""
+    bench = open_bench(script="Hello")
+
+    def sampler(recent):
+        return bench.decoder.new_sampler(GREEDY, seed=1, recent=recent, ban_eog=False)
+
+    assert bench.run(PROMPT, sampler(PROMPT[-3:])).rows[0].tokens == (ord("H"),)
+    with pytest.raises(MisuseError, match="must end with the history"):
+        bench.run(b"!", sampler(PROMPT[-3:]))
 
 
 def test_a_sampler_goes_on_after_its_memory_was_rebuilt(open_bench):

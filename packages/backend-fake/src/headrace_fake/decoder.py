@@ -293,7 +293,7 @@ class FakeDecoder:
             )
         for index, row in enumerate(rows):
             if index not in step.row_errors and isinstance(row.sampler, FakeSampler):
-                row.sampler.sample(step.step_id, self._memories[row.sequence].hash())
+                row.sampler.sample(step.step_id, self._memories[row.sequence])
         step.status = StepStatus.DONE
 
     def _wait(self, step_id: int, rows: Sequence[Row], limit: float | None) -> bool:

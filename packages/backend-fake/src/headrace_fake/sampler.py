@@ -6,23 +6,38 @@ token depends on the options' seed and on every token in memory, so that the
 text is a function of the history alone, as a model's is. A temperature above
 0 adds the sampling seed and the count, a repeat penalty the recent tokens.
 
-Either way the sampler knows what memory must hold when it is asked again: what
-it held, and the token it chose. Anything else is an engine's mistake.
+Either way the sampler knows what memory must hold: at first the history it was
+made for at its end, then what it held before and the token chosen. Anything
+else is an engine's mistake, whatever the text would be.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from headrace.params import SamplingParams
 from headrace_fake import chain
+from headrace_fake.memory import Memory
 from headrace_fake.misuse import MisuseLog
 from headrace_fake.options import FakeOptions
 from headrace_fake.vocabulary import EOS
 
 _LETTERS = b"      eeeeetttaaaooiinnsshhrrddllcumwfgypb"
 """What seeded text is made of, as often as each is wanted."""
+
+
+class _State(NamedTuple):
+    n_chosen: int
+    """Tokens chosen so far."""
+    expected: int | None
+    """The hash that memory must have when the next one is chosen."""
+    token: int
+    """The last one."""
+    step_id: int
+    """The step it was chosen in."""
+    recent: tuple[int, ...]
+    """What a repeat penalty looks at."""
 
 
 class FakeSampler:
@@ -50,31 +65,25 @@ class FakeSampler:
         self._draws = params.temperature > 0
         if self._draws:
             self._salt = chain.scatter(options.seed, seed + 1)
-        self._recent: deque[int] | None = None
-        if params.repeat_penalty != 1.0:
-            self._recent = deque(recent, maxlen=params.repeat_last_n)
-        # (count, hash that memory must have next, token chosen, step it was chosen in): one
-        # tuple, so that an interrupt between two bytecodes leaves the old one or the new one.
-        self._state: tuple[int, int | None, int, int] = (0, None, -1, -1)
+        self._penalised = params.repeat_last_n if params.repeat_penalty != 1.0 else 0
+        self._before = list(recent)
+        # One tuple, so that an interrupt between two bytecodes leaves the old or the new one.
+        self._state = _State(0, None, -1, -1, tuple(recent))
 
-    def sample(self, step_id: int, memory_hash: int) -> int:
+    def sample(self, step_id: int, memory: Memory) -> int:
         """Choose the token that follows what is in memory, and accept it."""
-        count, expected, _, _ = self._state
-        if expected is not None and expected != memory_hash:
-            self._misuse.refuse(
-                f"memory must hold what it held when token {count} of this generation was "
-                "chosen, and that token; it holds something else"
-            )
-        token = self._seeded(memory_hash, count) if self._script is None else self._written(count)
-        if self._recent is not None:
-            self._recent.append(token)
-        self._state = (count + 1, chain.link(memory_hash, token), token, step_id)
+        state = self._state
+        now = memory.hash()
+        self._check(state, memory, now)
+        token = self._seeded(now, state) if self._script is None else self._written(state.n_chosen)
+        recent = (*state.recent, token)[-self._penalised :] if self._penalised else ()
+        self._state = _State(state.n_chosen + 1, chain.link(now, token), token, step_id, recent)
         return token
 
     def chosen_in(self, step_id: int) -> tuple[int, ...]:
         """The token chosen in a step, if one was."""
-        _, _, token, when = self._state
-        return (token,) if when == step_id else ()
+        state = self._state
+        return (state.token,) if state.step_id == step_id else ()
 
     def close(self) -> None:
         """Closing again does nothing."""
@@ -88,11 +97,26 @@ class FakeSampler:
             return EOS
         return script[count % len(script)] if script else ord(" ")
 
-    def _seeded(self, memory_hash: int, count: int) -> int:
-        salt = self._salt + count if self._draws else self._salt
-        if self._recent is not None:
-            salt ^= chain.links(chain.EMPTY, self._recent)[-1] if self._recent else 1
+    def _seeded(self, memory_hash: int, state: _State) -> int:
+        salt = self._salt + state.n_chosen if self._draws else self._salt
+        if self._penalised:
+            recent = state.recent[-self._penalised :]
+            salt ^= chain.links(chain.EMPTY, recent)[-1] if recent else 1
         bits = chain.scatter(memory_hash, salt)
         letter = _LETTERS[bits % len(_LETTERS)]
         ends = self._mean_length and (bits >> 32) % self._mean_length == 0
         return EOS if ends and not self._ban_eog else letter
+
+    def _check(self, state: _State, memory: Memory, now: int) -> None:
+        if state.expected is None:
+            before = self._before
+            if before and memory.tokens[-len(before) :] != before:
+                self._misuse.refuse(
+                    "memory must end with the history that the sampler was made for; "
+                    f"it ends with {memory.tokens[-len(before) :]}, not with {before}"
+                )
+        elif state.expected != now:
+            self._misuse.refuse(
+                f"memory must hold what it held when token {state.n_chosen} of this generation was "
+                "chosen, and that token; it holds something else"
+            )

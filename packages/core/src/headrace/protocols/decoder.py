@@ -148,7 +148,8 @@ class SequenceDecoder(Protocol):
         Args:
             params: What was asked for.
             seed: The seed to use, whatever ``params.seed`` says.
-            recent: End of the history, oldest first, for penalties that look back.
+            recent: End of the history, this generation's prompt included, oldest first, for
+                penalties that look back.
             ban_eog: Never choose a token that ends the generation.
         """
         ...
