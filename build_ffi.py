@@ -43,7 +43,9 @@ def _linker_arguments() -> list[str]:
         return []
     if sys.platform == "darwin":
         return ["-Wl,-rpath,@loader_path/lib"]
-    return ["-Wl,-rpath,$ORIGIN/lib", "-Wl,--strip-debug"]
+    # In the old form, which the libraries of an installed llama.cpp inherit: built for a system's
+    # folder, they have no run path of their own.
+    return ["-Wl,--disable-new-dtags", "-Wl,-rpath,$ORIGIN/lib", "-Wl,--strip-debug"]
 
 
 def _declared() -> FFI:

@@ -6,6 +6,8 @@ build prints. The installation after it finds the libraries in the cache.
 
 from __future__ import annotations
 
+import sys
+
 from .libraries import deployment_target, get_libraries
 from .progress import say
 from .settings import Settings
@@ -19,4 +21,8 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        say("interrupted; nothing half-built was kept")
+        sys.exit(130)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import sysconfig
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,8 @@ from .errors import BuildError
 _OURS = re.compile(r"(lib)?(llama|ggml|mtmd)[\w.-]*?(\.so(\.\d+)*|(\.\d+)*\.dylib|\.dll)")
 _SONAME = re.compile(r".*(\.so\.\d+|\.\d+\.dylib)")
 _VARIANT = re.compile(r"(lib)?ggml-cpu-.*")
-_LIBRARY_FOLDERS = ("lib", "lib64", "bin")
+# Debian keeps libraries in a folder for each architecture.
+_LIBRARY_FOLDERS = ("lib", "lib64", f"lib/{sysconfig.get_config_var('MULTIARCH')}", "bin")
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ if (REFUSE)
 endif()
 add_library(ggml-base SHARED src/base.c)
 add_library(ggml-cpu SHARED src/ggml-cpu/ggml-cpu.c)
-add_library(ggml SHARED src/base.c)
+add_library(ggml SHARED src/ggml.c)
 add_library(llama SHARED src/llama.cpp)
 target_link_libraries(ggml PRIVATE ggml-base ggml-cpu)
 target_link_libraries(llama PRIVATE ggml)
@@ -42,7 +42,8 @@ _FILES = {
     "include/llama.h": "#pragma once\n",
     "src/base.c": "int base(void) { return 1; }\n",
     "src/ggml-cpu/ggml-cpu.c": "int cpu(void) { return 2; }\n",
-    "src/llama.cpp": 'extern "C" int llama_three(void) { return 3; }\n',
+    "src/ggml.c": "int cpu(void);\nint ggml(void) { return cpu() + 1; }\n",
+    "src/llama.cpp": 'extern "C" int ggml();\nextern "C" int llama_three() { return ggml(); }\n',
 }
 
 # Of the real environment only what a build cannot do without.
