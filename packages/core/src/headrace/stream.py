@@ -55,8 +55,8 @@ class TokenStream(ProcessBound):
         # Reentrant so that a signal handler that runs inside __next__ can be
         # told apart from another thread, instead of waiting for itself.
         self._lock = threading.RLock()
-        self._texts: list[str] = []
-        self._tokens: list[int] = []
+        # Chunks with the number of pieces in each: one append records both.
+        self._handed_out: list[tuple[Chunk, int]] = []
         self._unseen_carry: bytes | None = None
         self._completion: Completion | None = None
         self._failure: HeadraceError | None = None
@@ -89,9 +89,11 @@ class TokenStream(ProcessBound):
                 raise StopIteration
             try:
                 chunk = self._advance()
+            except BusyError:
+                raise  # misuse, from inside a step; the generation is as it was
             except HeadraceError as error:
                 self._failure = error
-                self._generation.settle(None)
+                self._generation.settle(None, self._seen)
                 raise
             except BaseException:
                 # A KeyboardInterrupt may have lost a piece between two
@@ -108,8 +110,9 @@ class TokenStream(ProcessBound):
             carry = self._assembler.carry()
             text, tokens = self._assembler.take()
             if text or tokens:
-                if self._generation.deliver(len(tokens)):
-                    return self._record(text, tokens)
+                chunk = self._hand_out(text, tokens)
+                if chunk is not None:
+                    return chunk
                 self._unseen_carry = carry
             delta = self._pull()
             if self._unseen_carry is None:
@@ -127,12 +130,12 @@ class TokenStream(ProcessBound):
         """Hand out all that is left and settle, unless a cancel came in between."""
         carry = self._assembler.carry()
         text, tokens = self._assembler.finish()
-        if not self._generation.deliver(len(tokens)):
+        chunk = self._hand_out(text, tokens)
+        if chunk is None:
             self._unseen_carry = carry
             return None
-        chunk = self._record(text, tokens) if text or tokens else None
         self._settle(StopReason.STOP_STRING if self._assembler.stopped else end)
-        return chunk
+        return chunk if text or tokens else None
 
     def _pull(self) -> Delta:
         if self._deadline is not None:
@@ -145,11 +148,16 @@ class TokenStream(ProcessBound):
         assert delta is not None, "a pull without a limit brings something"
         return delta
 
-    def _record(self, text: str, tokens: list[int | None]) -> Chunk:
+    def _hand_out(self, text: str, tokens: list[int | None]) -> Chunk | None:
+        """Record a chunk as seen; None if the generation was interrupted meanwhile."""
         chunk = Chunk(text, tuple(token for token in tokens if token is not None))
-        self._texts.append(text)
-        self._tokens.extend(chunk.tokens)
-        return chunk
+        # Recorded first and asked after: if a KeyboardInterrupt falls in
+        # between, ``settle`` tells the generation what stands in the result.
+        self._handed_out.append((chunk, len(tokens)))
+        if self._generation.deliver(len(tokens)):
+            return chunk
+        self._handed_out.pop()
+        return None
 
     # -- ending -----------------------------------------------------------
 
@@ -211,7 +219,7 @@ class TokenStream(ProcessBound):
         return StreamStatistics(
             buffered_tokens=buffered,
             held_back_characters=self._assembler.held_back,
-            delivered_tokens=len(self._tokens),
+            delivered_tokens=self._seen,
             steps=steps,
             waits=waits,
         )
@@ -226,15 +234,20 @@ class TokenStream(ProcessBound):
     def _settle(self, reason: StopReason | None) -> None:
         assert reason is not None
         carry = self._carry_now() if reason in _UNFINISHED else b""
-        report = self._generation.settle(reason, carry)
+        report = self._generation.settle(reason, self._seen, carry)
         self._completion = Completion(
-            text="".join(self._texts),
-            tokens=tuple(self._tokens),
+            text="".join(chunk.text for chunk, _ in self._handed_out),
+            tokens=tuple(token for chunk, _ in self._handed_out for token in chunk.tokens),
             stop_reason=reason,
             usage=report.usage,
             timings=report.timings,
             receipt=report.receipt,
         )
+
+    @property
+    def _seen(self) -> int:
+        """Pieces the reader has seen."""
+        return sum(pieces for _, pieces in self._handed_out)
 
     def _carry_now(self) -> bytes:
         return self._assembler.carry() if self._unseen_carry is None else self._unseen_carry

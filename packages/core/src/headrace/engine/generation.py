@@ -98,10 +98,12 @@ class EngineGeneration:
             self.interrupted = reason
         self.engine.notice(self)
 
-    def settle(self, reason: StopReason | None, carry: bytes = b"") -> GenerationReport:
+    def settle(self, reason: StopReason | None, seen: int, carry: bytes = b"") -> GenerationReport:
         """See ``Generation.settle``."""
-        self.carry = carry
-        return self.engine.settle(self)
+        with self.engine.mutex:
+            if self.report is None:
+                self.seen, self.carry = seen, carry
+            return self.engine.settle(self)
 
     def counters(self) -> tuple[int, int, int]:
         """See ``Generation.counters``."""

@@ -224,10 +224,15 @@ class Generation(Protocol):
         """
         ...
 
-    def settle(self, reason: StopReason | None, carry: bytes = b"") -> GenerationReport:
-        """End the generation: the session remembers what was delivered and forgets the rest.
+    def settle(self, reason: StopReason | None, seen: int, carry: bytes = b"") -> GenerationReport:
+        """End the generation: the session remembers what was seen and forgets the rest.
 
-        ``reason`` is None when the generation failed. Settling again returns the same report.
+        Settling again returns the same report.
+
+        Args:
+            reason: Why it ended; None if it failed.
+            seen: Pieces of all those pulled that the reader has seen.
+            carry: Bytes of seen pieces whose text was not shown.
         """
         ...
 
