@@ -30,7 +30,7 @@ __all__ = [
     "library_dir",
 ]
 
-library_dir: Path = Path(__file__).resolve().parent / "lib"
+library_dir: Path = Path(__file__).absolute().parent / "lib"
 """Folder of the llama.cpp libraries; a portable build's CPU kernels are loaded from here."""
 
 if TYPE_CHECKING:

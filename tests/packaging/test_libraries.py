@@ -50,11 +50,15 @@ def test_another_option_is_another_build(build_libraries, tiny_llama_cpp, built,
     assert len(built()) == 2
 
 
-def test_a_changed_source_is_another_build(build_libraries, tiny_llama_cpp, built):
-    """A user's own tree is edited between builds."""
-    build_libraries(HEADRACE_LLAMA_CPP_SOURCE=str(tiny_llama_cpp))
-    (tiny_llama_cpp / "src" / "base.c").write_text("int base(void) { return 5; }\n")
-    build_libraries(HEADRACE_LLAMA_CPP_SOURCE=str(tiny_llama_cpp))
+def test_a_changed_source_is_another_build(build_libraries, tiny_llama_cpp, built, run):
+    """A user's own tree is edited between builds, and git calls it "dirty" each time."""
+    author = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
+    for command in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "tiny"]):
+        assert run("git", *author, *command, cwd=tiny_llama_cpp).returncode == 0
+    for number in (5, 6):
+        (tiny_llama_cpp / "src" / "base.c").write_text(f"int base(void) {{ return {number}; }}\n")
+        build_libraries(HEADRACE_LLAMA_CPP_SOURCE=str(tiny_llama_cpp))
+    assert len({record["llama_cpp_commit"] for record in built()}) == 1
     assert len(built()) == 2
 
 
