@@ -25,6 +25,11 @@ def test_a_text_that_ends_its_line_gets_no_second_line_break(call):
     assert call("run", "-q", "fake:Hello%0A", "hi").out == "Hello\n"
 
 
+def test_no_text_is_no_line(call):
+    """An empty output stays empty."""
+    assert call("run", "-q", "-n", "0", "fake:Hello", "hi").out == ""
+
+
 @pytest.mark.parametrize("arguments", [(), ("-",)])
 def test_a_prompt_can_be_piped_in(call, arguments):
     """One line break at its end is left out: BOS and three letters are counted."""

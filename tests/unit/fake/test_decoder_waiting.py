@@ -32,7 +32,7 @@ def test_an_interrupt_from_another_thread_ends_a_prefill_at_once(open_bench):
         assert running.wait(10)
         bench.decoder.interrupt(0)
 
-    thread = threading.Thread(target=interrupt)
+    thread = threading.Thread(target=interrupt, daemon=True)
     thread.start()
     outcome = bench.run(PROMPT)
     thread.join()
@@ -94,7 +94,7 @@ def test_use_from_another_thread_during_a_step_is_noticed(open_bench):
     """The engine must have one driver at a time."""
     running = threading.Event()
     bench = open_bench(delay=AN_HOUR, on_step=lambda step_id, rows: running.set())
-    thread = threading.Thread(target=bench.run, args=([1],))
+    thread = threading.Thread(target=bench.run, args=([1],), daemon=True)
     thread.start()
     assert running.wait(10)
     with pytest.raises(MisuseError, match="another thread's call"):

@@ -26,6 +26,17 @@ UNKNOWN_ARGUMENT = """
     def headrace_register_backends(register, surprise):
         pass
 """
+UNKNOWN_HOOK = """
+    from headrace.plugins import hookimpl
+
+    @hookimpl
+    def headrace_register_backends(register):
+        pass
+
+    @hookimpl
+    def headrace_from_the_future(register):
+        pass
+"""
 EXITS = "raise SystemExit(3)\n"
 
 
@@ -81,6 +92,7 @@ def test_an_installed_plugin_is_found_with_its_distribution(site):
         (NO_HOOK, "implements no hook"),
         (HOOK_RAISES, "failed: ZeroDivisionError: in the hook"),
         (UNKNOWN_ARGUMENT, "surprise"),
+        (UNKNOWN_HOOK, "unknown hook 'headrace_from_the_future'"),
         (backend_with(protocol_version="2"), "protocol version 2, this headrace speaks version 1"),
         (backend_with(name="'Upper Case'"), "name must be lower-case"),
         (backend_with(name="None"), "name must be lower-case"),
