@@ -70,16 +70,14 @@ class HeadraceError(Exception):
         return f"{self.message}. {self.hint}" if self.hint else self.message
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # The default would call the class with positional arguments only and
-        # lose the attributes, or fail where a subclass demands keywords.
+        # The default restores __dict__ too, but not for classes that inherit OSError.
         return _rebuild, (type(self), self.args, self.__dict__.copy())
 
 
 def _rebuild(
     cls: type[HeadraceError], args: tuple[Any, ...], attributes: dict[str, Any]
 ) -> HeadraceError:
-    error = cls.__new__(cls, *args)
-    error.args = args
+    error = cls(*args)
     error.__dict__.update(attributes)
     return error
 

@@ -123,7 +123,8 @@ def flag(*, optional: bool = False) -> _Validator:
 def _names(instance: Any, field: attrs.Attribute[Any], value: Any) -> None:
     if value is None:
         return
-    if not value or not all(isinstance(name, str) and name for name in value):
+    named = isinstance(value, tuple) and all(isinstance(name, str) and name for name in value)
+    if not value or not named:
         _refuse(instance, field, value, "None or a non-empty sequence of device names")
 
 

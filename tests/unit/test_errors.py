@@ -1,0 +1,64 @@
+"""The error tree."""
+
+from __future__ import annotations
+
+import inspect
+import pickle
+
+import pytest
+
+import headrace
+from headrace import errors
+
+CLASSES = [
+    value
+    for value in vars(errors).values()
+    if inspect.isclass(value) and issubclass(value, errors.HeadraceError)
+]
+BUILTINS = {
+    errors.UsageError: RuntimeError,
+    errors.ParamsError: ValueError,
+    errors.BackendNotFoundError: LookupError,
+    errors.BackendUnavailableError: ImportError,
+    errors.ModelNotFoundError: FileNotFoundError,
+    errors.ModelFormatError: ValueError,
+    errors.ModelMemoryError: MemoryError,
+    errors.TokenizeError: ValueError,
+    errors.GrammarError: ValueError,
+    errors.TemplateError: ValueError,
+    errors.StateError: ValueError,
+    errors.UnsupportedError: NotImplementedError,
+}
+
+
+@pytest.mark.parametrize("cls", CLASSES)
+def test_an_error_survives_pickling_with_all_it_knows(cls):
+    """As it must to cross a process boundary."""
+    error = cls(
+        "what happened", hint="Do this.", backend="b", native_code=-3, native_log=["one", "two"]
+    )
+    copy = pickle.loads(pickle.dumps(error))
+    assert type(copy) is cls
+    assert vars(copy) == vars(error)
+    assert str(copy) == str(error) == "what happened. Do this."
+    assert copy.native_log == ("one", "two")
+
+
+def test_a_decode_error_remembers_that_it_poisoned():
+    """Its own attribute travels too."""
+    error = pickle.loads(pickle.dumps(errors.DecodeError("no", poisoned=True)))
+    assert error.poisoned
+
+
+@pytest.mark.parametrize(("cls", "builtin"), BUILTINS.items())
+def test_an_error_is_also_what_python_calls_it(cls, builtin):
+    """So that callers need not know headrace."""
+    assert issubclass(cls, builtin)
+
+
+@pytest.mark.parametrize("cls", CLASSES)
+def test_the_tree_in_the_module_docstring_names_every_class(cls):
+    """The drawing is the documentation."""
+    assert cls.__name__ in errors.__doc__
+    assert getattr(headrace, cls.__name__) is cls
+    assert cls.__doc__
