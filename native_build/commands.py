@@ -71,9 +71,10 @@ class BuildExtension(build_ext):
         self.packed += map(str, files)
 
     def _misfit(self, error: Exception) -> BuildError:
+        step = "link" if isinstance(error, LinkError) else "compile"
         return BuildError(
-            f"the extension does not compile against llama.cpp {self.record.llama_cpp_commit} "
-            f"(headers in {self.prefix.include_dirs[0]}): {error}.",
+            f"the extension does not {step} against llama.cpp {self.record.llama_cpp_commit} "
+            f"(headers in {self.prefix.include_dirs[0]}).",
             "the compiler's errors are above. If they name something of llama.h or ggml.h, that "
             "llama.cpp does not fit this version of headrace: unset HEADRACE_LLAMA_CPP_SOURCE "
             "and HEADRACE_LLAMA_CPP_PREFIX to build the pinned one, or bring the declarations "
