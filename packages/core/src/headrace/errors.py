@@ -69,18 +69,6 @@ class HeadraceError(Exception):
     def __str__(self) -> str:
         return f"{self.message}. {self.hint}" if self.hint else self.message
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        # The default restores __dict__ too, but not for classes that inherit OSError.
-        return _rebuild, (type(self), self.args, self.__dict__.copy())
-
-
-def _rebuild(
-    cls: type[HeadraceError], args: tuple[Any, ...], attributes: dict[str, Any]
-) -> HeadraceError:
-    error = cls(*args)
-    error.__dict__.update(attributes)
-    return error
-
 
 class UsageError(HeadraceError, RuntimeError):
     """A call came at the wrong moment."""

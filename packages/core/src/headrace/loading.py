@@ -179,7 +179,7 @@ def _unclaimed(reference: str, discovery: Discovery, failures: list[str]) -> Hea
         asked += f"; failed when asked: {'; '.join(failures)}"
     return BackendNotFoundError(
         f"no installed backend can load {reference!r}{asked}",
-        hint=f"Name one with backend=… if you know better. {INSTALL_HINT}",
+        hint="Name a backend to learn its reasons, or install one that knows this kind of model.",
     )
 
 

@@ -14,6 +14,8 @@ from headrace.cli.run import INTERRUPTED, read
 from headrace.loading import INSTALL_HINT
 
 PROMPT = "The capital of France is"
+# Greedy, so that everybody sees the same; without a penalty so small a model repeats itself.
+SAMPLING = headrace.SamplingParams(temperature=0.0, repeat_penalty=1.1)
 
 
 @click.command()
@@ -43,7 +45,7 @@ def demo(
         model.open_session() as session,
         session.generate(
             prompt,
-            sampling=headrace.SamplingParams(temperature=0.0),
+            sampling=SAMPLING,
             max_tokens=max_tokens,
         ) as stream,
     ):

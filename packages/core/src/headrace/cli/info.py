@@ -31,7 +31,7 @@ def info(model: str, backend: str | None, as_json: bool) -> None:
     if as_json:
         write_json(attrs.asdict(found))
         return
-    for label, value in _lines(found):
+    for label, value in filter(lambda line: line[1], _lines(found)):
         click.echo(f"{label + ':':<16} {value}")
     if found.metadata:
         click.echo("metadata:")
