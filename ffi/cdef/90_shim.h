@@ -144,6 +144,8 @@ void hr_interrupt(hr_context *context, uint64_t step_id);
 
 void hr_test_interrupt_after(hr_context *context, int64_t nodes);
 
+int hr_test_poison(hr_context *context, hr_report *report);
+
 int hr_truncate(hr_context *context, int32_t sequence, int32_t length, int32_t *kept,
                 hr_report *report);
 

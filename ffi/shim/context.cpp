@@ -40,7 +40,8 @@ void size_batch(ContextCore &core) {
 }  // namespace
 
 bool Stop::asked() {
-    if (stopped || interrupts->given(step_id) || closing->load(std::memory_order_relaxed)) {
+    if (stopped || interrupts->given(step_id) || closing->load(std::memory_order_relaxed) ||
+        abandoned()) {
         return stopped = true;
     }
     if (limited || check != nullptr) {
@@ -188,6 +189,12 @@ void hr_test_interrupt_after(hr_context *handle, int64_t nodes) {
     if (core != nullptr) {
         core->test_nodes = nodes;
     }
+}
+
+int hr_test_poison(hr_context *handle, hr_report *report) {
+    return hr::exclusively(handle, report, [](hr::ContextCore &) -> int {
+        GGML_ABORT("asked to abort in a context");
+    });
 }
 
 }  // extern "C"

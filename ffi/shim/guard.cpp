@@ -1,8 +1,10 @@
 // Turning what llama.cpp throws or aborts with into statuses; see guard.h.
 #include "guard.h"
 
+#include <chrono>
 #include <cstdio>
 #include <stdexcept>
+#include <thread>
 
 #if !defined(_WIN32)
 #include <pthread.h>
@@ -16,12 +18,22 @@ namespace {
 
 std::atomic<uint64_t> last_call_id{0};
 std::atomic<bool> going_down{false};
+std::atomic<int> active{0};  // threads inside an outermost call
+std::atomic<std::thread::id> undertaker{};
+
+constexpr auto kPatience = std::chrono::seconds(3);
 std::atomic<unsigned> forks{0};
 
 // Files of ggml run inside computations; those of llama.cpp itself never do.
 bool is_from_ggml(const char *message) noexcept {
     return std::strstr(message, "ggml/src/") != nullptr ||
            std::strstr(message, "ggml\\src\\") != nullptr;
+}
+
+[[noreturn]] void park() noexcept {
+    for (;;) {
+        std::this_thread::sleep_for(std::chrono::hours(1));
+    }
 }
 
 }  // namespace
@@ -38,6 +50,11 @@ ThreadState &thread_state() noexcept {
 Call::Call() noexcept {
     ThreadState &state = thread_state();
     if (state.depth++ == 0) {
+        active.fetch_add(1);
+        if (abandoned() && !state.helper) {
+            active.fetch_sub(1);
+            park();
+        }
         state.call_id = last_call_id.fetch_add(1, std::memory_order_relaxed) + 1;
     }
 }
@@ -46,6 +63,10 @@ Call::~Call() {
     ThreadState &state = thread_state();
     if (--state.depth == 0) {
         state.call_id = 0;
+        active.fetch_sub(1);
+        if (abandoned() && !state.helper) {
+            park();
+        }
     }
 }
 
@@ -85,9 +106,9 @@ void on_abort(const char *message) {
     std::fprintf(stderr, "headrace: llama.cpp gave up, the process ends: %s\n", message);
 }
 
-bool quiet() noexcept { return going_down.load(std::memory_order_relaxed); }
+bool quiet() noexcept { return going_down.load(); }
 
-void set_quiet() noexcept { going_down.store(true, std::memory_order_relaxed); }
+bool abandoned() noexcept { return quiet() && undertaker.load() != std::this_thread::get_id(); }
 
 unsigned generation() noexcept { return forks.load(std::memory_order_relaxed); }
 
@@ -98,6 +119,7 @@ void watch_forks() noexcept {
         watching = true;
         pthread_atfork(nullptr, nullptr, [] {
             forks.fetch_add(1, std::memory_order_relaxed);
+            active.store(0);  // the threads that were inside a call are not here
             reset_log_lock();
         });
     }
@@ -108,7 +130,15 @@ void watch_forks() noexcept {
 
 extern "C" {
 
-void hr_quiesce(void) { hr::set_quiet(); }
+void hr_quiesce(void) {
+    hr::undertaker.store(std::this_thread::get_id());
+    hr::going_down.store(true);
+    // Steps end at the next graph node, loads at the next tensor; each then stays where it is.
+    const auto limit = std::chrono::steady_clock::now() + hr::kPatience;
+    while (hr::active.load() > 0 && std::chrono::steady_clock::now() < limit) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+}
 
 int hr_test_abort(hr_report *report) {
     return hr::guarded(report, [&]() -> int { GGML_ABORT("asked to abort"); });

@@ -33,11 +33,16 @@ struct NativeAbort {
 struct ThreadState {
     int depth = 0;           // guarded calls entered
     bool computing = false;  // inside llama_decode
+    bool helper = false;     // a thread that a guarded call has started and waits for
     uint64_t call_id = 0;
 };
 ThreadState &thread_state() noexcept;
 
 // One guarded call, outermost or nested; tags what is logged meanwhile.
+//
+// Once the interpreter goes down, a daemon thread that enters or leaves a call is
+// kept here for good: behind the call wait an interpreter that is no more, and
+// libraries whose static data is about to be destroyed.
 class Call {
   public:
     Call() noexcept;
@@ -64,7 +69,9 @@ void on_abort(const char *message);
 
 // True once the interpreter is going down: what is alive then stays as it is.
 bool quiet() noexcept;
-void set_quiet() noexcept;
+
+// The same, and this is not the thread that takes it down: time to stop.
+bool abandoned() noexcept;
 
 // Counts forks: a handle of an earlier generation belongs to a parent process.
 unsigned generation() noexcept;

@@ -75,7 +75,8 @@ typedef struct hr_report {
 /* Once in a process: log ring, abort callback, ggml backends (from `library_dir` if none is linked). */
 int hr_start(const char *library_dir, hr_report *report);
 
-/* From now on closing and freeing do nothing: the interpreter is going down. */
+/* The interpreter is going down: closing and freeing do nothing from now on, and calls that other
+ * threads are in end early and do not return. Waits for that, a few seconds at most. */
 void hr_quiesce(void);
 
 /* Calls ggml's abort inside a guarded call, as a failed GGML_ASSERT would. For tests. */
@@ -196,6 +197,8 @@ int hr_step(hr_context *context, uint64_t step_id, hr_row *rows, int32_t n_rows,
 void hr_interrupt(hr_context *context, uint64_t step_id);
 /* Ends a step of this context after `nodes` graph nodes (negative: never). For tests. */
 void hr_test_interrupt_after(hr_context *context, int64_t nodes);
+/* Has an assertion fail inside a call on the context. For tests. */
+int hr_test_poison(hr_context *context, hr_report *report);
 
 /* Forgets all but the first `length` tokens, or all of them where that is impossible. */
 int hr_truncate(hr_context *context, int32_t sequence, int32_t length, int32_t *kept,

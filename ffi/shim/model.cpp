@@ -23,6 +23,9 @@ struct Progress {
 
     static bool report(float value, void *self) {
         auto *progress = static_cast<Progress *>(self);
+        if (abandoned()) {
+            return false;
+        }
         if (progress->function == nullptr) {
             return true;
         }

@@ -45,11 +45,12 @@ constexpr int32_t kBlock = 64;
 // Dividing by less than this overflows; the limit of ever smaller temperatures is greedy.
 constexpr float kColdest = 1e-30f;
 
-// Largest of a full block, in lanes that the compiler can keep in a vector register.
+// Largest of a full block, in lanes that the compiler can keep in a vector register. NaN is
+// never larger than anything.
 float block_max(const float *logits) {
     float lanes[8];
-    std::copy(logits, logits + 8, lanes);
-    for (int32_t i = 8; i < kBlock; i += 8) {
+    std::fill(lanes, lanes + 8, -INFINITY);
+    for (int32_t i = 0; i < kBlock; i += 8) {
         for (int32_t lane = 0; lane < 8; ++lane) {
             lanes[lane] = logits[i + lane] > lanes[lane] ? logits[i + lane] : lanes[lane];
         }

@@ -39,6 +39,7 @@ int with_stack(size_t, const std::function<void()> &body) {
 #endif
 
 void *run_body(void *body) {
+    thread_state().helper = true;
     (*static_cast<const std::function<void()> *>(body))();
     return nullptr;
 }
