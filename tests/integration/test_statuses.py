@@ -38,7 +38,7 @@ def test_every_documented_code_of_a_decode_is_told_apart():
         lib.HR_INTERRUPTED: StepStatus.INTERRUPTED,
     }
     failures = (lib.HR_BAD_BATCH, lib.HR_ALLOC_FAILED, lib.HR_COMPUTE_FAILED, lib.HR_UNKNOWN_CODE)
-    names = {number: name for number, name in ffi.typeof("enum hr_status").elements.items()}
+    names = ffi.typeof("enum hr_status").elements
     for status, outcome in outcomes.items():
         assert MEANINGS[names[status]].result is outcome
     for status in failures:

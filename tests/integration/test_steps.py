@@ -31,9 +31,7 @@ def test_sequences_of_one_step_do_not_see_each_other(open_driver, kind):
     alone = [open_driver(kind).generate(0, prompt(16, seed), 8) for seed in range(3)]
     driver = open_driver(kind)
     samplers = [driver.sampler() for _ in range(3)]
-    outcome = driver.step(
-        *(driver.row(i, prompt(16, seed=i), samplers[i]) for i in range(3))
-    )
+    outcome = driver.step(*(driver.row(i, prompt(16, seed=i), samplers[i]) for i in range(3)))
     together = [list(row.tokens) for row in outcome.rows]
     while len(together[0]) < 8:
         rows = [driver.row(i, together[i][-1:], samplers[i]) for i in range(3)]

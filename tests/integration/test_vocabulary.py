@@ -130,7 +130,14 @@ def test_a_long_run_of_letters_does_not_overflow_the_stack():
 def test_gemma_keeps_many_scripts(gemma_path):
     """A real vocabulary of 262,144 tokens round-trips what people write."""
     model = load_decoder_model(gemma_path)
-    for text in ("Hello, world", "Grüße aus Köln", "こんにちは世界", "Привет, мир", "مرحبا", "🙂👍🏽"):
+    for text in (
+        "Hello, world",
+        "Grüße aus Köln",
+        "こんにちは世界",
+        "Привет, мир",
+        "مرحبا",
+        "🙂👍🏽",
+    ):
         ids = model.vocabulary.tokenize(text, add_special=True, parse_special=False)
         assert ids[0] == model.info.special_tokens["bos"]
         assert model.vocabulary.detokenize(ids, special=False).decode() == text

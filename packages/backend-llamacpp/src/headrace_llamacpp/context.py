@@ -79,7 +79,5 @@ def _open_error(report: Any, n_ctx: int) -> Exception:
     said = f"no context of {n_ctx} tokens could be made: {reason}"
     if _NO_MEMORY.search(reason):
         hint = "Lower EngineParams.n_ctx or n_sequences."
-        return error_of(
-            report, Operation.OPEN, kind=ModelMemoryError, message=said, hint=hint
-        )
+        return error_of(report, Operation.OPEN, kind=ModelMemoryError, message=said, hint=hint)
     return error_of(report, Operation.OPEN, message=said)

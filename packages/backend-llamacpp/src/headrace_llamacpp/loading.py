@@ -108,12 +108,18 @@ def _load_error(report: Any, path: Path) -> HeadraceError:
     reasons = [_NOISE.sub("", each) for each in logs.complaints(report.call_id)]
     reason = "; ".join(dict.fromkeys(filter(None, reasons))) or "llama.cpp gives no reason"
     kind, said, hint = _classify(reason)
-    return error_of(report, Operation.LOAD, kind=kind, message=f"{name} {said}: {reason}", hint=hint)
+    return error_of(
+        report, Operation.LOAD, kind=kind, message=f"{name} {said}: {reason}", hint=hint
+    )
 
 
 def _classify(reason: str) -> tuple[type[HeadraceError], str, str | None]:
     if _NO_MEMORY.search(reason):
-        return ModelMemoryError, "does not fit into memory", "Use a smaller or more quantized model."
+        return (
+            ModelMemoryError,
+            "does not fit into memory",
+            "Use a smaller or more quantized model.",
+        )
     if _UNSUPPORTED.search(reason):
         return (
             ModelLoadError,

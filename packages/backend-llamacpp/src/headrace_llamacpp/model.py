@@ -8,9 +8,9 @@ import weakref
 from pathlib import Path
 from typing import Any
 
-from headrace.errors import ClosedError
+from headrace.errors import ClosedError, UnsupportedError
 from headrace.params import EngineParams, ModelParams
-from headrace.protocols import SequenceDecoder
+from headrace.protocols import SequenceDecoder, Vocabulary
 from headrace.results import ModelInfo
 from headrace_llamacpp import build
 from headrace_llamacpp._native import lib
@@ -44,8 +44,9 @@ class LlamaModel:
         self._on_cpu = not chosen_devices(params)
         # Closing the model closes its contexts first, whoever holds them.
         self._decoders: weakref.WeakSet[LlamaDecoder] = weakref.WeakSet()
-        self.vocabulary = LlamaVocabulary(self._handle)
-        self.info = _info(path, pointer, metadata, self.vocabulary)
+        vocabulary = LlamaVocabulary(self._handle)
+        self.vocabulary: Vocabulary = vocabulary
+        self.info = _info(path, pointer, metadata, vocabulary)
 
     def generate_hint(self) -> str | None:
         """Why the model opens no session, or None if it does."""
@@ -58,9 +59,16 @@ class LlamaModel:
             ModelMemoryError: If its memory cannot be had.
             ModelLoadError: If llama.cpp refuses for another reason.
             ClosedError: If the model was closed.
+            UnsupportedError: If it makes no text.
         """
         if self._closed:
             raise ClosedError("the model was closed", backend="llamacpp")
+        hint = self.generate_hint()
+        if hint is not None:
+            # llama.cpp would go on until an assertion fails.
+            raise UnsupportedError(
+                f"the model {self.info.name!r} opens no context", hint=hint, backend="llamacpp"
+            )
         context, info = open_context(
             self._handle, params, self._traits, self.info.n_ctx_train, on_cpu=self._on_cpu
         )
@@ -81,7 +89,9 @@ class LlamaModel:
         if getattr(self, "_closed", True) or sys.is_finalizing():
             return
         self.close()
-        warnings.warn(f"{self.info.name} was dropped without close()", ResourceWarning, stacklevel=1)
+        warnings.warn(
+            f"{self.info.name} was dropped without close()", ResourceWarning, stacklevel=1
+        )
 
 
 def _info(
