@@ -78,4 +78,7 @@ ffibuilder.set_source(
 if __name__ == "__main__":
     root = Path(__file__).resolve().parent
     command = [sys.executable, "setup.py", "--quiet", "build_ext", "--inplace"]
-    sys.exit(subprocess.call(command, cwd=root))
+    try:
+        sys.exit(subprocess.call(command, cwd=root))
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import shutil
 import sys
 import sysconfig
@@ -96,9 +97,9 @@ def _build(
         record = BuildRecord(
             llama_cpp_commit=source.commit,
             cmake_options=tuple(cmake_options(settings, source.commit)),
-            portable=settings.portable,
+            portable=_has_modules(build),
             compiler=toolchain.version,
-            cpu_features=_needed_features(settings, toolchain, build),
+            cpu_features=_needed_features(toolchain, build),
         )
         collect_licences(source.folder, install)
         # Last: a folder with a record is complete.
@@ -160,9 +161,16 @@ def _build_error(stage: str, source: Source, log: Path) -> BuildError:
     )
 
 
-def _needed_features(settings: Settings, toolchain: Toolchain, build: Path) -> tuple[str, ...]:
-    # Portable kernels are modules that ggml chooses among by asking the CPU itself.
-    if settings.portable:
+def _has_modules(build: Path) -> bool:
+    """Whether the CPU kernels became modules, by ``HEADRACE_PORTABLE`` or an option of the user."""
+    options = (build / "CMakeCache.txt").read_text(encoding="utf-8")
+    switched_on = r"^GGML_BACKEND_DL:\w+=(ON|1|TRUE|YES)$"
+    return re.search(switched_on, options, re.MULTILINE | re.IGNORECASE) is not None
+
+
+def _needed_features(toolchain: Toolchain, build: Path) -> tuple[str, ...]:
+    # Of modules ggml loads one that fits, asking the CPU itself.
+    if _has_modules(build):
         return ()
     return cpu.features_of_build(toolchain.c, build / "compile_commands.json")
 

@@ -16,7 +16,7 @@ class BuildRecord:
     Attributes:
         llama_cpp_commit: What was built.
         cmake_options: How it was configured.
-        portable: Whether the CPU kernels are chosen when the program runs.
+        portable: Whether the CPU kernels are modules, chosen among when the program runs.
         compiler: The compiler's own words for itself.
         cpu_features: What the CPU must have, by the names of Linux's ``/proc/cpuinfo``.
     """

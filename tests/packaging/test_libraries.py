@@ -74,11 +74,24 @@ def test_the_record_tells_what_was_built(build_libraries, tiny_llama_cpp, built)
         assert "sse4_2" in record["cpu_features"]
 
 
-def test_a_portable_build_asks_nothing_of_the_cpu(build_libraries, tiny_llama_cpp, built):
-    """Its kernels are chosen when the program runs."""
+def test_a_portable_build_has_kernels_for_every_cpu(build_libraries, tiny_llama_cpp, built):
+    """The switch is ggml's own option."""
     build_libraries(HEADRACE_LLAMA_CPP_SOURCE=str(tiny_llama_cpp), HEADRACE_PORTABLE="1")
     (record,) = built()
     assert "-DGGML_CPU_ALL_VARIANTS=ON" in record["cmake_options"]
+
+
+@pytest.mark.parametrize(
+    "switch",
+    [{"HEADRACE_PORTABLE": "1"}, {"HEADRACE_CMAKE_ARGS": "-DGGML_BACKEND_DL=on -DGGML_NATIVE=OFF"}],
+    ids=lambda switch: next(iter(switch)),
+)
+def test_kernels_that_are_modules_ask_nothing_of_the_cpu(
+    build_libraries, tiny_llama_cpp, built, switch
+):
+    """They are chosen among when the program runs, whoever switched them on."""
+    build_libraries(HEADRACE_LLAMA_CPP_SOURCE=str(tiny_llama_cpp), **switch)
+    (record,) = built()
     assert record["portable"] is True
     assert record["cpu_features"] == []
 
