@@ -35,6 +35,10 @@ class Script:
             raise delta
         return delta
 
+    async def apull(self, max_wait):
+        """The same: a script never waits."""
+        return self.pull(max_wait)
+
     def deliver(self, pieces):
         """Count, unless interrupted."""
         if self.interrupted is not None:

@@ -51,7 +51,7 @@ def test_a_missing_file_is_named(call):
     """The most common mistake."""
     ended = call("run", "no/such/file.gguf", "hi")
     assert ended.code == 1
-    assert "there is no model file 'no/such/file.gguf'" in ended.err
+    assert "there is no model file at 'no/such/file.gguf'" in ended.err
 
 
 @pytest.mark.parametrize("where", [("--debug", "fake:#load_fault=raise"),

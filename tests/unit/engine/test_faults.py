@@ -79,6 +79,24 @@ def test_a_step_that_was_interrupted_for_nobody_is_planned_again(fake):
     assert engine.tokens(max_tokens=8) == expected
 
 
+def test_a_step_that_ends_between_computing_and_sampling_is_run_again(fake):
+    """All tokens are in memory and none came out: the last one is computed once more."""
+    expected = fake().tokens(max_tokens=8)
+    engine = fake()
+    engine.tokens(max_tokens=1)
+    decoder = engine.backend.decoders[0]
+    compute = decoder._compute
+
+    def compute_and_stop(step, limit, fault):
+        if step.step_id % 3 == 0:
+            decoder._stop_after(step.rows, 10**6)
+        else:
+            compute(step, limit, fault)
+
+    decoder._compute = compute_and_stop
+    assert engine.tokens(max_tokens=8) == expected
+
+
 def test_a_memory_that_says_it_is_full_is_tried_again_with_less(fake):
     """Evicting and halving, without the caller noticing."""
     expected = fake().tokens(max_tokens=8)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from headrace.bases import ModelBase
 from headrace.errors import (
     BackendError,
     BackendNotFoundError,
@@ -21,13 +22,12 @@ from headrace.loading import backends, load_model
 from headrace.params import EngineParams, ModelParams
 
 
-class Stub:
+class Stub(ModelBase):
     """A model with nothing behind it."""
 
     info = None
     capabilities = frozenset()
     tokenize = detokenize = open_session = close = lambda self: None
-    __enter__ = __exit__ = close
 
 
 class Probe:
@@ -162,7 +162,7 @@ def test_a_backend_installed_meanwhile_is_found_by_name(site):
 def test_a_missing_file_that_nobody_claims_is_not_found(site):
     """Even as a builtin ``FileNotFoundError``."""
     site.install_backend("mill")
-    with pytest.raises(ModelNotFoundError, match=r"no model file 'missing\.gguf'") as caught:
+    with pytest.raises(ModelNotFoundError, match=r"no model file at 'missing\.gguf'") as caught:
         load_model("missing.gguf")
     assert isinstance(caught.value, FileNotFoundError)
 

@@ -39,7 +39,7 @@ from headrace.errors import (
     UnsupportedError,
     UsageError,
 )
-from headrace.loading import backends, load_model
+from headrace.loading import aload_model, backends, load_model
 from headrace.params import EngineParams, ModelParams, SamplingParams, SessionParams
 from headrace.protocols.waist import Backend, Model, Session
 from headrace.results import (
@@ -101,6 +101,7 @@ __all__ = [
     "Usage",
     "UsageError",
     "__version__",
+    "aload_model",
     "backends",
     "load_model",
 ]

@@ -77,6 +77,41 @@ def load_model(
     return _load(_choose(backend, text), request)
 
 
+async def aload_model(
+    reference: str | os.PathLike[str],
+    *,
+    backend: str | Backend | None = None,
+    params: ModelParams | None = None,
+    engine: EngineParams | None = None,
+    progress: Progress | None = None,
+) -> Model:
+    """``load_model`` for a task of asyncio or trio: a worker thread loads.
+
+    Cancelling the task ends the load. ``progress`` is called in the worker thread.
+    """
+    import anyio
+    import anyio.to_thread
+
+    cancelled = False
+
+    def watch(fraction: float) -> bool | None:
+        return False if cancelled else progress(fraction) if progress is not None else None
+
+    def load() -> Model:
+        return load_model(reference, backend=backend, params=params, engine=engine, progress=watch)
+
+    def load_for_somebody() -> Model:
+        model = load()
+        if cancelled:
+            model.close()  # too late for its progress to be looked at, and nobody waits
+        return model
+
+    try:
+        return await anyio.to_thread.run_sync(load_for_somebody, abandon_on_cancel=True)
+    finally:
+        cancelled = True
+
+
 def backends() -> dict[str, Backend]:
     """The installed backends by name; ``headrace.plugins.discover()`` tells more."""
     return {each.name: each.backend for each in _discover().backends}
@@ -173,7 +208,7 @@ def _unclaimed(reference: str, discovery: Discovery, failures: list[str]) -> Hea
         )
     state = _state_of(reference)
     if state is None:
-        return ModelNotFoundError(f"there is no model file {reference!r}")
+        return ModelNotFoundError(f"there is no model file at {reference!r}")
     asked = f"{state} ({_installed(discovery)})"
     if failures:
         asked += f"; failed when asked: {'; '.join(failures)}"

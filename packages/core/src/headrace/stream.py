@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -58,6 +58,8 @@ class TokenStream(ProcessBound):
         # Chunks with the number of pieces in each: one append records both.
         self._handed_out: list[tuple[Chunk, int]] = []
         self._unseen_carry: bytes | None = None
+        self._ending: StopReason | None = None
+        self._task_reads = False
         self._completion: Completion | None = None
         self._failure: HeadraceError | None = None
         self._consumed = False
@@ -82,49 +84,96 @@ class TokenStream(ProcessBound):
         self._check_process()
         self._refuse_reentry()
         with self._lock:
-            if self._failure is not None:
-                raise self._failure
-            if self._completion is not None:
-                self._consumed = True
-                raise StopIteration
             try:
-                chunk = self._advance()
-            except BusyError:
-                raise  # misuse, from inside a step; the generation is as it was
-            except HeadraceError as error:
-                self._failure = error
-                self._generation.settle(None, self._seen)
+                while not self._is_over():
+                    chunk = self._ready_chunk()
+                    if chunk is not None:
+                        return chunk
+                    if not self._is_over():
+                        self._take_in(self._pull())
+            except BaseException as error:
+                self._note_failure(error)
                 raise
-            except BaseException:
-                # A KeyboardInterrupt may have lost a piece between two
-                # bytecodes; going on would show text with a hole in it.
-                self._generation.interrupt(StopReason.CANCELLED)
-                raise
-        if chunk is None:
-            self._consumed = True
-            raise StopIteration
-        return chunk
+        self._consumed = True
+        raise StopIteration
 
-    def _advance(self) -> Chunk | None:
-        while True:
-            carry = self._assembler.carry()
-            text, tokens = self._assembler.take()
-            if text or tokens:
-                chunk = self._hand_out(text, tokens)
+    def __aiter__(self) -> AsyncIterator[Chunk]:
+        self.__iter__()
+        return self
+
+    async def __anext__(self) -> Chunk:
+        """The next chunk, under asyncio or trio; cancelling the task cancels the stream.
+
+        Raises:
+            StopAsyncIteration: At the end; ``result`` is there then.
+            BusyError: If another task is reading the stream.
+            HeadraceError: If the generation failed.
+        """
+        self._check_process()
+        if self._task_reads:
+            raise BusyError(
+                "another task is reading this stream",
+                hint="Read a stream in one task, and pass the chunks on.",
+            )
+        self._task_reads = True
+        try:
+            while not self._is_over():
+                with self._lock:
+                    chunk = self._ready_chunk()
                 if chunk is not None:
                     return chunk
-                self._unseen_carry = carry
-            delta = self._pull()
-            if self._unseen_carry is None:
-                for piece in delta.pieces:
-                    self._assembler.push(piece.token, piece.data)
-            if delta.end in _UNFINISHED:
-                self._settle(delta.end)
+                if not self._is_over():
+                    delta = await self._apull()
+                    with self._lock:
+                        self._take_in(delta)
+        except BaseException as error:
+            self._note_failure(error)
+            raise
+        finally:
+            self._task_reads = False
+        self._consumed = True
+        raise StopAsyncIteration
+
+    def _is_over(self) -> bool:
+        if self._failure is not None:
+            raise self._failure
+        return self._completion is not None
+
+    def _note_failure(self, error: BaseException) -> None:
+        if isinstance(error, BusyError):
+            return  # misuse, from inside a step; the generation is as it was
+        if isinstance(error, HeadraceError):
+            if self._failure is None:
+                self._failure = error
+                self._generation.settle(None, self._seen)
+        else:
+            # A KeyboardInterrupt may have lost a piece between two bytecodes;
+            # going on would show text with a hole in it.
+            self._generation.interrupt(StopReason.CANCELLED)
+
+    def _ready_chunk(self) -> Chunk | None:
+        """What can be handed out without another pull; may end the stream."""
+        if self._ending is None and not self._assembler.stopped:
+            carry = self._assembler.carry()
+            text, tokens = self._assembler.take()
+            if not (text or tokens):
                 return None
-            if self._assembler.stopped or delta.end is not None:
-                last = self._last_chunk(delta.end)
-                if self._completion is not None:
-                    return last
+            chunk = self._hand_out(text, tokens)
+            if chunk is None:
+                self._unseen_carry = carry
+            return chunk
+        if self._ending in _UNFINISHED or self._unseen_carry is not None:
+            if self._ending in _UNFINISHED:
+                self._settle(self._ending)
+            return None
+        return self._last_chunk(self._ending)
+
+    def _take_in(self, delta: Delta) -> None:
+        """Give a delta's pieces to the assembler, unless what they follow was refused."""
+        if self._unseen_carry is None:
+            for piece in delta.pieces:
+                self._assembler.push(piece.token, piece.data)
+        self._ending = delta.end
 
     def _last_chunk(self, end: StopReason | None) -> Chunk | None:
         """Hand out all that is left and settle, unless a cancel came in between."""
@@ -145,6 +194,17 @@ class TokenStream(ProcessBound):
                 return delta
             self._generation.interrupt(StopReason.TIMED_OUT)
         delta = self._generation.pull(None)
+        assert delta is not None, "a pull without a limit brings something"
+        return delta
+
+    async def _apull(self) -> Delta:
+        if self._deadline is not None:
+            left = self._deadline - time.monotonic()
+            delta = await self._generation.apull(left) if left > 0 else None
+            if delta is not None:
+                return delta
+            self._generation.interrupt(StopReason.TIMED_OUT)
+        delta = await self._generation.apull(None)
         assert delta is not None, "a pull without a limit brings something"
         return delta
 
@@ -186,6 +246,22 @@ class TokenStream(ProcessBound):
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+    async def aclose(self) -> None:
+        """The same as ``close`` for a task: nothing is waited for in the event loop."""
+        self.cancel()
+        self._settle_if_cancelled()
+
+    async def __aenter__(self) -> TokenStream:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
 
     def __del__(self) -> None:
         # Runs in any thread, at any allocation: no lock may be taken here.

@@ -105,28 +105,28 @@ def batch(candidates: list[Sequence], lead: Sequence, step: int) -> list[Sequenc
 
 
 def evictable(
-    holders: Iterable[Sequence], newcomer: Sequence | None, lookahead: int, step: int
+    holders: Iterable[Sequence], newcomer: Sequence, lookahead: int, step: int
 ) -> list[Sequence]:
-    """Holders of a slot that may lose it to a newcomer, the first to go in front.
+    """Holders of a slot that must make way for a newcomer, the first to go in front.
 
-    One that a reader waits for keeps its slot until it has produced something
-    since it got it, or the rebuilding of two would undo each other for ever, and
-    for a quantum at least. A newcomer nobody waits for displaces idle sessions
-    only. Without a newcomer (memory is short) everyone may go.
+    One that can still run keeps its slot until it has produced something since
+    it got it, or the rebuilding of two would undo each other for ever, and for a
+    quantum at least. A newcomer nobody waits for displaces idle sessions only.
     """
-    holders = list(holders)
-    if newcomer is not None and not wanted(newcomer, lookahead):
-        holders = [holder for holder in holders if holder.generation is None]
-    elif newcomer is not None:
-        holders = [holder for holder in holders if _may_go(holder, lookahead, step)]
+    if not wanted(newcomer, lookahead):
+        return eviction_order((h for h in holders if h.generation is None), lookahead)
+    return eviction_order((h for h in holders if _may_go(h, lookahead, step)), lookahead)
+
+
+def eviction_order(holders: Iterable[Sequence], lookahead: int) -> list[Sequence]:
+    """Those that miss their memory least in front: idle ones, paused ones, running ones."""
     return sorted(
         holders, key=lambda s: (wanted(s, lookahead), s.generation is not None, s.last_step)
     )
 
 
 def _may_go(holder: Sequence, lookahead: int, step: int) -> bool:
-    if not wanted(holder, lookahead):
+    if holder.generation is None or not runnable(holder, lookahead):
         return True
-    assert holder.generation is not None
     productive = holder.generation.produced > holder.produced_when_seated
     return productive and step - holder.seated_at >= QUANTUM

@@ -82,6 +82,14 @@ class EngineGeneration:
         finally:
             self.wanted = False
 
+    async def apull(self, max_wait: float | None) -> Delta | None:
+        """See ``Generation.apull``."""
+        self.wanted = True
+        try:
+            return await self.engine.apull(self, max_wait)
+        finally:
+            self.wanted = False
+
     def deliver(self, pieces: int) -> bool:
         """See ``Generation.deliver``."""
         with self.engine.mutex:

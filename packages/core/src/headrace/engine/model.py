@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from types import TracebackType
 
+from headrace.bases import ModelBase
 from headrace.engine.scheduler import Engine
 from headrace.engine.session import EngineSession
 from headrace.errors import ClosedError, UnsupportedError
 from headrace.params import EngineParams, SessionParams
-from headrace.process import ProcessBound
 from headrace.prompts import check_text, check_tokens
 from headrace.protocols.decoder import DecoderModel
 from headrace.results import Capability, ModelInfo
 
 
-class EngineModel(ProcessBound):
+class EngineModel(ModelBase):
     """A loaded model whose sessions share one engine.
 
     The engine, and with it the native context, is made when the first session
@@ -131,17 +130,6 @@ class EngineModel(ProcessBound):
         self._check_process()
         if self._closed:
             raise ClosedError("the model was closed", backend=self.info.backend)
-
-    def __enter__(self) -> EngineModel:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         state = "closed" if self._closed else self.info.description

@@ -21,10 +21,11 @@ import attrs
 
 from headrace.engine import steps
 from headrace.engine.generation import EngineGeneration
+from headrace.engine.role import Driver, Role
 from headrace.engine.sequence import Sequence
 from headrace.engine.slots import Slots
 from headrace.engine.steps import PlannedRow, Planner, Step
-from headrace.engine.waiting import ThreadWaiter
+from headrace.engine.waiting import TaskWaiter, ThreadWaiter
 from headrace.errors import BusyError, ClosedError, ContextFullError, DecodeError, HeadraceError
 from headrace.params import EngineParams, SamplingParams, SessionParams
 from headrace.protocols.decoder import (
@@ -43,11 +44,15 @@ _HEARTBEAT = 0.2
 driver that died between giving up the role and waking its successor is noticed then."""
 
 
-@attrs.define(eq=False)
-class _Driver:
-    """Whoever holds the role; identity is what counts."""
+_ASYNC_HEARTBEAT = 1.0
+"""The same for a waiting task: there may be thousands of them in one loop."""
 
-    thread: int
+
+@attrs.define(eq=False)
+class _Summons:
+    """A task has sent for a worker thread to drive; identity is what counts."""
+
+    at: float
 
 
 class Engine:
@@ -71,7 +76,8 @@ class Engine:
         # interrupted the engine itself (``_is_owned``) and leave a request.
         self.mutex = threading.RLock()
         self.failure: HeadraceError | None = None
-        self._driver: _Driver | None = None
+        self._role = Role()
+        self._summoned: _Summons | None = None
         self._begun: Step | None = None
         self._running: Step | None = None
         self._step_id = 0
@@ -79,7 +85,6 @@ class Engine:
         self._planner = Planner(decoder, self._slots)
         self._sequences: dict[Sequence, None] = {}
         self._active: dict[Sequence, None] = {}
-        self._waiting: dict[EngineGeneration, None] = {}
         self._dropped: deque[Sequence] = deque()
         self._closing: Callable[[], None] | None = None
         self._closer = ThreadWaiter()
@@ -182,7 +187,7 @@ class Engine:
             self._active.pop(sequence, None)
             generation.report = report
             self._set_aside_sampler(generation)
-            if self._driver is None:
+            if self._role.driver is None:
                 self._free_samplers()
         return report
 
@@ -198,31 +203,73 @@ class Engine:
     def pull(self, generation: EngineGeneration, max_wait: float | None) -> Delta | None:
         """Take what is there, or drive, or wait for the one who drives."""
         deadline = None if max_wait is None else time.monotonic() + max_wait
-        me = _Driver(threading.get_ident())
-        waiter = None
         while True:
-            try:
-                with self.mutex:
-                    delta = generation.take()
-                    left = None if deadline is None else deadline - time.monotonic()
-                    if delta is not None or (left is not None and left <= 0):
-                        self._waiting.pop(generation, None)
-                        return delta
-                    if self._driver is None:
-                        self._driver = me
-                    else:
-                        waiter = self._enlist(generation, me)
-                if self._driver is me:
-                    self._drive(generation, left)
-                    continue
-            finally:
-                # First statement, one store: whatever interrupts this block
-                # can only come after the role is free again.
-                if self._driver is me:
-                    self._driver = None
-                    self._hand_over()
-            assert waiter is not None
-            waiter.wait(_HEARTBEAT if left is None else min(left, _HEARTBEAT))
+            with self.mutex:
+                delta = generation.take()
+                left = None if deadline is None else deadline - time.monotonic()
+                if delta is not None or (left is not None and left <= 0):
+                    self._role.dismiss(generation)
+                    return delta
+                waiter = generation.waiter
+                if not isinstance(waiter, ThreadWaiter):
+                    waiter = ThreadWaiter()
+                taken = self._role.driver is not None
+                if taken:
+                    self._refuse_reentry()
+                    self._role.enlist(generation, waiter)
+            if not taken:
+                self._try_to_drive(generation, left)
+            else:
+                waiter.wait(_HEARTBEAT if left is None else min(left, _HEARTBEAT))
+
+    async def apull(self, generation: EngineGeneration, max_wait: float | None) -> Delta | None:
+        """The same for a task: it waits in its event loop, and a worker thread drives for it."""
+        deadline = None if max_wait is None else time.monotonic() + max_wait
+        while True:
+            with self.mutex:
+                delta = generation.take()
+                left = None if deadline is None else deadline - time.monotonic()
+                if delta is not None or (left is not None and left <= 0):
+                    self._role.dismiss(generation)
+                    return delta
+                waiter = generation.waiter
+                if not (isinstance(waiter, TaskWaiter) and waiter.of_running_loop()):
+                    waiter = TaskWaiter()
+                self._role.enlist(generation, waiter)
+                summons = None
+                if self._role.driver is None and not self._worker_is_coming():
+                    summons = self._summoned = _Summons(time.monotonic())
+            if summons is not None:
+                await self._drive_in_worker(generation, left, summons)
+            else:
+                await waiter.wait(_ASYNC_HEARTBEAT if left is None else min(left, _ASYNC_HEARTBEAT))
+
+    def _worker_is_coming(self) -> bool:
+        """Whether a task has sent for a worker that may still be on its way."""
+        summons = self._summoned
+        return summons is not None and time.monotonic() - summons.at < _ASYNC_HEARTBEAT
+
+    async def _drive_in_worker(
+        self, generation: EngineGeneration, left: float | None, summons: _Summons
+    ) -> None:
+        import anyio.to_thread
+
+        def work() -> None:
+            while not generation.ready and self._try_to_drive(generation, left):
+                if left is not None:
+                    break  # the reader looks at its clock between steps
+
+        try:
+            # A limiter of its own: the program's other worker threads may all be
+            # waiting for us. Abandoned on cancel: the step ends by itself, and
+            # whoever drives next hands its results out.
+            limiter = anyio.CapacityLimiter(1)
+            await anyio.to_thread.run_sync(work, abandon_on_cancel=True, limiter=limiter)
+        finally:
+            # Not before: the worker is idle again now and can be sent for by others.
+            if self._summoned is summons:
+                self._summoned = None
+            self._hand_over()
 
     def notice(self, generation: EngineGeneration) -> None:
         """Act on a generation that was interrupted or failed, without taking a lock.
@@ -237,20 +284,13 @@ class Engine:
         if waiter is not None:
             waiter.wake()
 
-    def _enlist(self, generation: EngineGeneration, me: _Driver) -> ThreadWaiter:
-        assert self._driver is not None
-        if self._driver.thread == me.thread:
+    def _refuse_reentry(self) -> None:
+        driver = self._role.driver
+        if driver is not None and driver.thread == threading.get_ident():
             raise BusyError(
                 "the engine is running a step further down on this thread's stack",
                 hint="Do not read a stream from a signal handler or finalizer.",
             )
-        waiter = generation.waiter
-        if not isinstance(waiter, ThreadWaiter):
-            waiter = generation.waiter = ThreadWaiter()
-        if generation not in self._waiting:
-            generation.waits += 1
-            self._waiting[generation] = None
-        return waiter
 
     def _hand_over(self) -> None:
         """Let one waiting reader that still needs a step, or whoever closes, take the role."""
@@ -259,24 +299,39 @@ class Engine:
             self._finish_closing()
             return
         with self.mutex:
-            for generation in self._waiting:
-                if not generation.ready and generation.waiter is not None:
-                    generation.waiter.wake()
-                    return
+            self._role.wake_successor()
 
     # -- driving ----------------------------------------------------------
 
+    def _try_to_drive(self, generation: EngineGeneration, time_limit: float | None) -> bool:
+        """Run one step, unless somebody else is running one: then False."""
+        me = Driver(threading.get_ident())
+        try:
+            with self.mutex:
+                if self._role.driver is None:
+                    self._role.driver = me
+            if self._role.driver is not me:
+                return False
+            self._drive(generation, time_limit)
+            return True
+        finally:
+            # First statement, one store: whatever interrupts this block
+            # can only come after the role is free again.
+            if self._role.driver is me:
+                self._role.driver = None
+                self._hand_over()
+
     def _drive(self, generation: EngineGeneration, time_limit: float | None) -> None:
         """One step. The caller holds the role."""
-        self._waiting.pop(generation, None)
         self._finish_begun()
         with self.mutex:
+            self._role.dismiss(generation)
             self._carry_out_requests()
             if generation.ready:
                 return  # the step of an earlier driver, or a request, was all it took
             candidates = steps.runnable(self._active, self.lookahead)
             step = self._planner.plan(candidates, generation.sequence, self._step_id + 1)
-            self._wake_ready()
+            self._role.wake_ready()
             if step is None:
                 return  # planning found that there is nothing left to compute
             self._step_id = step.step_id
@@ -330,7 +385,7 @@ class Engine:
             for planned, result in zip(step.rows, outcome.rows, strict=True):
                 steps.apply(step, planned, result)
             self._planner.learn(step)
-        self._wake_ready()
+        self._role.wake_ready()
 
     def _context_full(self, planned: PlannedRow) -> None:
         """A lone token found no room in an otherwise empty memory."""
@@ -343,12 +398,6 @@ class Engine:
                 hint="Shorten the prompt, or raise EngineParams.n_ctx.",
                 backend=self.model_info.backend,
             )
-
-    def _wake_ready(self) -> None:
-        for generation in [g for g in self._waiting if g.ready]:
-            del self._waiting[generation]
-            if generation.waiter is not None:
-                generation.waiter.wake()
 
     # -- endings ----------------------------------------------------------
 
@@ -398,7 +447,7 @@ class Engine:
                 self._slots.evict(sequence)
             if sequence.generation is planned.generation:
                 planned.generation.error = error
-        self._wake_ready()
+        self._role.wake_ready()
 
     def close(self, then: Callable[[], None]) -> None:
         """End everything with ``ClosedError``, wait for the running step, free the decoder.
@@ -414,7 +463,7 @@ class Engine:
             self.failure = self.failure or ClosedError("the model was closed")
             for sequence in list(self._sequences):
                 self._retire(sequence, ClosedError("the model was closed"))
-            driver = self._driver
+            driver = self._role.driver
             reentered = reentered or (driver is not None and driver.thread == threading.get_ident())
             self._closing = then
         while not reentered and not self._finish_closing():
@@ -423,10 +472,10 @@ class Engine:
     def _finish_closing(self) -> bool:
         """Free the decoder, once, if nobody drives; False while somebody does."""
         with self.mutex:
-            if self._driver is not None or self._closing is None:
+            if self._role.driver is not None or self._closing is None:
                 return self._closing is None
             # Nobody drives a closed engine: the role is taken for good.
-            self._driver = _Driver(-1)
+            self._role.driver = Driver(-1)
             then, self._closing = self._closing, None
         self._free_samplers()
         self.decoder.close()

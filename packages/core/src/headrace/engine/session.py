@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence as Tokens
-from types import TracebackType
 from typing import TYPE_CHECKING
 
+from headrace.bases import SessionBase
 from headrace.engine.scheduler import Engine
 from headrace.params import MAX_SEED, SamplingParams, SessionParams
-from headrace.process import ProcessBound
 from headrace.prompts import check_generation, check_prompt
-from headrace.results import Completion
 from headrace.stream import TokenStream
 
 if TYPE_CHECKING:
     from headrace.engine.model import EngineModel
 
 
-class EngineSession(ProcessBound):
+class EngineSession(SessionBase):
     """A conversation: its history grows with every prompt and every token that was read."""
 
     def __init__(self, model: EngineModel, engine: Engine, params: SessionParams) -> None:
@@ -80,43 +78,13 @@ class EngineSession(ProcessBound):
         )
         return TokenStream(generation, stop=stops, timeout=timeout, owner=self)
 
-    def complete(
-        self,
-        prompt: str | Tokens[int] | None,
-        *,
-        sampling: SamplingParams | None = None,
-        max_tokens: int | None = None,
-        stop: Tokens[str] | str = (),
-        ignore_eog: bool = False,
-        timeout: float | None = None,
-    ) -> Completion:
-        """The same as ``generate``, read to its end."""
-        with self.generate(
-            prompt,
-            sampling=sampling,
-            max_tokens=max_tokens,
-            stop=stop,
-            ignore_eog=ignore_eog,
-            timeout=timeout,
-        ) as stream:
-            for _ in stream:
-                pass
-            return stream.result
-
     def close(self) -> None:
         """End a running generation with ``ClosedError`` and give the memory back."""
         if self._in_own_process():
             self._engine.close_sequence(self._sequence)
 
-    def __enter__(self) -> EngineSession:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def aclose(self) -> None:
+        """The same for a task; it takes the engine's mutex and waits for nothing else."""
         self.close()
 
     def __del__(self) -> None:

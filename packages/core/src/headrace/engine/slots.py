@@ -33,27 +33,21 @@ class Slots:
         self._unclean = [False] * decoder.info.n_sequences
 
     def seat(self, sequence: Sequence, planned: Collection[Sequence], step: int) -> bool:
-        """Give the sequence a slot, from one that is not planned if need be."""
+        """Give the sequence a slot, from one that has to make way if need be."""
         if sequence.slot is not None:
             return True
-        slot = self._vacant(sequence, planned, step)
-        if slot is None:
-            return False
+        if None not in self._holders:
+            holders = fairness.evictable(self._others(planned), sequence, self._lookahead, step)
+            if not holders:
+                return False
+            self.evict(holders[0])
+        slot = self._holders.index(None)
         self._holders[slot] = sequence
         sequence.take_slot(slot, step)
         return True
 
-    def _vacant(self, newcomer: Sequence, planned: Collection[Sequence], step: int) -> int | None:
-        if None in self._holders:
-            return self._holders.index(None)
-        evictable = self._evictable(planned, newcomer, step)
-        return self.evict(evictable[0]) if evictable else None
-
-    def _evictable(
-        self, planned: Collection[Sequence], newcomer: Sequence | None, step: int
-    ) -> list[Sequence]:
-        holders = [held for held in self._holders if held is not None and held not in planned]
-        return fairness.evictable(holders, newcomer, self._lookahead, step)
+    def _others(self, planned: Collection[Sequence]) -> list[Sequence]:
+        return [held for held in self._holders if held is not None and held not in planned]
 
     def evict(self, holder: Sequence) -> int:
         """Take a sequence's slot away; returns its number."""
@@ -64,12 +58,12 @@ class Slots:
         holder.unseat()
         return slot
 
-    def evict_one(self, planned: Collection[Sequence], step: int) -> bool:
+    def evict_one(self, planned: Collection[Sequence]) -> bool:
         """Evict whoever misses its memory least; False if all holders are planned."""
-        evictable = self._evictable(planned, None, step)
-        if evictable:
-            self.evict(evictable[0])
-        return bool(evictable)
+        others = fairness.eviction_order(self._others(planned), self._lookahead)
+        if others:
+            self.evict(others[0])
+        return bool(others)
 
     def clear_vacant(self) -> None:
         """Give the memory of slots that nobody owns back to the decoder."""
@@ -79,6 +73,8 @@ class Slots:
 
     def bring_in_line(self, sequence: Sequence) -> None:
         """Make the memory a beginning of the sequence's line, keeping as much as possible."""
+        if sequence.in_line:
+            return
         slot = sequence.slot
         assert slot is not None
         if self._unclean[slot]:

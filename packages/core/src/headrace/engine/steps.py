@@ -71,34 +71,39 @@ class Planner:
             step = self._fill(step_id, batch)
             if step.rows:
                 return step
-        return None
+        if driving.slot is None and self._slots.evict_one(()):
+            # Every slot is held by somebody who could run, but not in this step.
+            step = self._fill(step_id, [driving])
+        return step if step.rows else None
 
     def _fill(self, step_id: int, batch: list[Sequence]) -> Step:
-        prefills = sum(len(s.line) - len(s.resident) > 1 for s in batch)
-        prefill_left = self.limits.prefill(len(batch) - prefills, prefills)
+        seated: list[Sequence] = []
+        for sequence in batch:
+            if len(seated) == self._decoder.info.n_sequences:
+                break
+            if self._slots.seat(sequence, seated, step_id):
+                self._slots.bring_in_line(sequence)
+                seated.append(sequence)
+        prefills = sum(len(s.line) - len(s.resident) > 1 for s in seated)
+        prefill_left = self.limits.prefill(len(seated) - prefills, prefills)
         tokens_left = self._decoder.info.n_batch
         step = Step(step_id, [])
-        for sequence in batch:
-            if tokens_left == 0 or len(step.rows) == self._decoder.info.n_sequences:
-                break
+        for sequence in seated:
             # Equal shares, so that a long prompt does not make a short one wait for it.
             share = min(tokens_left, -(-prefill_left // max(1, prefills)))
-            planned = self._row(sequence, step, share)
-            if planned is not None:
-                step.rows.append(planned)
-                tokens_left -= len(planned.row.tokens)
-                if planned.prefills:
-                    prefill_left -= len(planned.row.tokens)
-                    prefills -= 1
+            planned = self._row(sequence, share) if tokens_left else None
+            if planned is None:
+                continue
+            step.rows.append(planned)
+            tokens_left -= len(planned.row.tokens)
+            if planned.prefills:
+                prefill_left -= len(planned.row.tokens)
+                prefills -= 1
         return step
 
-    def _row(self, sequence: Sequence, step: Step, share: int) -> PlannedRow | None:
+    def _row(self, sequence: Sequence, share: int) -> PlannedRow | None:
         generation = sequence.generation
         assert generation is not None
-        if not self._slots.seat(sequence, step.sequences, step.step_id):
-            return None
-        if not sequence.in_line:
-            self._slots.bring_in_line(sequence)
         assert sequence.slot is not None
         position, line = len(sequence.resident), sequence.line
         generation.found_in_memory(position)
@@ -140,7 +145,7 @@ class Planner:
 
     def make_room(self, step: Step) -> bool:
         """After a step that found none: evict, or plan less; False if nothing is left to try."""
-        if self._slots.evict_one(step.sequences, step.step_id):
+        if self._slots.evict_one(step.sequences):
             return True
         if len(step.rows) > 1:
             self.limits.max_rows = len(step.rows) // 2
@@ -163,7 +168,8 @@ def apply(step: Step, planned: PlannedRow, result: RowResult) -> None:
     whole = done == len(row.tokens)
     if whole:
         sequence.record_cut(result.length)
-    else:
+    if not whole or (row.sampler is not None and not result.tokens):
+        # Cut short, perhaps just before sampling: the last token has to run again.
         sequence.in_line = False
     if sequence.generation is not generation:
         sequence.in_line = False  # settled while the step ran: the memory is ahead

@@ -1,15 +1,17 @@
 """How a reader waits for a step that another reader drives.
 
 A waker must be safe in a signal handler and in a finalizer, which may run
-inside the very wait they end: so these are bare locks, whose release takes no
-other lock, instead of ``threading.Event``.
+inside the very wait they end: so none of these takes a lock that the wait may
+hold, as ``threading.Event`` does.
 """
 
 from __future__ import annotations
 
 import _thread
 import contextlib
-from typing import Protocol
+import sys
+from collections.abc import Callable
+from typing import Any, Protocol
 
 
 class Waiter(Protocol):
@@ -35,3 +37,46 @@ class ThreadWaiter:
     def wait(self, timeout: float) -> None:
         """Return after a wake or after ``timeout`` seconds."""
         self._gate.acquire(timeout=max(0.0, timeout))
+
+
+class TaskWaiter:
+    """Parks a task of the running event loop, asyncio's or trio's."""
+
+    def __init__(self) -> None:
+        import anyio
+
+        self._new_event = anyio.Event
+        self._event = anyio.Event()
+        self._loop, self._call_soon = _running_loop()
+
+    def of_running_loop(self) -> bool:
+        """Whether the task that runs now could wait here."""
+        return _running_loop()[0] is self._loop
+
+    def wake(self) -> None:
+        """Have the loop set the event, from any thread; a loop that is gone has no reader."""
+        with contextlib.suppress(RuntimeError):
+            self._call_soon(self._event.set)
+
+    async def wait(self, timeout: float) -> None:
+        """Return after a wake or after ``timeout`` seconds."""
+        import anyio
+
+        with anyio.move_on_after(max(0.0, timeout)):
+            await self._event.wait()
+        # Replaced before the caller looks at the engine again: a wake that
+        # set the old event came after the change that the caller will see.
+        self._event = self._new_event()
+
+
+def _running_loop() -> tuple[object, Callable[[Callable[[], Any]], Any]]:
+    """What identifies the running event loop, and how other threads reach it."""
+    trio = sys.modules.get("trio")
+    if trio is not None:
+        with contextlib.suppress(RuntimeError):  # imported, but not what runs here
+            token = trio.lowlevel.current_trio_token()
+            return token, token.run_sync_soon
+    import asyncio
+
+    loop = asyncio.get_running_loop()
+    return loop, loop.call_soon_threadsafe

@@ -1,5 +1,7 @@
 """Tier 1, the waist: ``Backend``, ``Model``, ``Session``.
 
+``headrace.bases`` has what all models and sessions do alike.
+
 Values move forward only: a backend makes models, a model makes sessions, a
 session makes streams. ``TokenStream`` is the core's class for everyone; what a
 backend supplies for it is a ``Generation``.
@@ -115,6 +117,19 @@ class Model(Protocol):
         traceback: TracebackType | None,
     ) -> None: ...
 
+    async def aclose(self) -> None:
+        """``close`` for a task of asyncio or trio."""
+        ...
+
+    async def __aenter__(self) -> Model: ...
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None: ...
+
 
 @runtime_checkable
 class Session(Protocol):
@@ -151,6 +166,19 @@ class Session(Protocol):
         """The same, without streaming."""
         ...
 
+    async def acomplete(
+        self,
+        prompt: Prompt,
+        *,
+        sampling: SamplingParams | None = None,
+        max_tokens: int | None = None,
+        stop: Sequence[str] | str = (),
+        ignore_eog: bool = False,
+        timeout: float | None = None,
+    ) -> Completion:
+        """The same for a task of asyncio or trio."""
+        ...
+
     def close(self) -> None:
         """End a running generation and give the memory back. Closing again does nothing."""
         ...
@@ -158,6 +186,19 @@ class Session(Protocol):
     def __enter__(self) -> Session: ...
 
     def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None: ...
+
+    async def aclose(self) -> None:
+        """``close`` for a task of asyncio or trio."""
+        ...
+
+    async def __aenter__(self) -> Session: ...
+
+    async def __aexit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
@@ -208,6 +249,10 @@ class Generation(Protocol):
         Raises:
             HeadraceError: If the generation failed; the stream ends with it.
         """
+        ...
+
+    async def apull(self, max_wait: float | None) -> Delta | None:
+        """The same for a task of asyncio or trio: waits without blocking the event loop."""
         ...
 
     def deliver(self, pieces: int) -> bool:

@@ -1,0 +1,94 @@
+"""A thousand streams in one process, and what they cost when nobody reads them."""
+
+from __future__ import annotations
+
+import threading
+
+import anyio
+import pytest
+
+from headrace import SamplingParams
+from headrace.engine import fairness, steps
+
+GREEDY = SamplingParams(temperature=0.0)
+MANY = 1000
+
+
+def test_a_thousand_tasks_stream_at_the_same_time(fake):
+    """Each gets its own text, and nothing is left behind."""
+    engine = fake(script="Hello", engine={"n_sequences": 8})
+    texts = []
+
+    async def talk(number):
+        async with engine.model.open_session() as session:
+            texts.append((await session.acomplete(f"{number}", sampling=GREEDY)).text)
+
+    async def main():
+        async with anyio.create_task_group() as group:
+            for number in range(MANY):
+                group.start_soon(talk, number)
+
+    anyio.run(main)
+    assert texts == ["Hello"] * MANY
+
+
+def test_a_hundred_threads_stream_at_the_same_time(fake):
+    """The same with threads."""
+    engine = fake(script="Hello", engine={"n_sequences": 8})
+    texts = []
+
+    def talk(number):
+        with engine.model.open_session() as session:
+            texts.append(session.complete(f"{number}", sampling=GREEDY).text)
+
+    threads = [threading.Thread(target=talk, args=(number,)) for number in range(100)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert texts == ["Hello"] * 100
+
+
+@pytest.mark.parametrize("lookahead", [1, 4])
+def test_a_stream_nobody_reads_is_left_out_once_its_buffer_is_full(fake, lookahead):
+    """Others drive the engine for as long as they like; it holds no more than that."""
+    engine = fake(engine={"lookahead": lookahead})
+    unread, read = engine.stream("unread"), engine.stream("read", max_tokens=200)
+    list(read)
+    statistics = unread.statistics()
+    assert statistics.buffered_tokens == lookahead
+    assert statistics.steps <= lookahead + 1
+    assert statistics.delivered_tokens == 0
+
+
+def test_nobody_starves(fake, monkeypatch):
+    """Of twenty tasks on two sequences none waits longer than the others' quanta in turn."""
+    waits = []
+    apply = steps.apply
+
+    def noting(step, planned, result):
+        waits.append(step.step_id - planned.sequence.last_step)
+        apply(step, planned, result)
+
+    monkeypatch.setattr(steps, "apply", noting)
+    engine = fake(engine={"n_sequences": 2})
+    done = []
+
+    async def talk(number):
+        async with engine.model.open_session() as session:
+            done.append(
+                await session.acomplete(
+                    f"{number}", sampling=GREEDY, max_tokens=300, ignore_eog=True
+                )
+            )
+
+    async def main():
+        async with anyio.create_task_group() as group:
+            for number in range(20):
+                group.start_soon(talk, number)
+
+    anyio.run(main)
+    assert [len(each.tokens) for each in done] == [300] * 20
+    # Nine pairs go before; each may have its memory to rebuild, in chunks, on top of its quantum.
+    rebuilding = -(-310 // fairness.MIN_CHUNK) * 2
+    assert max(waits) <= 9 * (fairness.QUANTUM + rebuilding) + fairness.PATIENCE
