@@ -48,7 +48,7 @@ class Step:
     @property
     def unwanted(self) -> bool:
         """Whether every generation in it is over: the step may be interrupted."""
-        return all(planned.generation.over for planned in self.rows)
+        return False not in [planned.generation.over for planned in self.rows]
 
     @property
     def sequences(self) -> list[Sequence]:
@@ -84,7 +84,7 @@ class Planner:
             if self._slots.seat(sequence, seated, step_id):
                 self._slots.bring_in_line(sequence)
                 seated.append(sequence)
-        prefills = sum(len(s.line) - len(s.resident) > 1 for s in seated)
+        prefills = len([s for s in seated if len(s.line) - len(s.resident) > 1])
         prefill_left = self.limits.prefill(len(seated) - prefills, prefills)
         tokens_left = self._decoder.info.n_batch
         step = Step(step_id, [])
@@ -139,7 +139,7 @@ class Planner:
         """Note that a step found room, and what its prefill cost."""
         self.limits.max_rows = self.limits.max_chunk = None
         tokens = sum(len(planned.row.tokens) for planned in step.rows)
-        prefills = any(planned.prefills for planned in step.rows)
+        prefills = [planned for planned in step.rows if planned.prefills]
         if prefills and tokens >= fairness.MIN_CHUNK and step.seconds > 0:
             self.limits.learn(tokens, step.seconds)
 
