@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from headrace.errors import BusyError, ClosedError
 from headrace.protocols import StepStatus
 from headrace_llamacpp._native import lib
 from tests.integration.driving import Driver, prompt
@@ -107,6 +108,14 @@ def test_an_early_interrupt_waits_for_its_own_step(open_driver):
     assert driver.step(driver.row(0, [5])).status is StepStatus.DONE
 
 
+@pytest.mark.parametrize("ahead", [1, 63, 64, 65, 128, 2**40])
+def test_an_interrupt_for_a_far_step_leaves_this_one_alone(open_driver, ahead):
+    """However the ids are kept."""
+    driver = open_driver()
+    driver.decoder.interrupt(1 + ahead)
+    assert driver.step(driver.row(0, [5])).status is StepStatus.DONE
+
+
 def test_a_time_limit_ends_the_step(open_driver, kind):
     """None at all ends it at once, an ample one never."""
     driver = open_driver(kind)
@@ -191,21 +200,36 @@ def test_a_signal_handler_that_returns_lets_the_step_go_on(open_driver):
 
 
 def test_closing_ends_a_running_step(open_driver):
-    """``close`` from another thread is safe: the step ends, then the context is freed."""
+    """Called in the middle of a step, ``close`` ends it; the step's end frees the context."""
     driver, tokens = _long_prefill(open_driver)
-    begun = threading.Event()
-    ended = []
+    before = signal.signal(signal.SIGALRM, lambda *_: driver.decoder.close())
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.01)
+        outcome = driver.step(driver.row(0, tokens))
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert outcome.status is StepStatus.INTERRUPTED
+    with pytest.raises(ClosedError):
+        driver.run(0, [5])
 
-    def work():
-        begun.set()
-        try:
-            ended.append(driver.step(driver.row(0, tokens)).status)
-        except Exception as error:
-            ended.append(type(error).__name__)
 
-    thread = threading.Thread(target=work)
-    thread.start()
-    begun.wait()
-    driver.decoder.close()
-    thread.join()
-    assert ended[0] in (StepStatus.INTERRUPTED, "ClosedError")
+def test_a_context_is_for_one_thread_at_a_time(open_driver):
+    """A call that comes while a step runs is refused, the step goes on."""
+    driver, tokens = _long_prefill(open_driver)
+    refused = []
+
+    def meddle(*_):
+        with pytest.raises(BusyError) as caught:
+            driver.decoder.clear(0)
+        refused.append(caught.value)
+
+    before = signal.signal(signal.SIGALRM, meddle)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.01)
+        outcome = driver.step(driver.row(0, tokens))
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert outcome.status is StepStatus.DONE
+    assert len(refused) == 1

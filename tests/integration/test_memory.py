@@ -78,6 +78,16 @@ def test_a_window_that_has_moved_on_is_not_believed(open_driver):
     _goes_on_like(driver, 0, open_driver("window", **_SMALL), [])
 
 
+@pytest.mark.parametrize("length", range(610, 900, 6))
+def test_half_a_window_is_not_believed(open_driver, length):
+    """Whether a cut is kept or not, what follows is right; llama.cpp's claims would not be."""
+    driver = open_driver("window", **_SMALL)
+    _prefill(driver, 0, prompt(900), 64)
+    kept = driver.truncate(0, length)
+    assert kept in (0, length)
+    _goes_on_like(driver, 0, open_driver("window", **_SMALL), prompt(900)[:kept])
+
+
 def test_a_full_window_forgets_any_end(open_driver):
     """With ``full_window`` nothing is given up."""
     driver = open_driver("window", full_window=True, **_SMALL)

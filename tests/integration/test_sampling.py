@@ -93,6 +93,14 @@ def test_top_k_keeps_the_k_most_likely(draw, k):
     assert len(drawn) > k * 0.8
 
 
+def test_of_equal_logits_top_k_keeps_the_first(draw):
+    """Also when a better one comes later and one of them must go."""
+    logits = [0.0] * N_VOCAB
+    logits[5], logits[10], logits[20] = 3.0, 3.0, 4.0
+    params = SamplingParams(temperature=10.0, top_k=2, top_p=1.0, min_p=0.0)
+    assert set(draw(logits, params, count=100)) == {5, 20}
+
+
 def test_top_k_of_zero_keeps_all(draw):
     """At a high temperature every token comes up."""
     params = SamplingParams(temperature=1e6, top_k=0, top_p=1.0, min_p=0.0)

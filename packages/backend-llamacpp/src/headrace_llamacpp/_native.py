@@ -26,9 +26,7 @@ def text(pointer: Any) -> str:
     return "" if pointer == ffi.NULL else ffi.string(pointer).decode("utf-8", errors="replace")
 
 
-_NAMES: dict[int, str] = {
-    number: name for number, name in ffi.typeof("enum hr_status").elements.items()
-}
+_NAMES: dict[int, str] = ffi.typeof("enum hr_status").elements
 
 
 def status_name(status: int) -> str:
