@@ -58,6 +58,9 @@ bool Stop::asked() {
 }
 
 bool Stop::on_node() {
+    if (deaf) {
+        return false;
+    }
     if (nodes_left >= 0 && nodes_left-- == 0) {
         stopped = true;
     }
@@ -147,12 +150,16 @@ int hr_context_open(hr_context *handle, hr_model *model,
         core->n_swa = llama_model_n_swa(core->model->model);
         core->n_batch = static_cast<int32_t>(llama_n_batch(core->context));
         core->lengths.assign(llama_n_seq_max(core->context), 0);
+        core->shares.assign(core->lengths.size(), false);
+        // The library says yes for recurrent memories too, where it means nothing.
+        core->can_shift = !whole_only && llama_memory_can_shift(core->memory);
         hr::size_batch(*core);
         info->n_ctx = static_cast<int32_t>(llama_n_ctx(core->context));
         info->n_ctx_seq = static_cast<int32_t>(llama_n_ctx_seq(core->context));
         info->n_batch = core->n_batch;
         info->n_ubatch = static_cast<int32_t>(llama_n_ubatch(core->context));
         info->n_seq_max = core->n_sequences();
+        info->can_shift = core->can_shift;
         std::atomic_store(&handle->core, core);
         return HR_OK;
     });

@@ -49,6 +49,7 @@ struct Stop {
     Clock::time_point next_check;
     int64_t nodes_left = -1;  // for tests; negative: no end
     bool stopped = false;
+    bool deaf = false;  // not to be stopped now
 
     bool asked();    // anything of the above but the nodes
     bool on_node();  // after a graph node
@@ -80,7 +81,10 @@ struct ContextCore {
     bool whole_only = false;
     int32_t n_swa = 0;  // 0: no sliding window
     int32_t n_batch = 0;
+    bool can_shift = false;
     std::vector<int32_t> lengths;  // tokens of each sequence in memory
+    std::vector<char> shares;      // whether cells of a sequence may belong to others too
+    bool moved = false;            // positions were shifted: the next decode rotates the keys
     // The batch, filled anew for every step; `sequences` owns what seq_id points into.
     std::vector<llama_pos> positions;
     std::vector<int32_t> n_seq_id;

@@ -161,6 +161,7 @@ typedef struct hr_context_info {
     int32_t n_batch;
     int32_t n_ubatch;
     int32_t n_seq_max;
+    bool can_shift;
 } hr_context_info;
 
 hr_context *hr_context_new(void);
@@ -203,6 +204,10 @@ int hr_test_poison(hr_context *context, hr_report *report);
 /* Forgets all but the first `length` tokens, or all of them where that is impossible. */
 int hr_truncate(hr_context *context, int32_t sequence, int32_t length, int32_t *kept,
                 hr_report *report);
+/* Removes the tokens start … stop - 1 and moves what follows down. HR_OK with *done false, and
+ * nothing changed, where that is impossible or other sequences share the cells. */
+int hr_shift(hr_context *context, int32_t sequence, int32_t start, int32_t stop, int32_t *done,
+             hr_report *report);
 /* Gives `target` the first `length` tokens of `source`, or nothing where that is impossible. */
 int hr_copy(hr_context *context, int32_t source, int32_t target, int32_t length,
             int32_t *copied, hr_report *report);

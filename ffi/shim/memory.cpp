@@ -54,6 +54,22 @@ int32_t truncate(ContextCore &core, int32_t sequence, int32_t length) {
     return length;
 }
 
+bool shift(ContextCore &core, int32_t sequence, int32_t start, int32_t stop) {
+    const int32_t held = core.lengths[sequence];
+    // Shifting a cell that two sequences share would move it for both.
+    if (!core.can_shift || core.shares[sequence] || start < 0 || start >= stop || stop > held ||
+        llama_memory_seq_pos_min(core.memory, sequence) != 0) {
+        return false;
+    }
+    if (!llama_memory_seq_rm(core.memory, sequence, start, stop)) {
+        return false;
+    }
+    llama_memory_seq_add(core.memory, sequence, stop, -1, start - stop);
+    core.lengths[sequence] = held - (stop - start);
+    core.moved = true;
+    return true;
+}
+
 int32_t copy(ContextCore &core, int32_t source, int32_t target, int32_t length) {
     forget(core, target);
     const int32_t held = core.lengths[source];
@@ -70,6 +86,7 @@ int32_t copy(ContextCore &core, int32_t source, int32_t target, int32_t length) 
         return 0;
     }
     core.lengths[target] = length;
+    core.shares[source] = core.shares[target] = true;
     return length;
 }
 
@@ -78,6 +95,7 @@ int32_t copy(ContextCore &core, int32_t source, int32_t target, int32_t length) 
 void forget(ContextCore &core, int32_t sequence) {
     llama_memory_seq_rm(core.memory, sequence, -1, -1);
     core.lengths[sequence] = 0;
+    core.shares[sequence] = false;
 }
 
 int32_t settle(ContextCore &core, const hr_row &row) {
@@ -113,6 +131,18 @@ int hr_truncate(hr_context *handle, int32_t sequence, int32_t length, int32_t *k
             return HR_BAD_ARGUMENT;
         }
         *kept = hr::truncate(core, sequence, length);
+        return HR_OK;
+    });
+}
+
+int hr_shift(hr_context *handle, int32_t sequence, int32_t start, int32_t stop, int32_t *done,
+             hr_report *report) {
+    *done = 0;
+    return hr::exclusively(handle, report, [&](hr::ContextCore &core) -> int {
+        if (!hr::valid_sequence(core, sequence, report)) {
+            return HR_BAD_ARGUMENT;
+        }
+        *done = hr::shift(core, sequence, start, stop);
         return HR_OK;
     });
 }

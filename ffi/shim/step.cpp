@@ -74,6 +74,8 @@ void arm(ContextCore &core, uint64_t step_id, double time_limit, hr_check_fn che
     Stop &stop = core.stop;
     stop.step_id = step_id;
     stop.stopped = false;
+    // Keys that are rotated in part are lost, so the step that follows a shift is not interrupted.
+    stop.deaf = core.moved;
     stop.limited = time_limit >= 0;
     stop.check = check;
     stop.user = user;
@@ -109,6 +111,7 @@ int decode(ContextCore &core, llama_batch batch, hr_report *report) {
     }
     const Computing computing;
     report->native_code = llama_decode(core.context, batch);
+    core.moved = core.moved && report->native_code != 0;
     llama_synchronize(core.context);
     return outcome_of(report->native_code);
 }

@@ -76,6 +76,8 @@ class FakeBackend:
         able = set(Capability)
         if not self.options.interruptible:
             able.discard(Capability.INTERRUPT)
+        if not self.options.shiftable:
+            able.discard(Capability.SHIFT)
         return frozenset(able)
 
     def load(self, request: LoadRequest) -> Model:

@@ -73,6 +73,7 @@ class FakeDecoder:
             n_batch=min(params.n_batch, options.n_batch),
             truncation=options.truncation,
             can_copy=options.can_copy,
+            can_shift=options.shiftable,
             interruptible=options.interruptible,
         )
         self._options = options
@@ -156,6 +157,10 @@ class FakeDecoder:
         """Give the empty target the first tokens of the source; 0 where it is impossible."""
         return self._alone(lambda: self._copy(source, target, length))
 
+    def shift(self, sequence: int, start: int, stop: int) -> bool:
+        """Forget the tokens from ``start`` to ``stop``."""
+        return self._alone(lambda: self._shift(sequence, start, stop))
+
     def clear(self, sequence: int) -> None:
         """Forget a sequence."""
         self._alone(lambda: self._memory(sequence).truncate(0))
@@ -205,6 +210,19 @@ class FakeDecoder:
             return 0
         copied.append(origin.tokens[:length])
         return length
+
+    def _shift(self, sequence: int, start: int, stop: int) -> bool:
+        memory = self._memory(sequence)
+        if not self.info.can_shift:
+            self._misuse.refuse("shift was called though can_shift is False")
+        if not 0 <= start < stop <= len(memory.tokens):
+            self._misuse.refuse(
+                f"shift of {start} … {stop} in a memory of {len(memory.tokens)} tokens"
+            )
+        memory.shift(start, stop)
+        for each in self._memories:  # what was shifted may be rebuilt in another
+            each.may_be_shifted = True
+        return True
 
     def _step(self, step_id: int, rows: Sequence[Row], limit: float | None) -> StepOutcome:
         self._check(step_id, rows)

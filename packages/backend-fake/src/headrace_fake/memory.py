@@ -16,7 +16,7 @@ class Memory:
     changed or not. The hashes are a cache that catches up when asked.
     """
 
-    __slots__ = ("_floor", "_hashes", "_kind", "_reach", "tokens")
+    __slots__ = ("_floor", "_hashes", "_kind", "_reach", "may_be_shifted", "tokens")
 
     def __init__(self, kind: Truncation, reach: int) -> None:
         self.tokens: list[int] = []
@@ -24,6 +24,8 @@ class Memory:
         self._kind = kind
         self._reach = reach
         self._floor = 0
+        self.may_be_shifted = False
+        """Whether tokens were forgotten in the middle of any memory of its decoder."""
 
     def append(self, tokens: Sequence[int]) -> None:
         """Take tokens in at the end."""
@@ -50,6 +52,11 @@ class Memory:
         # The window slides with the longest length there was, and never back.
         self._floor = max(self._floor, len(self.tokens) - self._reach)
         return length >= self._floor
+
+    def shift(self, start: int, stop: int) -> None:
+        """Forget tokens in the middle; those after them move down."""
+        del self._hashes[start:]
+        del self.tokens[start:stop]
 
     def truncate(self, length: int) -> int:
         """Forget all but the first ``length`` tokens, or everything where that is impossible."""

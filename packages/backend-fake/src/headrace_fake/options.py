@@ -147,6 +147,9 @@ class FakeOptions:
     can_copy: bool = attrs.field(default=True, validator=flag())
     """Whether memory can be copied between sequences."""
 
+    can_shift: bool = attrs.field(default=True, validator=flag())
+    """Whether tokens can be removed from the middle of a memory (with ``truncation`` any only)."""
+
     interruptible: bool = attrs.field(default=True, validator=flag())
     """Whether a running step can be ended early, or only one that has not started."""
 
@@ -173,6 +176,11 @@ class FakeOptions:
     on_step: Callable[[int, Sequence[Row]], None] | None = None
     """Called in each step before anything else happens, with its id and rows: for tests that
     must act while a step runs, such as cancelling in it."""
+
+    @property
+    def shiftable(self) -> bool:
+        """Whether memory can be shifted: a window or a recurrent state never can."""
+        return self.can_shift and self.truncation is Truncation.ANY
 
     @classmethod
     def of(cls, **values: Any) -> FakeOptions:

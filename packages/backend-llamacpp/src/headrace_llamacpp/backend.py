@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from headrace.errors import BackendUnavailableError
-from headrace.protocols import PROTOCOL_VERSION, DecoderModel, LoadRequest, Model
+from headrace.protocols import PROTOCOL_VERSION, LoadRequest, Model
 from headrace.results import Capability
 from headrace_llamacpp._version import __version__
 from headrace_llamacpp.files import BACKEND, check_model_file, looks_like_model
+
+if TYPE_CHECKING:
+    from headrace_llamacpp.model import LlamaModel
 
 
 class LlamaCppBackend:
@@ -30,9 +35,9 @@ class LlamaCppBackend:
         from headrace.engine import EngineModel
 
         model = self.load_decoder_model(request)
-        return EngineModel(model, request.engine, self.capabilities())
+        return EngineModel(model, request.engine, model.capabilities(request.engine))
 
-    def load_decoder_model(self, request: LoadRequest) -> DecoderModel:
+    def load_decoder_model(self, request: LoadRequest) -> LlamaModel:
         """The same without an engine around it."""
         path = check_model_file(request.reference)
         try:

@@ -52,6 +52,7 @@ def open_context(
         n_batch=info.n_batch,
         truncation=traits.truncation(full_window=params.full_window),
         can_copy=True,
+        can_shift=info.can_shift and traits.can_shift(full_window=params.full_window),
         interruptible=on_cpu,
     )
 

@@ -148,6 +148,10 @@ class LlamaDecoder:
         """Give the empty target the first tokens of the source; 0 where it is impossible."""
         return self._change(lib.hr_copy, source, target, length)
 
+    def shift(self, sequence: int, start: int, stop: int) -> bool:
+        """Forget tokens in the middle and move down what follows; False where it is impossible."""
+        return bool(self._change(lib.hr_shift, sequence, start, stop))
+
     def clear(self, sequence: int) -> None:
         """Forget a sequence."""
         self._change(lib.hr_truncate, sequence, 0)

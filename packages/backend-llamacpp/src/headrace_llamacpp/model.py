@@ -11,7 +11,7 @@ from typing import Any
 from headrace.errors import ClosedError, UnsupportedError
 from headrace.params import EngineParams, ModelParams
 from headrace.protocols import SequenceDecoder, Vocabulary
-from headrace.results import ModelInfo
+from headrace.results import Capability, ModelInfo
 from headrace_llamacpp import build
 from headrace_llamacpp._native import lib
 from headrace_llamacpp.context import open_context
@@ -51,6 +51,15 @@ class LlamaModel:
     def generate_hint(self) -> str | None:
         """Why the model opens no session, or None if it does."""
         return self._traits.generate_hint()
+
+    def capabilities(self, params: EngineParams) -> frozenset[Capability]:
+        """What the model can do with these settings."""
+        able = set(Capability)
+        if not self._traits.can_shift(full_window=params.full_window):
+            able.discard(Capability.SHIFT)
+        if not self._on_cpu:
+            able.discard(Capability.INTERRUPT)
+        return frozenset(able)
 
     def open_decoder(self, params: EngineParams) -> SequenceDecoder:
         """A new context.

@@ -61,6 +61,10 @@ class Traits:
             return "It is an encoder: it makes embeddings, no text."
         return None
 
+    def can_shift(self, *, full_window: bool) -> bool:
+        """Whether its memory can forget its oldest tokens and move the others down."""
+        return self.truncation(full_window=full_window) is Truncation.ANY
+
     def truncation(self, *, full_window: bool) -> Truncation:
         """How much of a sequence's end the model's memory can forget."""
         if self.whole_only:

@@ -39,6 +39,8 @@ class Capability(str, enum.Enum):
     """Several sessions share one native call."""
     INTERRUPT = "interrupt"
     """A cancel takes effect inside a native call."""
+    SHIFT = "shift"
+    """``SessionParams(on_context_full="shift")`` is honoured."""
     REPRODUCIBLE = "reproducible"
     """``SessionParams(reproducible=True)`` is honoured."""
 

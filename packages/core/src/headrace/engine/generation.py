@@ -46,7 +46,8 @@ class EngineGeneration:
         self.seed = seed
         self.max_tokens = max_tokens
         self.ignore_eog = ignore_eog
-        self.base = len(sequence.line)
+        # Counted from the first token there ever was, see ``Line.dropped``.
+        self.base = sequence.line.dropped + len(sequence.line)
         self.start = self.base + len(prompt)
         self.carry = b"" if prompt else sequence.carry
         self.sampler: Sampler | None = None
@@ -142,8 +143,9 @@ class EngineGeneration:
             return Delta(end=self.interrupted)
         if self.produced == self.pulled:
             return Delta(end=self.end) if self.end is not None else None
-        first = self.start + self.pulled
-        tokens = self.sequence.line[first : self.start + self.produced]
+        line = self.sequence.line
+        first = self.start + self.pulled - line.dropped
+        tokens = line[first : first + self.produced - self.pulled]
         self.pulled = self.produced
         vocabulary = self.engine.vocabulary
         pieces = tuple(
@@ -156,21 +158,22 @@ class EngineGeneration:
         """Append sampled tokens at index ``at`` of the line; doing so twice is doing so once."""
         line = self.sequence.line
         line[at:] = tokens
-        self.produced = len(line) - self.start
+        self.produced = line.dropped + len(line) - self.start
         if self.first_token_at is None:
             self.first_token_at = time.monotonic()
         if self.engine.vocabulary.is_eog(line[-1]) and not self.ignore_eog:
             self.end = StopReason.EOG
         elif self.max_tokens is not None and self.produced >= self.max_tokens:
             self.end = StopReason.MAX_TOKENS
-        elif len(line) > self.engine.info.n_ctx_sequence:
+        elif len(line) > self.engine.info.n_ctx_sequence and not self.forgettable:
             self.end = StopReason.CONTEXT_FULL
 
     def found_in_memory(self, length: int) -> None:
         """Note how much of the line is in memory, at first from earlier generations."""
         if self.cached is None:
             self.cached = length
-        self.processed = max(self.processed, min(length, self.start))
+        processed = self.sequence.line.dropped + length
+        self.processed = max(self.processed, min(processed, self.start))
 
     def account(self, step_id: int, seconds: float, tokens: int) -> None:
         """Count a step, once."""
@@ -188,8 +191,20 @@ class EngineGeneration:
     def remembered(self) -> int:
         """Length of the history as the reader knows it at this moment."""
         if self.produced or self.end is not None:
-            return self.start + self.seen
-        return max(self.base, self.processed)
+            end = self.start + self.seen
+        else:
+            end = max(self.base, self.processed)
+        return end - self.sequence.line.dropped
+
+    @property
+    def prompt_end(self) -> int:
+        """Index in the line at which its prompt ends."""
+        return self.start - self.sequence.line.dropped
+
+    @property
+    def forgettable(self) -> int:
+        """Tokens that may be forgotten when the context is full; none that are still unread."""
+        return self.sequence.forgettable(self.produced - self.seen + 1)
 
     def make_report(self) -> GenerationReport:
         """The numbers, as they stand."""

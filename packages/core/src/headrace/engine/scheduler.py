@@ -12,6 +12,7 @@ decoder, handing out is idempotent, and whoever drives next finishes it first.
 
 from __future__ import annotations
 
+import numbers
 import threading
 import time
 from collections import deque
@@ -22,11 +23,19 @@ import attrs
 from headrace.engine import steps
 from headrace.engine.generation import EngineGeneration
 from headrace.engine.role import Driver, Role
-from headrace.engine.sequence import Sequence
+from headrace.engine.sequence import Line, Sequence
 from headrace.engine.slots import Slots
 from headrace.engine.steps import PlannedRow, Planner, Step
 from headrace.engine.waiting import TaskWaiter, ThreadWaiter
-from headrace.errors import BusyError, ClosedError, ContextFullError, DecodeError, HeadraceError
+from headrace.errors import (
+    BusyError,
+    ClosedError,
+    ContextFullError,
+    DecodeError,
+    HeadraceError,
+    ParamsError,
+    UnsupportedError,
+)
 from headrace.params import EngineParams, SamplingParams, SessionParams
 from headrace.protocols.decoder import (
     Sampler,
@@ -94,6 +103,13 @@ class Engine:
 
     def open_sequence(self, params: SessionParams) -> Sequence:
         """A new, empty sequence; it takes memory when it first runs."""
+        if params.on_context_full == "shift" and not self.info.can_shift:
+            raise UnsupportedError(
+                f"the memory of {self.model_info.name!r} cannot be shifted",
+                hint="Open the session with on_context_full='stop', or try "
+                "EngineParams(full_window=True) for a model with a sliding window.",
+                backend=self.model_info.backend,
+            )
         sequence = Sequence(params)
         with self.mutex:
             self._check_usable()
@@ -135,6 +151,11 @@ class Engine:
             self._check_sequence(sequence)
             needed, limit = len(sequence.line) + len(prompt), self.info.n_ctx_sequence
             if needed > limit:
+                forgotten = min(sequence.forgettable(0) * 2, max(needed - limit, limit // 4))
+                if needed - forgotten <= limit and forgotten:
+                    sequence.shift_out(forgotten)
+                    needed -= forgotten
+            if needed > limit:
                 raise ContextFullError(
                     f"the prompt does not fit: {len(sequence.line)} tokens of history and "
                     f"{len(prompt)} of prompt are {needed}, the context holds {limit}",
@@ -173,6 +194,28 @@ class Engine:
             ):
                 self.settle(generation)
             self._check_sequence(sequence)
+
+    def rewind(self, sequence: Sequence, to: int) -> None:
+        """Cut the history of an idle sequence."""
+        with self.mutex:
+            self.check_idle(sequence)
+            length = len(sequence.line)
+            whole = isinstance(to, numbers.Integral) and not isinstance(to, bool)
+            if not whole or not 0 <= to <= length:
+                raise ParamsError(
+                    f"to must be a whole number from 0 to {length}, got {to!r}",
+                    hint="It is the number of tokens to keep.",
+                )
+            sequence.forget_after(to)
+            sequence.carry = b""
+
+    def copy_history(self, source: Sequence, target: Sequence) -> None:
+        """Give a new sequence the history of an idle one."""
+        with self.mutex:
+            self.check_idle(source)
+            target.line = Line(source.line)
+            target.cuts = list(source.cuts)
+            target.carry = source.carry
 
     def settle(self, generation: EngineGeneration) -> GenerationReport:
         """End a generation: the history is what was prompted and seen."""

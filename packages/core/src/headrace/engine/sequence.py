@@ -7,6 +7,7 @@ the sequence is not in the running step; it is then rebuilt from ``line``.
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import attrs
@@ -18,12 +19,27 @@ if TYPE_CHECKING:
     from headrace.engine.generation import EngineGeneration
 
 
+class Line(list[int]):
+    """Token ids of which some at the beginning may have been forgotten.
+
+    One object, so that forgetting is a single assignment: an interrupt between
+    two bytecodes sees the tokens and the count of those that are gone in step.
+    """
+
+    __slots__ = ("dropped",)
+
+    def __init__(self, tokens: Iterable[int] = (), dropped: int = 0) -> None:
+        super().__init__(tokens)
+        self.dropped = dropped
+        """Tokens forgotten so far; added to an index it gives one that never changes."""
+
+
 @attrs.define(eq=False)
 class Sequence:
     """State of one session inside the engine; changed under the engine's mutex only."""
 
     params: SessionParams
-    line: list[int] = attrs.field(factory=list)
+    line: Line = attrs.field(factory=Line)
     """The history; during a generation followed by its prompt and the tokens it produced."""
     resident: list[int] = attrs.field(factory=list)
     """Tokens in the decoder's memory, in order."""
@@ -40,6 +56,8 @@ class Sequence:
     cuts: list[int] = attrs.field(factory=list)
     """Lengths at which native calls ended. A prefill cut differently gives logits that
     differ in the last bits, so a reproducible session repeats its cuts."""
+    resident_dropped: int = 0
+    """How many of the line's tokens had been forgotten when ``resident`` was in line."""
     generation: EngineGeneration | None = None
     carry: bytes = b""
     """Bytes of remembered tokens whose text the last reader did not get."""
@@ -75,6 +93,18 @@ class Sequence:
             at = bisect_right(self.cuts, length)
             if not at or self.cuts[at - 1] != length:
                 self.cuts.insert(at, length)
+
+    def forgettable(self, spare: int) -> int:
+        """Tokens a full context may forget: half of those not kept, and none of the last."""
+        if self.params.on_context_full != "shift":
+            return 0
+        return max(0, (len(self.line) - self.params.keep - spare) // 2)
+
+    def shift_out(self, count: int) -> None:
+        """Forget that many tokens after those that are kept; memory follows later."""
+        keep, line = self.params.keep, self.line
+        self.in_line = False
+        self.line = Line(line[:keep] + line[keep + count :], line.dropped + count)
 
     def forget_after(self, length: int) -> None:
         """Cut the history; memory follows before the next step."""

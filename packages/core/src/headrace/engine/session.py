@@ -78,6 +78,40 @@ class EngineSession(SessionBase):
         )
         return TokenStream(generation, stop=stops, timeout=timeout, owner=self)
 
+    def rewind(self, *, to: int) -> None:
+        """Forget the end of the history.
+
+        Args:
+            to: Tokens to keep, from 0 to the length of ``tokens``.
+
+        Raises:
+            ParamsError: If there are fewer tokens than that.
+            BusyError: If a generation is under way.
+        """
+        self._check_process()
+        self._engine.rewind(self._sequence, to)
+
+    def reset(self) -> None:
+        """Forget everything, as if the session were new.
+
+        Raises:
+            BusyError: If a generation is under way.
+        """
+        self.rewind(to=0)
+
+    def fork(self) -> EngineSession:
+        """A session with the same history, which goes its own way from here.
+
+        What memory holds is shared where the decoder can copy it, else rebuilt.
+
+        Raises:
+            BusyError: If a generation is under way.
+        """
+        self._check_process()
+        forked = EngineSession(self._model, self._engine, self.params)
+        self._engine.copy_history(self._sequence, forked._sequence)
+        return forked
+
     def close(self) -> None:
         """End a running generation with ``ClosedError`` and give the memory back."""
         if self._in_own_process():

@@ -80,6 +80,7 @@ class Slots:
         if self._unclean[slot]:
             self._clear(slot)
             sequence.resident = []
+        self._shift(sequence, slot)
         keep = sequence.keepable()
         if keep < len(sequence.resident):
             self._unclean[slot] = True
@@ -89,6 +90,17 @@ class Slots:
         if self._decoder.info.can_copy and not sequence.reproducible:
             self._share_prefix(sequence, slot)
         sequence.in_line = True
+
+    def _shift(self, sequence: Sequence, slot: int) -> None:
+        """Forget in memory what was forgotten in the line; if refused, the end is rebuilt."""
+        count = sequence.line.dropped - sequence.resident_dropped
+        start, stop = sequence.params.keep, sequence.params.keep + count
+        if count > 0 and stop < len(sequence.resident) and self._decoder.info.can_shift:
+            self._unclean[slot] = True
+            if self._decoder.shift(slot, start, stop):
+                del sequence.resident[start:stop]
+            self._unclean[slot] = False
+        sequence.resident_dropped = sequence.line.dropped
 
     def _share_prefix(self, sequence: Sequence, slot: int) -> None:
         """Copy the longest beginning that another sequence has in memory already."""

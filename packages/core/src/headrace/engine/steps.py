@@ -82,6 +82,7 @@ class Planner:
             if len(seated) == self._decoder.info.n_sequences:
                 break
             if self._slots.seat(sequence, seated, step_id):
+                self._forget_what_does_not_fit(sequence)
                 self._slots.bring_in_line(sequence)
                 seated.append(sequence)
         prefills = len([s for s in seated if len(s.line) - len(s.resident) > 1])
@@ -101,6 +102,12 @@ class Planner:
                 prefills -= 1
         return step
 
+    def _forget_what_does_not_fit(self, sequence: Sequence) -> None:
+        """Shift, if the last token would have no place and the session wants it so."""
+        generation = sequence.generation
+        if generation is not None and len(sequence.line) > self._decoder.info.n_ctx_sequence:
+            sequence.shift_out(generation.forgettable)
+
     def _row(self, sequence: Sequence, share: int) -> PlannedRow | None:
         generation = sequence.generation
         assert generation is not None
@@ -109,7 +116,7 @@ class Planner:
         generation.found_in_memory(position)
         end = sequence.chunk_end(share if len(line) - position > 1 else 1)
         if generation.max_tokens == 0:
-            end = min(end, generation.start - 1)  # its last token stays pending
+            end = min(end, generation.prompt_end - 1)  # its last token stays pending
             if end <= position:
                 generation.end = StopReason.MAX_TOKENS
         if end <= position:
@@ -123,7 +130,7 @@ class Planner:
     def _sampler(self, generation: EngineGeneration) -> Sampler | None:
         if generation.sampler is None:
             params = generation.sampling
-            prompted = generation.sequence.line[: generation.start]
+            prompted = generation.sequence.line[: generation.prompt_end]
             try:
                 generation.sampler = self._decoder.new_sampler(
                     params,
@@ -181,7 +188,7 @@ def apply(step: Step, planned: PlannedRow, result: RowResult) -> None:
         sequence.in_line = False
     elif result.tokens:
         generation.accept(result.tokens, planned.line_length)
-    elif whole and generation.max_tokens == 0 and result.length >= generation.start - 1:
+    elif whole and generation.max_tokens == 0 and result.length >= generation.prompt_end - 1:
         generation.end = StopReason.MAX_TOKENS
 
 

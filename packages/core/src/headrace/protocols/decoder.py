@@ -59,6 +59,8 @@ class DecoderInfo:
     truncation: Truncation
     can_copy: bool
     """Whether ``copy`` works."""
+    can_shift: bool = False
+    """Whether ``shift`` works."""
     interruptible: bool
     """Whether ``interrupt`` takes effect inside a step, or only before the next one."""
 
@@ -187,6 +189,13 @@ class SequenceDecoder(Protocol):
 
     def copy(self, source: int, target: int, length: int) -> int:
         """Give the empty ``target`` the first tokens of ``source``; returns how many it has."""
+        ...
+
+    def shift(self, sequence: int, start: int, stop: int) -> bool:
+        """Forget the tokens ``start … stop − 1`` and move what follows down to ``start``.
+
+        False, with nothing changed, where the memory cannot do it.
+        """
         ...
 
     def clear(self, sequence: int) -> None:

@@ -179,6 +179,18 @@ class Session(Protocol):
         """The same for a task of asyncio or trio."""
         ...
 
+    def rewind(self, *, to: int) -> None:
+        """Keep that many tokens of the history and forget the rest."""
+        ...
+
+    def reset(self) -> None:
+        """Forget everything."""
+        ...
+
+    def fork(self) -> Session:
+        """A session with the same history, which goes its own way from here."""
+        ...
+
     def close(self) -> None:
         """End a running generation and give the memory back. Closing again does nothing."""
         ...
