@@ -106,14 +106,17 @@ class LlamaModel:
 def _info(
     path: Path, pointer: Any, metadata: dict[str, str], vocabulary: LlamaVocabulary
 ) -> ModelInfo:
+    architecture = metadata.get("general.architecture", "unknown")
     return ModelInfo(
         name=metadata.get("general.name") or path.stem,
         backend="llamacpp",
         build=build.description(),
-        architecture=metadata.get("general.architecture", "unknown"),
-        description=description_of(pointer),
+        architecture=architecture,
+        # Of a vocabulary alone the library says neither, but the file does.
+        description=description_of(pointer) or f"{architecture}, vocabulary only",
         n_vocab=vocabulary.n_tokens,
-        n_ctx_train=max(0, lib.llama_model_n_ctx_train(pointer)),
+        n_ctx_train=max(0, lib.llama_model_n_ctx_train(pointer))
+        or int(metadata.get(f"{architecture}.context_length") or 0),
         n_params=lib.llama_model_n_params(pointer) or None,
         size_bytes=lib.llama_model_size(pointer) or None,
         special_tokens=vocabulary.special_tokens,
