@@ -87,9 +87,11 @@ def test_a_step_that_ends_at_any_node_for_nobody_is_made_good(model, which):
     """At every node of a native call, until it is long enough to end by itself."""
     expected = write(model, PROMPT, 8)
     for nodes in numbers_of_nodes():
-        with model.open_session(REPRODUCIBLE) as session:
-            with EndingStep(session, nodes, which=which) as ending:
-                done = session.complete(PROMPT, sampling=GREEDY, max_tokens=8, ignore_eog=True)
+        with (
+            model.open_session(REPRODUCIBLE) as session,
+            EndingStep(session, nodes, which=which) as ending,
+        ):
+            done = session.complete(PROMPT, sampling=GREEDY, max_tokens=8, ignore_eog=True)
         assert done.tokens == expected, nodes
         if ending.status is StepStatus.DONE:
             break
