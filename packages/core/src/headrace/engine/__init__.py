@@ -5,8 +5,10 @@ stream for more takes what is buffered, or runs one step for everybody, or
 waits for the consumer that is running one.
 
 ``model`` and ``session`` are what callers hold; ``generation`` is what a
-stream reads; ``scheduler`` owns the decoder and decides who drives; ``planner``
-chooses the rows of a step; ``sequence`` mirrors what the memory holds.
+stream reads; ``scheduler`` is the engine they share, over ``driving``, which
+runs one step after the other: ``role`` says who drives, ``waiting`` how others
+wait, ``fairness`` who takes part, ``slots`` who is in memory, and ``steps``
+plans the rows and hands the results out. ``sequence`` mirrors what memory holds.
 """
 
 from headrace.engine.model import EngineModel

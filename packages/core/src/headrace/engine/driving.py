@@ -1,0 +1,387 @@
+"""Whoever pulls, drives: taking the role, running one step for everybody, handing it out.
+
+``mutex`` guards the Python state and is held for microseconds; the *role* of
+driver guards the decoder and is held for one step. A reader takes the role,
+runs one step for everybody who has room, hands the results out and gives the
+role up; so there is no thread to leak, to join at exit or to lose in a fork.
+
+A ``KeyboardInterrupt`` may end the driver between any two bytecodes. Therefore
+a step is noted in ``_begun`` before it runs, its outcome stays readable in the
+decoder, handing out is idempotent, and whoever drives next finishes it first.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+
+import attrs
+
+from headrace.engine import steps
+from headrace.engine.generation import EngineGeneration
+from headrace.engine.role import Driver, Role
+from headrace.engine.sequence import Sequence
+from headrace.engine.slots import Slots
+from headrace.engine.steps import PlannedRow, Planner, Step
+from headrace.engine.waiting import TaskWaiter, ThreadWaiter
+from headrace.errors import (
+    BusyError,
+    ClosedError,
+    ContextFullError,
+    DecodeError,
+    HeadraceError,
+)
+from headrace.params import EngineParams
+from headrace.protocols.decoder import (
+    Sampler,
+    SequenceDecoder,
+    StepOutcome,
+    StepStatus,
+    Truncation,
+    Vocabulary,
+)
+from headrace.protocols.waist import Delta
+from headrace.results import ModelInfo, StopReason
+
+_HEARTBEAT = 0.2
+"""Seconds after which a waiting reader looks by itself whether anyone still drives: a
+driver that died between giving up the role and waking its successor is noticed then."""
+
+
+_ASYNC_HEARTBEAT = 1.0
+"""The same for a waiting task: there may be thousands of them in one loop."""
+
+
+@attrs.define(eq=False)
+class _Summons:
+    """A task has sent for a worker thread to drive; identity is what counts."""
+
+    at: float
+
+
+class Driving:
+    """The half of the engine that runs steps; ``Engine`` adds what sessions ask of it."""
+
+    def __init__(
+        self,
+        decoder: SequenceDecoder,
+        vocabulary: Vocabulary,
+        model_info: ModelInfo,
+        params: EngineParams,
+    ) -> None:
+        self.decoder = decoder
+        self.info = decoder.info
+        self.vocabulary = vocabulary
+        self.model_info = model_info
+        # Where memory cannot forget its end, one unread token is already one too many
+        # for a cancel to be cheap; more would make every cancel a rebuild.
+        self.lookahead = 1 if self.info.truncation is Truncation.NONE else params.lookahead
+        # Reentrant so that a finalizer or signal handler can tell that it
+        # interrupted the engine itself (``_is_owned``) and leave a request.
+        self.mutex = threading.RLock()
+        self.failure: HeadraceError | None = None
+        self._role = Role()
+        self._summoned: _Summons | None = None
+        self._begun: Step | None = None
+        self._running: Step | None = None
+        self._step_id = 0
+        self._slots = Slots(decoder, self.lookahead)
+        self._planner = Planner(decoder, self._slots)
+        self._sequences: dict[Sequence, None] = {}
+        self._active: dict[Sequence, None] = {}
+        self._dropped: deque[Sequence] = deque()
+        self._closing: Callable[[], None] | None = None
+        self._closer = ThreadWaiter()
+        self._old_samplers: deque[Sampler] = deque()
+
+    # -- pulling ----------------------------------------------------------
+
+    def pull(self, generation: EngineGeneration, max_wait: float | None) -> Delta | None:
+        """Take what is there, or drive, or wait for the one who drives."""
+        deadline = None if max_wait is None else time.monotonic() + max_wait
+        while True:
+            with self.mutex:
+                left, delta = self._look(generation, deadline)
+                if left == 0 or delta is not None:
+                    return delta
+                waiter = generation.waiter
+                if not isinstance(waiter, ThreadWaiter):
+                    waiter = ThreadWaiter()
+                taken = self._role.driver is not None
+                if taken:
+                    self._refuse_reentry()
+                    self._role.enlist(generation, waiter)
+            if not taken:
+                self._try_to_drive(generation, left)
+            else:
+                waiter.wait(_HEARTBEAT if left is None else min(left, _HEARTBEAT))
+
+    async def apull(self, generation: EngineGeneration, max_wait: float | None) -> Delta | None:
+        """The same for a task: it waits in its event loop, and a worker thread drives for it."""
+        deadline = None if max_wait is None else time.monotonic() + max_wait
+        while True:
+            with self.mutex:
+                left, delta = self._look(generation, deadline)
+                if left == 0 or delta is not None:
+                    return delta
+                waiter = generation.waiter
+                if not (isinstance(waiter, TaskWaiter) and waiter.of_running_loop()):
+                    waiter = TaskWaiter()
+                self._role.enlist(generation, waiter)
+                summons = None
+                if self._role.driver is None and not self._worker_is_coming():
+                    summons = self._summoned = _Summons(time.monotonic())
+            if summons is not None:
+                await self._drive_in_worker(generation, left, summons)
+            else:
+                await waiter.wait(_ASYNC_HEARTBEAT if left is None else min(left, _ASYNC_HEARTBEAT))
+
+    def _look(
+        self, generation: EngineGeneration, deadline: float | None
+    ) -> tuple[float | None, Delta | None]:
+        """How long its reader may still wait (None: for ever), and what it need not wait for."""
+        delta = generation.take()
+        left = None if deadline is None else max(0.0, deadline - time.monotonic())
+        if delta is not None or left == 0:
+            self._role.dismiss(generation)
+        return left, delta
+
+    def _worker_is_coming(self) -> bool:
+        """Whether a task has sent for a worker that may still be on its way."""
+        summons = self._summoned
+        return summons is not None and time.monotonic() - summons.at < _ASYNC_HEARTBEAT
+
+    async def _drive_in_worker(
+        self, generation: EngineGeneration, left: float | None, summons: _Summons
+    ) -> None:
+        import anyio.to_thread
+
+        def work() -> None:
+            while not generation.ready and self._try_to_drive(generation, left):
+                if left is not None:
+                    break  # the reader looks at its clock between steps
+
+        try:
+            # A limiter of its own: the program's other worker threads may all be
+            # waiting for us. Abandoned on cancel: the step ends by itself, and
+            # whoever drives next hands its results out.
+            limiter = anyio.CapacityLimiter(1)
+            await anyio.to_thread.run_sync(work, abandon_on_cancel=True, limiter=limiter)
+        finally:
+            # Not before: the worker is idle again now and can be sent for by others.
+            if self._summoned is summons:
+                self._summoned = None
+            self._hand_over()
+
+    def notice(self, generation: EngineGeneration) -> None:
+        """Act on a generation that was interrupted or failed, without taking a lock.
+
+        The running step is interrupted when nobody in it wants it any more: a
+        shared step is never interrupted for one of its sequences.
+        """
+        step = self._running
+        if step is not None and step.unwanted:
+            self.decoder.interrupt(step.step_id)
+        waiter = generation.waiter
+        if waiter is not None:
+            waiter.wake()
+
+    def _refuse_reentry(self) -> None:
+        driver = self._role.driver
+        if driver is not None and driver.thread == threading.get_ident():
+            raise BusyError(
+                "the engine is running a step further down on this thread's stack",
+                hint="Do not read a stream from a signal handler or finalizer.",
+            )
+
+    def _hand_over(self) -> None:
+        """Let one waiting reader that still needs a step, or whoever closes, take the role."""
+        if self._closing is not None:
+            self._closer.wake()
+            self._finish_closing()
+            return
+        with self.mutex:
+            self._role.wake_successor()
+
+    # -- driving ----------------------------------------------------------
+
+    def _try_to_drive(self, generation: EngineGeneration, time_limit: float | None) -> bool:
+        """Run one step, unless somebody else is running one: then False."""
+        me = Driver(threading.get_ident())
+        try:
+            with self.mutex:
+                if self._role.driver is None:
+                    self._role.driver = me
+            if self._role.driver is not me:
+                return False
+            self._drive(generation, time_limit)
+            return True
+        finally:
+            # First statement, one store: whatever interrupts this block
+            # can only come after the role is free again.
+            if self._role.driver is me:
+                self._role.driver = None
+                self._hand_over()
+
+    def _drive(self, generation: EngineGeneration, time_limit: float | None) -> None:
+        """One step. The caller holds the role."""
+        self._finish_begun()
+        with self.mutex:
+            self._role.dismiss(generation)
+            self._carry_out_requests()
+            if generation.ready:
+                return  # the step of an earlier driver, or a request, was all it took
+            candidates = steps.runnable(self._active, self.lookahead)
+            step = self._planner.plan(candidates, generation.sequence, self._step_id + 1)
+            self._role.wake_ready()
+            if step is None:
+                return  # planning found that there is nothing left to compute
+            self._step_id = step.step_id
+            self._begun = step
+        self._running = step
+        try:
+            # A cancel between planning and here found no running step to interrupt.
+            if step.unwanted:
+                self.decoder.interrupt(step.step_id)
+            self._run(step, time_limit if len(step.rows) == 1 else None)
+        finally:
+            self._running = None
+        self._finish_begun()
+
+    def _run(self, step: Step, time_limit: float | None) -> None:
+        rows = [planned.row for planned in step.rows]
+        started = time.monotonic()
+        try:
+            self.decoder.step(step.step_id, rows, time_limit=time_limit)
+        except Exception as error:
+            if not isinstance(error, HeadraceError):
+                error = DecodeError(
+                    f"the decoder raised {type(error).__name__}: {error}",
+                    poisoned=True,
+                    backend=self.model_info.backend,
+                )
+            with self.mutex:
+                self._begun = None
+                self._fail(step, error)
+        finally:
+            step.seconds = time.monotonic() - started
+
+    def _finish_begun(self) -> None:
+        """Hand out the results of a step that was begun, by this driver or one before."""
+        step = self._begun
+        if step is None:
+            return
+        outcome = self.decoder.outcome(step.step_id)
+        with self.mutex:
+            if outcome is not None:
+                self._hand_out(step, outcome)
+            self._begun = None
+
+    def _hand_out(self, step: Step, outcome: StepOutcome) -> None:
+        if outcome.status is StepStatus.NO_ROOM:
+            if not self._planner.make_room(step):
+                self._context_full(step.rows[0])
+        elif outcome.status is StepStatus.FAILED:
+            self._fail(step, outcome.error or DecodeError("the step failed"))
+        else:
+            for planned, result in zip(step.rows, outcome.rows, strict=True):
+                steps.apply(step, planned, result)
+            self._planner.learn(step)
+        self._role.wake_ready()
+
+    def _context_full(self, planned: PlannedRow) -> None:
+        """A lone token found no room in an otherwise empty memory."""
+        generation = planned.generation
+        if generation.produced:
+            generation.end = StopReason.CONTEXT_FULL
+        else:
+            generation.error = ContextFullError(
+                f"the prompt does not fit: memory was full after {planned.row.position} tokens",
+                hint="Shorten the prompt, or raise EngineParams.n_ctx.",
+                backend=self.model_info.backend,
+            )
+
+    # -- endings ----------------------------------------------------------
+
+    def _carry_out_requests(self) -> None:
+        """What finalizers and signal handlers left to do, and slots nobody owns any more."""
+        self._retire_dropped()
+        self._free_samplers()
+        self._slots.clear_vacant()
+
+    def _set_aside_sampler(self, generation: EngineGeneration) -> None:
+        """Have it freed by the next driver: a step in flight may be sampling with it."""
+        if generation.sampler is not None:
+            self._old_samplers.append(generation.sampler)
+            generation.sampler = None
+
+    def _retire_dropped(self) -> None:
+        while self._dropped:
+            self._retire(self._dropped.popleft(), ClosedError("the session was closed"))
+
+    def _free_samplers(self) -> None:
+        while self._old_samplers:
+            self._old_samplers.popleft().close()
+
+    def _retire(self, sequence: Sequence, why: HeadraceError) -> None:
+        """Make a sequence unusable; its slot is cleared by the next driver."""
+        if sequence.failure is not None:
+            return
+        sequence.failure = why
+        if sequence.slot is not None:
+            self._slots.evict(sequence)
+        self._sequences.pop(sequence, None)
+        generation = sequence.generation
+        if generation is not None and generation.report is None:
+            generation.error = why
+            self._set_aside_sampler(generation)
+            self.notice(generation)
+
+    def _fail(self, step: Step, error: HeadraceError) -> None:
+        """A whole step failed: end its streams, or all sessions if the context is lost."""
+        if isinstance(error, DecodeError) and error.poisoned:
+            self.failure = error
+            for sequence in list(self._sequences):
+                self._retire(sequence, error)
+        for planned in step.rows:
+            sequence = planned.sequence
+            if sequence.slot is not None:
+                self._slots.evict(sequence)
+            if sequence.generation is planned.generation:
+                planned.generation.error = error
+        self._role.wake_ready()
+
+    def close(self, then: Callable[[], None]) -> None:
+        """End everything with ``ClosedError``, wait for the running step, free the decoder.
+
+        ``then`` is called when that is done: before ``close`` returns, or, if the
+        call came from inside a step on this very thread's stack (a finalizer, a
+        signal handler), as soon as that step is over.
+        """
+        reentered = self.mutex._is_owned()  # type: ignore[attr-defined]
+        with self.mutex:
+            if self._closing is not None:
+                return
+            self.failure = self.failure or ClosedError("the model was closed")
+            for sequence in list(self._sequences):
+                self._retire(sequence, ClosedError("the model was closed"))
+            driver = self._role.driver
+            reentered = reentered or (driver is not None and driver.thread == threading.get_ident())
+            self._closing = then
+        while not reentered and not self._finish_closing():
+            self._closer.wait(_HEARTBEAT)
+
+    def _finish_closing(self) -> bool:
+        """Free the decoder, once, if nobody drives; False while somebody does."""
+        with self.mutex:
+            if self._role.driver is not None or self._closing is None:
+                return self._closing is None
+            # Nobody drives a closed engine: the role is taken for good.
+            self._role.driver = Driver(-1)
+            then, self._closing = self._closing, None
+        self._free_samplers()
+        self.decoder.close()
+        then()
+        return True
