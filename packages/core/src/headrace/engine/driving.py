@@ -17,9 +17,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-import attrs
-
-from headrace.engine import steps
+from headrace.engine import fairness, steps
 from headrace.engine.generation import EngineGeneration
 from headrace.engine.role import Driver, Role
 from headrace.engine.sequence import Sequence
@@ -50,15 +48,9 @@ _HEARTBEAT = 0.2
 driver that died between giving up the role and waking its successor is noticed then."""
 
 
-_ASYNC_HEARTBEAT = 1.0
-"""The same for a waiting task: there may be thousands of them in one loop."""
-
-
-@attrs.define(eq=False)
-class _Summons:
-    """A task has sent for a worker thread to drive; identity is what counts."""
-
-    at: float
+_WORTH_OVERLAPPING = 0.002
+"""Seconds of a step from which the worker thread computes ahead of the tasks it works for.
+In a shorter one the event loop would get no turn at the GIL."""
 
 
 class Driving:
@@ -83,7 +75,9 @@ class Driving:
         self.mutex = threading.RLock()
         self.failure: HeadraceError | None = None
         self._role = Role()
-        self._summoned: _Summons | None = None
+        self._worker = False
+        self._worker_waiter = ThreadWaiter()
+        self._step_seconds = 0.0
         self._begun: Step | None = None
         self._running: Step | None = None
         self._step_id = 0
@@ -113,6 +107,8 @@ class Driving:
                 if taken:
                     self._refuse_reentry()
                     self._role.enlist(generation, waiter)
+                else:
+                    self._role.dismiss(generation)
             if not taken:
                 self._try_to_drive(generation, left)
             else:
@@ -130,13 +126,12 @@ class Driving:
                 if not (isinstance(waiter, TaskWaiter) and waiter.of_running_loop()):
                     waiter = TaskWaiter()
                 self._role.enlist(generation, waiter)
-                summons = None
-                if self._role.driver is None and not self._worker_is_coming():
-                    summons = self._summoned = _Summons(time.monotonic())
-            if summons is not None:
-                await self._drive_in_worker(generation, left, summons)
-            else:
-                await waiter.wait(_ASYNC_HEARTBEAT if left is None else min(left, _ASYNC_HEARTBEAT))
+                if not self._worker:
+                    self._worker = True
+                    threading.Thread(target=self._work, name="headrace-driver", daemon=True).start()
+                elif self._role.driver is None:
+                    self._worker_waiter.wake()
+            await waiter.wait(left)
 
     def _look(
         self, generation: EngineGeneration, deadline: float | None
@@ -148,32 +143,51 @@ class Driving:
             self._role.dismiss(generation)
         return left, delta
 
-    def _worker_is_coming(self) -> bool:
-        """Whether a task has sent for a worker that may still be on its way."""
-        summons = self._summoned
-        return summons is not None and time.monotonic() - summons.at < _ASYNC_HEARTBEAT
+    def _work(self) -> None:
+        """Drive for tasks, as long as any of them reads.
 
-    async def _drive_in_worker(
-        self, generation: EngineGeneration, left: float | None, summons: _Summons
-    ) -> None:
-        import anyio.to_thread
+        There is one such thread at most. It ends when no task is reading, or when
+        all of them have been slow for a while.
+        """
+        idle = False
+        while True:
+            with self.mutex:
+                lead = self._lead_for_tasks()
+                if lead is None and (idle or not self._tasks_read()):
+                    self._worker = False
+                    self._role.wake_tasks()
+                    return
+            if lead is None or not self._try_to_drive(lead, None, goes_on=True):
+                self._role.wake_tasks()
+                idle = not self._worker_waiter.wait(_HEARTBEAT) and lead is None
 
-        def work() -> None:
-            while not generation.ready and self._try_to_drive(generation, left):
-                if left is not None:
-                    break  # the reader looks at its clock between steps
+    def _lead_for_tasks(self) -> EngineGeneration | None:
+        """A generation whose task waits for a step.
 
-        try:
-            # A limiter of its own: the program's other worker threads may all be
-            # waiting for us. Abandoned on cancel: the step ends by itself, and
-            # whoever drives next hands its results out.
-            limiter = anyio.CapacityLimiter(1)
-            await anyio.to_thread.run_sync(work, abandon_on_cancel=True, limiter=limiter)
-        finally:
-            # Not before: the worker is idle again now and can be sent for by others.
-            if self._summoned is summons:
-                self._summoned = None
-            self._hand_over()
+        If steps are long enough for the event loop to deliver one while the next
+        is computed, also one whose task is not back yet and whose buffer has room.
+        """
+        for generation in self._role.waiting:
+            if isinstance(generation.waiter, TaskWaiter) and not generation.ready:
+                return generation
+        if self._step_seconds < _WORTH_OVERLAPPING:
+            return None
+        for sequence in self._active:
+            ahead = sequence.generation
+            if (
+                ahead is not None
+                and isinstance(ahead.waiter, TaskWaiter)
+                and fairness.runnable(sequence, self.lookahead)
+            ):
+                return ahead
+        return None
+
+    def _tasks_read(self) -> bool:
+        return any(
+            isinstance(sequence.generation.waiter, TaskWaiter)
+            for sequence in self._active
+            if sequence.generation is not None and not sequence.generation.over
+        )
 
     def notice(self, generation: EngineGeneration) -> None:
         """Act on a generation that was interrupted or failed, without taking a lock.
@@ -204,11 +218,18 @@ class Driving:
             return
         with self.mutex:
             self._role.wake_successor()
+        if self._worker:
+            self._worker_waiter.wake()
 
     # -- driving ----------------------------------------------------------
 
-    def _try_to_drive(self, generation: EngineGeneration, time_limit: float | None) -> bool:
-        """Run one step, unless somebody else is running one: then False."""
+    def _try_to_drive(
+        self, generation: EngineGeneration, time_limit: float | None, *, goes_on: bool = False
+    ) -> bool:
+        """Run one step, unless somebody else is running one: then False.
+
+        A driver that goes on wakes the tasks it has served with its next step.
+        """
         me = Driver(threading.get_ident())
         try:
             with self.mutex:
@@ -216,22 +237,26 @@ class Driving:
                     self._role.driver = me
             if self._role.driver is not me:
                 return False
-            self._drive(generation, time_limit)
+            self._drive(generation, time_limit, goes_on=goes_on)
             return True
         finally:
             # First statement, one store: whatever interrupts this block
             # can only come after the role is free again.
             if self._role.driver is me:
                 self._role.driver = None
+                if not goes_on:
+                    self._role.wake_tasks()
                 self._hand_over()
 
-    def _drive(self, generation: EngineGeneration, time_limit: float | None) -> None:
+    def _drive(
+        self, generation: EngineGeneration, time_limit: float | None, *, goes_on: bool
+    ) -> None:
         """One step. The caller holds the role."""
         self._finish_begun()
         with self.mutex:
-            self._role.dismiss(generation)
             self._carry_out_requests()
-            if generation.ready:
+            ahead = goes_on and fairness.runnable(generation.sequence, self.lookahead)
+            if generation.ready and not ahead:
                 return  # the step of an earlier driver, or a request, was all it took
             candidates = steps.runnable(self._active, self.lookahead)
             step = self._planner.plan(candidates, generation.sequence, self._step_id + 1)
@@ -245,6 +270,7 @@ class Driving:
             # A cancel between planning and here found no running step to interrupt.
             if step.unwanted:
                 self.decoder.interrupt(step.step_id)
+            self._role.wake_tasks()
             self._run(step, time_limit if len(step.rows) == 1 else None)
         finally:
             self._running = None
@@ -266,7 +292,7 @@ class Driving:
                 self._begun = None
                 self._fail(step, error)
         finally:
-            step.seconds = time.monotonic() - started
+            self._step_seconds = step.seconds = time.monotonic() - started
 
     def _finish_begun(self) -> None:
         """Hand out the results of a step that was begun, by this driver or one before."""

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from headrace.engine.waiting import TaskWaiter, ThreadWaiter, Waiter
+
 if TYPE_CHECKING:
     from headrace.engine.generation import EngineGeneration
-    from headrace.engine.waiting import Waiter
 
 
 @attrs.define(eq=False)
@@ -28,29 +29,42 @@ class Role:
 
     def __init__(self) -> None:
         self.driver: Driver | None = None
-        self._waiting: dict[EngineGeneration, None] = {}
+        self.waiting: dict[EngineGeneration, None] = {}
+        self._due: list[TaskWaiter] = []
 
     def enlist(self, generation: EngineGeneration, waiter: Waiter) -> None:
         """Note that a generation's reader is about to wait."""
         generation.waiter = waiter
-        if generation not in self._waiting:
+        if generation not in self.waiting:
             generation.waits += 1
-            self._waiting[generation] = None
+            self.waiting[generation] = None
 
     def dismiss(self, generation: EngineGeneration) -> None:
         """Note that its reader waits no more."""
-        self._waiting.pop(generation, None)
+        self.waiting.pop(generation, None)
 
     def wake_ready(self) -> None:
-        """Wake the readers for whom something has come."""
-        for generation in [g for g in self._waiting if g.ready]:
-            del self._waiting[generation]
-            if generation.waiter is not None:
+        """Wake the threads for whom something has come, and note which tasks to wake."""
+        for generation in [g for g in self.waiting if g.ready]:
+            del self.waiting[generation]
+            if isinstance(generation.waiter, TaskWaiter):
+                self._due.append(generation.waiter)
+            elif generation.waiter is not None:
                 generation.waiter.wake()
 
+    def wake_tasks(self) -> None:
+        """Wake the tasks that were noted, all those of an event loop at once.
+
+        Best just before a native call: the loop then has the GIL while that call
+        does not need it. Waking earlier, the driver would wait for the loop.
+        """
+        due, self._due = self._due, []
+        if due:
+            TaskWaiter.wake_all(due)
+
     def wake_successor(self) -> None:
-        """Wake one reader that still needs a step, so that it takes the role."""
-        for generation in self._waiting:
-            if not generation.ready and generation.waiter is not None:
+        """Wake one thread that still needs a step, so that it takes the role."""
+        for generation in self.waiting:
+            if not generation.ready and isinstance(generation.waiter, ThreadWaiter):
                 generation.waiter.wake()
                 return

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import _thread
 import contextlib
+import functools
 import sys
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -34,9 +35,9 @@ class ThreadWaiter:
         with contextlib.suppress(RuntimeError):  # open already
             self._gate.release()
 
-    def wait(self, timeout: float) -> None:
-        """Return after a wake or after ``timeout`` seconds."""
-        self._gate.acquire(timeout=max(0.0, timeout))
+    def wait(self, timeout: float) -> bool:
+        """Return after a wake (True) or after ``timeout`` seconds (False)."""
+        return self._gate.acquire(timeout=max(0.0, timeout))
 
 
 class TaskWaiter:
@@ -46,6 +47,7 @@ class TaskWaiter:
         import anyio
 
         self._new_event = anyio.Event
+        self._move_on_after = anyio.move_on_after
         self._event = anyio.Event()
         self._loop, self._call_soon = _running_loop()
 
@@ -58,15 +60,33 @@ class TaskWaiter:
         with contextlib.suppress(RuntimeError):
             self._call_soon(self._event.set)
 
-    async def wait(self, timeout: float) -> None:
-        """Return after a wake or after ``timeout`` seconds."""
-        import anyio
+    @staticmethod
+    def wake_all(waiters: list[TaskWaiter]) -> None:
+        """Wake many, with one call for each loop."""
+        events: dict[object, list[Any]] = {}
+        calls = {}
+        for waiter in waiters:
+            events.setdefault(waiter._loop, []).append(waiter._event)
+            calls[waiter._loop] = waiter._call_soon
+        for loop, call_soon in calls.items():
+            with contextlib.suppress(RuntimeError):
+                call_soon(functools.partial(_set_all, events[loop]))
 
-        with anyio.move_on_after(max(0.0, timeout)):
+    async def wait(self, timeout: float | None) -> None:
+        """Return after a wake or after ``timeout`` seconds; None: when woken."""
+        if timeout is None:
             await self._event.wait()
+        else:
+            with self._move_on_after(max(0.0, timeout)):
+                await self._event.wait()
         # Replaced before the caller looks at the engine again: a wake that
         # set the old event came after the change that the caller will see.
         self._event = self._new_event()
+
+
+def _set_all(events: list[Any]) -> None:
+    for event in events:
+        event.set()
 
 
 def _running_loop() -> tuple[object, Callable[[Callable[[], Any]], Any]]:
