@@ -104,13 +104,13 @@ def by_tasks(model: headrace.Model, count: int) -> float:
     return anyio.run(main)
 
 
-def batched_bench(native: Path, path: str, count: int, threads: int) -> float:
+def batched_bench(native: Path, path: str, count: int, threads: int, shared: bool) -> float:
     """Decode tokens a second of llama-batched-bench."""
     done = subprocess.run(
         [
             native / "llama-batched-bench", "-m", path, "-c", "4096", "-b", "2048", "-ub", "512",
             "-npp", str(PROMPT), "-ntg", str(NEW), "-npl", str(count), "-t", str(threads),
-            "--output-format", "jsonl",
+            "--output-format", "jsonl", *(["-kvu"] if shared else []),
         ],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
@@ -142,11 +142,19 @@ def main() -> None:
     parser.add_argument("--native", type=Path, required=True)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument(
+        "--shared", action="store_true", help="one memory for all, in the native program too"
+    )
     parser.add_argument("--streams", type=int, nargs="*", default=[1, 2, 4, 8, 16])
     arguments = parser.parse_args()
 
     def engine(sequences: int) -> EngineParams:
-        return EngineParams(n_ctx=4096, n_sequences=sequences, n_threads=arguments.threads)
+        return EngineParams(
+            n_ctx=4096,
+            n_sequences=sequences,
+            n_threads=arguments.threads,
+            divided=not arguments.shared,
+        )
 
     print("streams   native  threads    tasks   threads/native  tasks/native   (t/s, medians)")
     for count in arguments.streams:
@@ -157,7 +165,13 @@ def main() -> None:
             for _ in range(arguments.rounds):
                 print(f"\r{count} …", end="", file=sys.stderr, flush=True)
                 figures["native"].append(
-                    batched_bench(arguments.native, arguments.model, count, arguments.threads)
+                    batched_bench(
+                        arguments.native,
+                        arguments.model,
+                        count,
+                        arguments.threads,
+                        arguments.shared,
+                    )
                 )
                 figures["threads"].append(by_threads(model, count))
                 figures["tasks"].append(by_tasks(model, count))

@@ -147,6 +147,7 @@ int hr_context_open(hr_context *handle, hr_model *model,
         }
         core->pools.attach(core->context, settings.n_threads, settings.n_threads_batch);
         core->whole_only = whole_only;
+        core->unified = settings.kv_unified;
         core->n_swa = llama_model_n_swa(core->model->model);
         core->n_batch = static_cast<int32_t>(llama_n_batch(core->context));
         core->lengths.assign(llama_n_seq_max(core->context), 0);

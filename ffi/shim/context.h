@@ -81,6 +81,7 @@ struct ContextCore {
     bool whole_only = false;
     int32_t n_swa = 0;  // 0: no sliding window
     int32_t n_batch = 0;
+    bool unified = true;  // one memory for all sequences, cells can be shared
     bool can_shift = false;
     std::vector<int32_t> lengths;  // tokens of each sequence in memory
     std::vector<char> shares;      // whether cells of a sequence may belong to others too

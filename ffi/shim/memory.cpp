@@ -79,14 +79,18 @@ int32_t copy(ContextCore &core, int32_t source, int32_t target, int32_t length) 
     if (length < held && !can_cut(core, source, length)) {
         return 0;
     }
-    const bool whole = length == held;
+    // A memory of its own is copied whole or not at all; the end is forgotten afterwards.
+    const bool whole = length == held || !core.unified;
     llama_memory_seq_cp(core.memory, source, target, whole ? -1 : 0, whole ? -1 : length);
+    if (whole && length < held) {
+        llama_memory_seq_rm(core.memory, target, length, -1);
+    }
     if (llama_memory_seq_pos_max(core.memory, target) != length - 1) {
         forget(core, target);
         return 0;
     }
     core.lengths[target] = length;
-    core.shares[source] = core.shares[target] = true;
+    core.shares[source] = core.shares[target] = core.unified;
     return length;
 }
 

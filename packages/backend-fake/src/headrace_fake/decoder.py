@@ -68,7 +68,9 @@ class FakeDecoder:
         n_ctx = params.n_ctx or min(options.n_ctx, 4096)
         self.info = DecoderInfo(
             n_ctx=n_ctx,
-            n_ctx_sequence=min(n_ctx, options.n_ctx),
+            n_ctx_sequence=min(
+                n_ctx // params.n_sequences if params.divided else n_ctx, options.n_ctx
+            ),
             n_sequences=params.n_sequences,
             n_batch=min(params.n_batch, options.n_batch),
             truncation=options.truncation,

@@ -70,7 +70,7 @@ def _native_params(params: EngineParams, n_ctx: int) -> Any:
     native.flash_attn_type = _FLASH_ATTENTION[params.flash_attention]
     native.swa_full = params.full_window
     # One memory for all sequences: any of them may use all of it, and prefixes are shared.
-    native.kv_unified = True
+    native.kv_unified = not params.divided
     native.no_perf = True
     return native
 

@@ -200,6 +200,10 @@ class EngineParams:
     full_window: bool = attrs.field(default=False, validator=flag())
     """Keep the whole history of sliding-window layers: more memory, but any rewind is possible."""
 
+    divided: bool = attrs.field(default=False, validator=flag())
+    """Give each sequence ``n_ctx / n_sequences`` tokens of its own instead of sharing all of it:
+    faster with many sessions at work, and no session can have more than its part."""
+
     lookahead: int = attrs.field(default=4, validator=integer(1, 64))
     """Tokens a stream may be ahead of its reader while other streams drive the engine."""
 

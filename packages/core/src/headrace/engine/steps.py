@@ -100,6 +100,8 @@ class Planner:
             if planned.prefills:
                 prefill_left -= len(planned.row.tokens)
                 prefills -= 1
+        # Libraries that compute runs of neighbouring sequences together find them so.
+        step.rows.sort(key=lambda planned: planned.row.sequence)
         return step
 
     def _forget_what_does_not_fit(self, sequence: Sequence) -> None:
