@@ -13,9 +13,10 @@ GREEDY = SamplingParams(temperature=0.0)
 
 
 @pytest.fixture(params=TARGETS, ids=lambda target: target.name)
-def target(request: pytest.FixtureRequest) -> Target:
-    """The backend under test."""
-    return request.param
+def target(request: pytest.FixtureRequest) -> Iterator[Target]:
+    """The backend under test; the engine must keep its protocol in every test."""
+    yield request.param
+    assert request.param.violations() == ()
 
 
 @pytest.fixture

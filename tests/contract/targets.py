@@ -23,6 +23,8 @@ class Target:
 
     name: str
     open: Callable[[EngineParams], Model]
+    violations: Callable[[], tuple[object, ...]] = tuple
+    """Breaches of the decoder protocol that the fake noted; a real library just crashes."""
 
     def load(self, **engine: object) -> Model:
         """Load the model with some settings of the engine."""
@@ -30,11 +32,12 @@ class Target:
 
 
 def _fake(name: str, **options: object) -> Target:
+    backend = FakeBackend(mean_length=0, **options)
+
     def load(engine: EngineParams) -> Model:
-        backend = FakeBackend(mean_length=0, **options)
         return headrace.load_model("fake:", backend=backend, engine=engine)
 
-    return Target(name, load)
+    return Target(name, load, lambda: backend.violations)
 
 
 def _llamacpp(name: str, kind: str) -> Target:
