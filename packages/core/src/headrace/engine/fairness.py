@@ -91,17 +91,16 @@ def leads(candidates: list[Sequence], driving: Sequence, step: int) -> list[Sequ
 def batch(candidates: list[Sequence], lead: Sequence, step: int) -> list[Sequence]:
     """Those that may share a step with the lead, most entitled first.
 
-    Reproducible sequences share with nobody. Among the others those within
-    their quantum come first, then those that have not been in a step for longest.
+    Those within their quantum come first, then those that have not been in a
+    step for longest.
     """
-    if lead.reproducible:
-        return [lead]
+    key = lead.batch_key
 
     def entitlement(sequence: Sequence) -> tuple[bool, bool, int]:
         settled_in = sequence.slot is not None and step - sequence.seated_at < QUANTUM
         return sequence is not lead, not settled_in, sequence.last_step
 
-    return sorted((s for s in candidates if not s.reproducible), key=entitlement)
+    return sorted((s for s in candidates if s.batch_key == key), key=entitlement)
 
 
 def evictable(

@@ -69,6 +69,11 @@ class Sequence:
         """Whether it is never batched with others and keeps its cuts."""
         return self.params.reproducible
 
+    @property
+    def batch_key(self) -> object:
+        """Only sequences with equal keys share a native call; a reproducible one has its own."""
+        return self if self.reproducible else None
+
     def keepable(self) -> int:
         """How much of ``resident`` agrees with ``line``, leaving at least one token to run."""
         length = min(common_prefix(self.resident, self.line), max(0, len(self.line) - 1))
