@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import anyio
 import pytest
 
 from headrace import BusyError, ClosedError, ContextFullError, DecodeError, StopReason
@@ -205,3 +206,25 @@ def test_a_session_dropped_without_closing_gives_its_memory_back(fake):
     engine.tokens(max_tokens=1)
     engine.tokens(max_tokens=1)
     assert engine.backend.decoders[0].used < 30
+
+
+@pytest.mark.parametrize("how", ["thread", "task"])
+def test_a_defect_outside_a_step_is_a_decode_error_too(fake, how):
+    """Planning calls the decoder as well; nobody is left waiting, and the model survives."""
+    engine = fake()
+    session = engine.model.open_session()
+    session.complete("a prompt to be cut", max_tokens=3, ignore_eog=True)
+    session.rewind(to=4)
+
+    def truncate(sequence, length):
+        raise RuntimeError("a defect")
+
+    engine.backend.decoders[0].truncate = truncate
+    with pytest.raises(DecodeError, match="RuntimeError: a defect") as caught:
+        if how == "thread":
+            session.complete(None, max_tokens=3)
+        else:
+            anyio.run(session.acomplete, None)
+    assert caught.value.poisoned
+    assert isinstance(caught.value.__cause__, RuntimeError)
+    assert len(engine.tokens()) == 8

@@ -251,59 +251,76 @@ class Driving:
     def _drive(
         self, generation: EngineGeneration, time_limit: float | None, *, goes_on: bool
     ) -> None:
-        """One step. The caller holds the role."""
-        self._finish_begun()
+        """One step, or none if its reader need not wait. The caller holds the role."""
+        try:
+            self._finish_begun()
+            step = self._plan(generation, goes_on)
+            if step is not None:
+                outcome = self._run(step, time_limit if len(step.rows) == 1 else None)
+                self._finish_begun(outcome)
+        except Exception as error:
+            # Only exceptions: a KeyboardInterrupt passes, and the next driver
+            # finishes what was begun.
+            self._break(generation, error)
+
+    def _plan(self, generation: EngineGeneration, goes_on: bool) -> Step | None:
         with self.mutex:
             self._carry_out_requests()
             ahead = goes_on and fairness.runnable(generation.sequence, self.lookahead)
             if generation.ready and not ahead:
-                return  # the step of an earlier driver, or a request, was all it took
+                return None  # the step of an earlier driver, or a request, was all it took
             candidates = steps.runnable(self._active, self.lookahead)
             step = self._planner.plan(candidates, generation.sequence, self._step_id + 1)
             self._role.wake_ready()
-            if step is None:
-                return  # planning found that there is nothing left to compute
-            self._step_id = step.step_id
-            self._begun = step
+            if step is not None:
+                self._step_id = step.step_id
+                self._begun = step
+            return step
+
+    def _run(self, step: Step, time_limit: float | None) -> StepOutcome:
+        rows = [planned.row for planned in step.rows]
         self._running = step
+        started = time.monotonic()
         try:
             # A cancel between planning and here found no running step to interrupt.
             if step.unwanted:
                 self.decoder.interrupt(step.step_id)
             self._role.wake_tasks()
-            self._run(step, time_limit if len(step.rows) == 1 else None)
+            return self.decoder.step(step.step_id, rows, time_limit=time_limit)
         finally:
             self._running = None
-        self._finish_begun()
-
-    def _run(self, step: Step, time_limit: float | None) -> None:
-        rows = [planned.row for planned in step.rows]
-        started = time.monotonic()
-        try:
-            self.decoder.step(step.step_id, rows, time_limit=time_limit)
-        except Exception as error:
-            if not isinstance(error, HeadraceError):
-                error = DecodeError(
-                    f"the decoder raised {type(error).__name__}: {error}",
-                    poisoned=True,
-                    backend=self.model_info.backend,
-                )
-            with self.mutex:
-                self._begun = None
-                self._fail(step, error)
-        finally:
             self._step_seconds = step.seconds = time.monotonic() - started
 
-    def _finish_begun(self) -> None:
+    def _finish_begun(self, outcome: StepOutcome | None = None) -> None:
         """Hand out the results of a step that was begun, by this driver or one before."""
         step = self._begun
         if step is None:
             return
-        outcome = self.decoder.outcome(step.step_id)
+        if outcome is None:
+            outcome = self.decoder.outcome(step.step_id)
         with self.mutex:
             if outcome is not None:
                 self._hand_out(step, outcome)
             self._begun = None
+
+    def _break(self, generation: EngineGeneration, error: Exception) -> None:
+        """Something raised that should not have: end what it concerns, with a typed error."""
+        if not isinstance(error, HeadraceError):
+            cause, error = (
+                error,
+                DecodeError(
+                    f"the decoder raised {type(error).__name__}: {error}",
+                    poisoned=True,
+                    backend=self.model_info.backend,
+                ),
+            )
+            error.__cause__ = cause
+        with self.mutex:
+            step, self._begun = self._begun, None
+            self._fail(step or Step(self._step_id, []), error)
+            if not generation.over:
+                generation.error = error
+            self._role.wake_ready()
 
     def _hand_out(self, step: Step, outcome: StepOutcome) -> None:
         if outcome.status is StepStatus.NO_ROOM:
