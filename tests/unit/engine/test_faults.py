@@ -220,11 +220,12 @@ def test_a_defect_outside_a_step_is_a_decode_error_too(fake, how):
         raise RuntimeError("a defect")
 
     engine.backend.decoders[0].truncate = truncate
+    go_on = {
+        "thread": lambda: session.complete(None),
+        "task": lambda: anyio.run(session.acomplete, None),
+    }
     with pytest.raises(DecodeError, match="RuntimeError: a defect") as caught:
-        if how == "thread":
-            session.complete(None, max_tokens=3)
-        else:
-            anyio.run(session.acomplete, None)
+        go_on[how]()
     assert caught.value.poisoned
     assert isinstance(caught.value.__cause__, RuntimeError)
     assert len(engine.tokens()) == 8
