@@ -28,6 +28,7 @@ demo: $(DEMO)/installed
 # the installation then finds the libraries in the cache.
 $(DEMO)/installed: $(INPUTS) | python
 	@echo "headrace: preparing $(DEMO)"
+	@rm -rf build/lib* packages/*/build  # setuptools would pack modules that are gone
 	@test -x $(DEMO)/bin/python || $(PYTHON) -m venv $(DEMO)
 	@$(DEMO)/bin/python -m pip install --quiet --disable-pip-version-check "cmake>=3.25,<5" ninja
 	@$(DEMO)/bin/python -m native_build
@@ -63,7 +64,8 @@ python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "headrace needs Python 3.10 or later; this is " + sys.version.split()[0] + ". Name another: make PYTHON=python3.12 ...")'
 
 clean:
-	rm -rf $(DEMO) $(DEV) $(TOX) .tox build dist
+	rm -rf $(DEMO) $(DEV) $(TOX) .tox build dist packages/*/build
+	rm -rf .hypothesis .benchmarks .pytest_cache .mypy_cache .ruff_cache
 	rm -rf src/headrace_llamacpp_ffi/lib src/headrace_llamacpp_ffi/licenses
 	rm -f src/headrace_llamacpp_ffi/_ffi.*so src/headrace_llamacpp_ffi/_build_info.json
 	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -1,6 +1,6 @@
 """Random work on real models for as long as asked: no growth, no error, no thread left.
 
-``HEADRACE_SOAK_SECONDS`` says how long (30 by default, 1800 for the long form).
+``HEADRACE_SOAK_SECONDS`` says how long (30 by default, 600 in its own environment).
 """
 
 from __future__ import annotations

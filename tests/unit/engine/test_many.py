@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 
 import anyio
 import pytest
 
-from headrace import SamplingParams
+from headrace import SamplingParams, SessionParams
 from headrace.engine import fairness, steps
 
 GREEDY = SamplingParams(temperature=0.0)
@@ -92,3 +93,41 @@ def test_nobody_starves(fake, monkeypatch):
     # Nine pairs go before; each may have its memory to rebuild, in chunks, on top of its quantum.
     rebuilding = -(-310 // fairness.MIN_CHUNK) * 2
     assert max(waits) <= 9 * (fairness.QUANTUM + rebuilding) + fairness.PATIENCE
+
+
+@pytest.mark.parametrize("how", ["threads", "tasks"])
+def test_sequences_that_share_no_step_take_turns(fake, how):
+    """Eight reproducible sessions: no reader that waits is passed over for more than a round."""
+    order = []
+    engine = fake(delay=0.0005, on_step=lambda step_id, rows: order.append(rows[0].sequence))
+    params = SessionParams(reproducible=True)
+    arguments = {"sampling": GREEDY, "max_tokens": 40, "ignore_eog": True}
+
+    def talk(number):
+        with engine.model.open_session(params) as session:
+            session.complete(f"{number}", **arguments)
+
+    async def atalk(number):
+        async with engine.model.open_session(params) as session:
+            await session.acomplete(f"{number}", **arguments)
+
+    async def main():
+        async with anyio.create_task_group() as group:
+            for number in range(8):
+                group.start_soon(atalk, number)
+
+    if how == "tasks":
+        anyio.run(main)
+    else:
+        threads = [threading.Thread(target=talk, args=(number,)) for number in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    # From the moment at which all have begun until the first has ended.
+    begun = max(order.index(slot) for slot in range(8))
+    ended = min(len(order) - order[::-1].index(slot) for slot in range(8))
+    for slot in range(8):
+        steps_of_slot = [at for at in range(begun, ended) if order[at] == slot]
+        gaps = [after - before for before, after in itertools.pairwise(steps_of_slot)]
+        assert max(gaps, default=0) <= 8 + 2 * fairness.PATIENCE

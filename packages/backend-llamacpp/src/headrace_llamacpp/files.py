@@ -124,10 +124,11 @@ def _format_error(reference: str, start: bytes) -> HeadraceError:
             f"{reference!r} is a Git LFS pointer, not the model itself",
             hint="Fetch it with: git lfs pull.",
         )
-    what = "looks like text" if _is_text(start) else f"begins with {start[:4]!r}"
+    begin = f"begins with {start[:4]!r}, not with {MAGIC!r}"
+    what = "looks like text" if _is_text(start) else begin
     return _error(
         ModelFormatError,
-        f"{reference!r} is not a GGUF file: it {what}, not with {MAGIC!r}",
+        f"{reference!r} is not a GGUF file: it {what}",
         hint=_CONVERT,
     )
 

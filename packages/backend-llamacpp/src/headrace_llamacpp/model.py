@@ -113,7 +113,7 @@ def _info(
         build=build.description(),
         architecture=architecture,
         # Of a vocabulary alone the library says neither, but the file does.
-        description=description_of(pointer) or f"{architecture}, vocabulary only",
+        description=description_of(pointer) or architecture,
         n_vocab=vocabulary.n_tokens,
         n_ctx_train=max(0, lib.llama_model_n_ctx_train(pointer))
         or int(metadata.get(f"{architecture}.context_length") or 0),

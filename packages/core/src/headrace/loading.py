@@ -208,7 +208,11 @@ def _unclaimed(reference: str, discovery: Discovery, failures: list[str]) -> Hea
         )
     state = _state_of(reference)
     if state is None:
-        return ModelNotFoundError(f"there is no model file at {reference!r}")
+        fake = reference.startswith("fake:")
+        return ModelNotFoundError(
+            f"there is no model file at {reference!r}",
+            hint="References that begin with 'fake:' need headrace-fake." if fake else None,
+        )
     asked = f"{state} ({_installed(discovery)})"
     if failures:
         asked += f"; failed when asked: {'; '.join(failures)}"

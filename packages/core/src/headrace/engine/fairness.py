@@ -78,13 +78,16 @@ def wanted(sequence: Sequence, lookahead: int) -> bool:
 def leads(candidates: list[Sequence], driving: Sequence, step: int) -> list[Sequence]:
     """Sequences that the next step may be built around, the most entitled first.
 
-    The driver's own, so that every pull brings its reader forward; before it
-    those that readers have been waiting for too long; after it the others that
-    readers wait for, in case those before find no slot.
+    The driver's own, so that every pull brings its reader forward; before it one
+    that a reader has been waiting for too long, and for longer than the driver:
+    sequences that cannot share a step take turns. After it the others that readers
+    wait for, in case those before find no slot.
     """
     waiting = [s for s in candidates if s is not driving and s.generation and s.generation.wanted]
     waiting.sort(key=lambda sequence: sequence.last_step)
-    overdue = [s for s in waiting if step - s.last_step > PATIENCE]
+    overdue = [
+        s for s in waiting if step - s.last_step > PATIENCE and s.last_step < driving.last_step
+    ]
     return [*overdue[:1], driving, *waiting]
 
 
