@@ -60,6 +60,7 @@ class TokenStream(ProcessBound):
         self._unseen_carry: bytes | None = None
         self._ending: StopReason | None = None
         self._task_reads = False
+        self._thread_reads = False
         self._completion: Completion | None = None
         self._failure: HeadraceError | None = None
         self._consumed = False
@@ -83,8 +84,10 @@ class TokenStream(ProcessBound):
         """
         self._check_process()
         self._refuse_reentry()
+        self._refuse_beside_task()
         with self._lock:
             try:
+                self._thread_reads = True
                 while not self._is_over():
                     chunk = self._ready_chunk()
                     if chunk is not None:
@@ -94,6 +97,8 @@ class TokenStream(ProcessBound):
             except BaseException as error:
                 self._note_failure(error)
                 raise
+            finally:
+                self._thread_reads = False
         self._consumed = True
         raise StopIteration
 
@@ -110,10 +115,11 @@ class TokenStream(ProcessBound):
             HeadraceError: If the generation failed.
         """
         self._check_process()
-        if self._task_reads:
+        self._refuse_beside_task()
+        if self._thread_reads:
             raise BusyError(
-                "another task is reading this stream",
-                hint="Read a stream in one task, and pass the chunks on.",
+                "a thread is reading this stream",
+                hint="Read a stream in threads or in one task, and pass the chunks on.",
             )
         self._task_reads = True
         try:
@@ -161,6 +167,9 @@ class TokenStream(ProcessBound):
             chunk = self._hand_out(text, tokens)
             if chunk is None:
                 self._unseen_carry = carry
+            else:
+                # For a session that goes on after a cancel without asking the stream.
+                self._generation.carry = self._assembler.carry()
             return chunk
         if self._ending in _UNFINISHED or self._unseen_carry is not None:
             if self._ending in _UNFINISHED:
@@ -214,8 +223,12 @@ class TokenStream(ProcessBound):
         # Recorded first and asked after: if a KeyboardInterrupt falls in
         # between, ``settle`` tells the generation what stands in the result.
         self._handed_out.append((chunk, len(tokens)))
-        if self._generation.deliver(len(tokens)):
-            return chunk
+        try:
+            if self._generation.deliver(len(tokens)):
+                return chunk
+        except HeadraceError:
+            self._handed_out.pop()
+            raise
         self._handed_out.pop()
         return None
 
@@ -327,6 +340,13 @@ class TokenStream(ProcessBound):
 
     def _carry_now(self) -> bytes:
         return self._assembler.carry() if self._unseen_carry is None else self._unseen_carry
+
+    def _refuse_beside_task(self) -> None:
+        if self._task_reads:
+            raise BusyError(
+                "another task is reading this stream",
+                hint="Read a stream in one task, and pass the chunks on.",
+            )
 
     def _refuse_reentry(self) -> None:
         if self._lock._is_owned():  # type: ignore[attr-defined]

@@ -87,6 +87,7 @@ class Driving:
         self._active: dict[Sequence, None] = {}
         self._dropped: deque[Sequence] = deque()
         self._closing: Callable[[], None] | None = None
+        self._closed = False
         self._closer = ThreadWaiter()
         self._old_samplers: deque[Sampler] = deque()
 
@@ -116,6 +117,8 @@ class Driving:
 
     async def apull(self, generation: EngineGeneration, max_wait: float | None) -> Delta | None:
         """The same for a task: it waits in its event loop, and a worker thread drives for it."""
+        import anyio  # noqa: F401  # takes long the first time, and must not do so in the mutex
+
         deadline = None if max_wait is None else time.monotonic() + max_wait
         while True:
             with self.mutex:
@@ -127,11 +130,20 @@ class Driving:
                     waiter = TaskWaiter()
                 self._role.enlist(generation, waiter)
                 if not self._worker:
+                    thread = threading.Thread(
+                        target=self._work, name="headrace-driver", daemon=True
+                    )
                     self._worker = True
-                    threading.Thread(target=self._work, name="headrace-driver", daemon=True).start()
+                    try:
+                        thread.start()
+                    except BaseException:
+                        self._worker = False
+                        raise
                 elif self._role.driver is None:
                     self._worker_waiter.wake()
-            await waiter.wait(left)
+            # A cancel takes no lock: it may have looked for a waiter before there was one.
+            if not generation.ready:
+                await waiter.wait(left)
 
     def _look(
         self, generation: EngineGeneration, deadline: float | None
@@ -149,10 +161,28 @@ class Driving:
         There is one such thread at most. It ends when no task is reading, or when
         all of them have been slow for a while.
         """
+        try:
+            self._work_while_read()
+        except BaseException as error:
+            with self.mutex:
+                self._worker = False
+                for generation in list(self._role.waiting):
+                    if isinstance(generation.waiter, TaskWaiter) and not generation.over:
+                        generation.error = DecodeError(
+                            f"the driving thread ended with {type(error).__name__}: {error}",
+                            backend=self.model_info.backend,
+                        )
+                self._role.wake_ready()
+            self._role.wake_tasks()
+            raise
+
+    def _work_while_read(self) -> None:
         idle = False
         while True:
             with self.mutex:
                 lead = self._lead_for_tasks()
+                if lead is None:
+                    self._role.wake_ready()  # what an interrupted driver left undone
                 if lead is None and (idle or not self._tasks_read()):
                     self._worker = False
                     self._role.wake_tasks()
@@ -256,7 +286,8 @@ class Driving:
             self._finish_begun()
             step = self._plan(generation, goes_on)
             if step is not None:
-                outcome = self._run(step, time_limit if len(step.rows) == 1 else None)
+                alone = len(step.rows) == 1 and step.rows[0].generation is generation
+                outcome = self._run(step, time_limit if alone else None)
                 self._finish_begun(outcome)
         except Exception as error:
             # Only exceptions: a KeyboardInterrupt passes, and the next driver
@@ -376,6 +407,7 @@ class Driving:
         if sequence.slot is not None:
             self._slots.evict(sequence)
         self._sequences.pop(sequence, None)
+        self._active.pop(sequence, None)
         generation = sequence.generation
         if generation is not None and generation.report is None:
             generation.error = why
@@ -405,7 +437,7 @@ class Driving:
         """
         reentered = self.mutex._is_owned()  # type: ignore[attr-defined]
         with self.mutex:
-            if self._closing is not None:
+            if self._closing is not None or self._closed:
                 return
             self.failure = self.failure or ClosedError("the model was closed")
             for sequence in list(self._sequences):
@@ -416,15 +448,24 @@ class Driving:
         while not reentered and not self._finish_closing():
             self._closer.wait(_HEARTBEAT)
 
+    def finish_closing_if_asked(self) -> None:
+        """Carry out a close that came from a signal handler while the mutex was held."""
+        if self._closing is not None and not self.mutex._is_owned():  # type: ignore[attr-defined]
+            self._finish_closing()
+
     def _finish_closing(self) -> bool:
         """Free the decoder, once, if nobody drives; False while somebody does."""
         with self.mutex:
             if self._role.driver is not None or self._closing is None:
-                return self._closing is None
+                return self._closed
             # Nobody drives a closed engine: the role is taken for good.
             self._role.driver = Driver(-1)
             then, self._closing = self._closing, None
-        self._free_samplers()
-        self.decoder.close()
-        then()
+        try:
+            self._free_samplers()
+            self.decoder.close()
+            then()
+        finally:
+            self._closed = True
+            self._closer.wake()
         return True

@@ -82,6 +82,7 @@ class EngineGeneration:
             return self.engine.pull(self, max_wait)
         finally:
             self.wanted = False
+            self.engine.finish_closing_if_asked()
 
     async def apull(self, max_wait: float | None) -> Delta | None:
         """See ``Generation.apull``."""
@@ -90,6 +91,7 @@ class EngineGeneration:
             return await self.engine.apull(self, max_wait)
         finally:
             self.wanted = False
+            self.engine.finish_closing_if_asked()
 
     def deliver(self, pieces: int) -> bool:
         """See ``Generation.deliver``."""

@@ -101,11 +101,14 @@ class EngineModel(ModelBase):
         with self._lock:
             self._check_open()
             engine = self._usable_engine()
-            return EngineSession(self, engine, params or SessionParams())
+        # Outside the lock: it takes the engine's mutex, in which a signal handler
+        # may be waiting for the lock to close the model.
+        return EngineSession(self, engine, params or SessionParams())
 
     def _usable_engine(self) -> Engine:
         engine = self._engine
         if engine is not None and engine.failure is not None:
+            self._engine = None  # also if no new one can be had
             engine.close(then=lambda: None)
             engine = None
         if engine is None:
@@ -119,6 +122,8 @@ class EngineModel(ModelBase):
         if self._closed or not self._in_own_process():
             return
         with self._lock:
+            if self._closed:
+                return
             self._closed = True
             engine, self._engine = self._engine, None
         if engine is None:

@@ -46,11 +46,11 @@ class Role:
     def wake_ready(self) -> None:
         """Wake the threads for whom something has come, and note which tasks to wake."""
         for generation in [g for g in self.waiting if g.ready]:
-            del self.waiting[generation]
             if isinstance(generation.waiter, TaskWaiter):
                 self._due.append(generation.waiter)
             elif generation.waiter is not None:
                 generation.waiter.wake()
+            del self.waiting[generation]  # last: an interrupt before this wakes twice, not never
 
     def wake_tasks(self) -> None:
         """Wake the tasks that were noted, all those of an event loop at once.

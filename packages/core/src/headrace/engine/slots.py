@@ -54,8 +54,8 @@ class Slots:
         slot = holder.slot
         assert slot is not None
         self._unclean[slot] = True
-        self._holders[slot] = None
         holder.unseat()
+        self._holders[slot] = None
         return slot
 
     def evict_one(self, planned: Collection[Sequence]) -> bool:
@@ -68,6 +68,10 @@ class Slots:
     def clear_vacant(self) -> None:
         """Give the memory of slots that nobody owns back to the decoder."""
         for slot, holder in enumerate(self._holders):
+            if holder is not None and holder.slot != slot:
+                # An interrupt fell between the two halves of ``seat`` or ``evict``.
+                self._unclean[slot] = True
+                self._holders[slot] = holder = None
             if holder is None and self._unclean[slot]:
                 self._clear(slot)
 

@@ -175,14 +175,14 @@ def apply(step: Step, planned: PlannedRow, result: RowResult) -> None:
     del sequence.resident[result.length :]
     sequence.last_step = step.step_id
     whole = done == len(row.tokens)
-    if whole:
-        sequence.record_cut(result.length)
     if not whole or (row.sampler is not None and not result.tokens):
         # Cut short, perhaps just before sampling: the last token has to run again.
         sequence.in_line = False
     if sequence.generation is not generation:
         sequence.in_line = False  # settled while the step ran: the memory is ahead
         return
+    if whole:
+        sequence.record_cut(result.length)
     generation.account(step.step_id, step.seconds, len(row.tokens))
     generation.found_in_memory(result.length)
     if result.error is not None:
