@@ -1,0 +1,122 @@
+"""Moments that were thought through once and must not come back."""
+
+from __future__ import annotations
+
+import gc
+import threading
+
+import anyio
+import pytest
+
+from headrace import BusyError, DecodeError, ModelMemoryError, StopReason
+
+
+def test_a_context_that_cannot_be_replaced_does_not_hang_the_model(fake):
+    """After a poisoned step and no memory for a new context, later calls still answer."""
+    engine = fake(fault_at=2, fault="poisoned")
+    session = engine.model.open_session()
+    with pytest.raises(DecodeError):
+        session.complete("x", max_tokens=5)
+    open_decoder = engine.model._model.open_decoder
+
+    def refuse(params):
+        raise ModelMemoryError("no memory")
+
+    engine.model._model.open_decoder = refuse
+    for _ in range(2):
+        with pytest.raises(ModelMemoryError):
+            engine.model.open_session()
+    engine.model._model.open_decoder = open_decoder
+    assert len(engine.tokens()) == 8
+
+
+def test_sessions_that_are_dropped_in_the_middle_leave_nothing(fake):
+    """A loop that is left early and forgotten is out of the plan."""
+    engine = fake()
+    keeper = engine.model.open_session()
+    for _ in range(20):
+        for _ in engine.stream():
+            break
+        gc.collect()
+    keeper.complete("x", max_tokens=1)
+    assert len(keeper._engine._active) == 0
+    assert len(keeper._engine._sequences) == 1
+
+
+def test_a_cancel_just_before_a_task_waits_is_not_lost(fake):
+    """It finds no waiter to wake, so the task must look again before it waits."""
+    engine = fake()
+    stream = engine.stream()
+    driving = stream._generation.engine
+    enlist = driving._role.enlist
+
+    def cancel_then_enlist(generation, waiter):
+        generation.interrupt(StopReason.CANCELLED)
+        enlist(generation, waiter)
+
+    driving._role.enlist = cancel_then_enlist
+
+    async def main():
+        with anyio.fail_after(10):
+            return [chunk async for chunk in stream]
+
+    assert anyio.run(main) == []
+    assert stream.result.stop_reason is StopReason.CANCELLED
+
+
+def test_a_worker_thread_that_cannot_start_is_tried_again(fake, monkeypatch):
+    """The task that needed it gets the error, later ones get their tokens."""
+    engine = fake()
+    start = threading.Thread.start
+    refused = []
+
+    def refuse_once(thread):
+        if thread.name == "headrace-driver" and not refused:
+            refused.append(thread)
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse_once)
+
+    async def main():
+        with anyio.fail_after(10):
+            with pytest.raises(RuntimeError, match="new thread"):
+                await engine.model.open_session().acomplete("x", max_tokens=3)
+            session = engine.model.open_session()
+            return await session.acomplete("x", max_tokens=3, ignore_eog=True)
+
+    assert len(anyio.run(main).tokens) == 3
+
+
+def test_a_thread_cannot_read_a_stream_that_a_task_reads(fake):
+    """One of them would take what the other waits for."""
+    refused = []
+
+    def on_step(step_id, rows):
+        if step_id == 3:
+            with pytest.raises(BusyError) as caught:
+                next(streams[0])
+            refused.append(caught.value)
+
+    engine = fake(on_step=on_step)
+    streams = [engine.stream(max_tokens=6)]
+
+    async def main():
+        with anyio.fail_after(10):
+            return [chunk async for chunk in streams[0]]
+
+    anyio.run(main)
+    assert len(refused) == 1
+    assert len(streams[0].result.tokens) == 6
+
+
+def test_two_threads_may_close_a_model_at_once(fake):
+    """The weights are freed once, and after the context."""
+    engine = fake()
+    engine.tokens(max_tokens=1)
+    threads = [threading.Thread(target=engine.model.close) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert engine.backend.decoders == []
