@@ -3,7 +3,8 @@
 The fake's greedy token is a function of everything in memory, so on the fake
 the machine knows what each stream must deliver next, whatever was cancelled,
 evicted or rebuilt in between; and the fake notes every breach of the decoder
-protocol. On a real model it knows what each session must remember.
+protocol. On a real model it knows what each session must remember, and what a
+reproducible one must write: what an undisturbed one does after the same calls.
 """
 
 from __future__ import annotations
@@ -54,8 +55,10 @@ def token_after(history: tuple[int, ...]) -> int:
 class Talk:
     """One session and what it must remember."""
 
-    def __init__(self, session):
+    def __init__(self, session, *, reproducible=False):
         self.session = session
+        self.reproducible = reproducible
+        self.calls: list[list[object]] = []
         self.history: list[int] = []
         self.stream = None
         self.prompt: list[int] = []
@@ -72,6 +75,8 @@ class Sessions(RuleBasedStateMachine):
         super().__init__()
         self.model = self.target.load(n_ctx=N_CTX, n_sequences=2, n_batch=24)
         self.fake = self.model.info.backend == "fake"
+        if not self.fake:
+            self.twin = self.target.load(n_ctx=N_CTX, n_sequences=1, n_batch=24)
         self.open = []
 
     @initialize(target=talks)
@@ -86,7 +91,8 @@ class Sessions(RuleBasedStateMachine):
     @rule(target=talks, reproducible=st.booleans())
     def open_session(self, reproducible):
         """A new session, empty."""
-        talk = Talk(self.model.open_session(SessionParams(reproducible=reproducible)))
+        session = self.model.open_session(SessionParams(reproducible=reproducible))
+        talk = Talk(session, reproducible=reproducible)
         self.open.append(talk)
         return talk
 
@@ -104,6 +110,7 @@ class Sessions(RuleBasedStateMachine):
             return
         talk.stream = talk.session.generate(text, sampling=GREEDY, max_tokens=max_tokens)
         talk.prompt, talk.read = prompt, []
+        talk.calls.append(["generate", text, max_tokens, None])
 
     @rule(talk=talks)
     def go_on(self, talk):
@@ -111,6 +118,7 @@ class Sessions(RuleBasedStateMachine):
         if talk.stream is None and 0 < len(talk.history) <= N_CTX:
             talk.stream = talk.session.generate(None, sampling=GREEDY, max_tokens=3)
             talk.prompt, talk.read = [], []
+            talk.calls.append(["generate", None, 3, None])
 
     @rule(talk=talks, chunks=st.integers(1, 5))
     def read(self, talk, chunks):
@@ -140,6 +148,8 @@ class Sessions(RuleBasedStateMachine):
             whole = talk.history + talk.prompt
             assert now == whole[: max(len(now), len(talk.history))]
         talk.history, talk.stream = now, None
+        talk.calls[-1][3] = len(talk.read)
+        self.compare_with_undisturbed(talk)
 
     @rule(talk=talks, tokens=st.integers(1, 3))
     @precondition(lambda self: any(talk.stream is None for talk in self.open))
@@ -150,6 +160,7 @@ class Sessions(RuleBasedStateMachine):
             done = talk.session.complete(prompt, max_tokens=0)
             assert done.stop_reason is StopReason.MAX_TOKENS
             talk.history += prompt
+            talk.calls.append(["generate", prompt, 0, None])
 
     @rule(talk=talks, share=st.floats(0, 1))
     def rewind(self, talk, share):
@@ -161,6 +172,7 @@ class Sessions(RuleBasedStateMachine):
             return
         talk.session.rewind(to=length)
         del talk.history[length:]
+        talk.calls.append(["rewind", length])
         assert talk.session.tokens == talk.history
 
     @rule(target=talks, talk=talks)
@@ -170,8 +182,9 @@ class Sessions(RuleBasedStateMachine):
             with pytest.raises(headrace.BusyError):
                 talk.session.fork()
             return self.open_session(reproducible=False)
-        forked = Talk(talk.session.fork())
+        forked = Talk(talk.session.fork(), reproducible=talk.reproducible)
         forked.history = list(talk.history)
+        forked.calls = [list(call) for call in talk.calls]
         self.open.append(forked)
         return forked
 
@@ -181,6 +194,7 @@ class Sessions(RuleBasedStateMachine):
         if talk.stream is None:
             talk.session.reset()
             talk.history = []
+            talk.calls.append(["rewind", 0])
             assert talk.session.tokens == []
 
     @rule(talk=consumes(talks))
@@ -195,10 +209,29 @@ class Sessions(RuleBasedStateMachine):
         talk.history += talk.prompt + talk.read
         talk.stream = None
         assert talk.session.tokens == talk.history
+        self.compare_with_undisturbed(talk)
+
+    def compare_with_undisturbed(self, talk):
+        """A reproducible session alone on its engine writes the same after the same calls."""
+        if self.fake or not talk.reproducible:
+            return
+        with self.twin.open_session(SessionParams(reproducible=True)) as session:
+            for kind, what, *rest in talk.calls:
+                if kind == "rewind":
+                    session.rewind(to=what)
+                    continue
+                max_tokens, wanted = rest
+                with session.generate(what, sampling=GREEDY, max_tokens=max_tokens) as stream:
+                    while wanted is None or stream.statistics().delivered_tokens < wanted:
+                        if next(stream, None) is None:
+                            break
+            assert session.tokens == talk.history
 
     def teardown(self):
         """Close everything, in the middle of whatever is under way."""
         self.model.close()
+        if not self.fake:
+            self.twin.close()
         assert self.target.violations() == ()
 
 
