@@ -82,7 +82,7 @@ class Sessions(RuleBasedStateMachine):
     @initialize(target=talks)
     def open_more_than_fit(self):
         """Three sessions that generate, over two sequences."""
-        opened = [self.open_session(reproducible=False) for _ in range(3)]
+        opened = [self.open_session(reproducible=number > 0) for number in range(3)]
         for talk in opened:
             self.generate(talk, "a", None)
             self.read(talk, 1)
