@@ -57,7 +57,7 @@ class TokenStream(ProcessBound):
         self._lock = threading.RLock()
         # Chunks with the number of pieces in each: one append records both.
         self._handed_out: list[tuple[Chunk, int]] = []
-        self._unseen_carry: bytes | None = None
+        self._refused = False
         self._ending: StopReason | None = None
         self._task_reads = False
         self._thread_reads = False
@@ -160,18 +160,9 @@ class TokenStream(ProcessBound):
     def _ready_chunk(self) -> Chunk | None:
         """What can be handed out without another pull; may end the stream."""
         if self._ending is None and not self._assembler.stopped:
-            carry = self._assembler.carry()
             text, tokens = self._assembler.take()
-            if not (text or tokens):
-                return None
-            chunk = self._hand_out(text, tokens)
-            if chunk is None:
-                self._unseen_carry = carry
-            else:
-                # For a session that goes on after a cancel without asking the stream.
-                self._generation.carry = self._assembler.carry()
-            return chunk
-        if self._ending in _UNFINISHED or self._unseen_carry is not None:
+            return self._hand_out(text, tokens) if text or tokens else None
+        if self._ending in _UNFINISHED or self._refused:
             if self._ending in _UNFINISHED:
                 self._settle(self._ending)
             return None
@@ -179,18 +170,16 @@ class TokenStream(ProcessBound):
 
     def _take_in(self, delta: Delta) -> None:
         """Give a delta's pieces to the assembler, unless what they follow was refused."""
-        if self._unseen_carry is None:
+        if not self._refused:
             for piece in delta.pieces:
                 self._assembler.push(piece.token, piece.data)
         self._ending = delta.end
 
     def _last_chunk(self, end: StopReason | None) -> Chunk | None:
         """Hand out all that is left and settle, unless a cancel came in between."""
-        carry = self._assembler.carry()
         text, tokens = self._assembler.finish()
         chunk = self._hand_out(text, tokens)
         if chunk is None:
-            self._unseen_carry = carry
             return None
         self._settle(StopReason.STOP_STRING if self._assembler.stopped else end)
         return chunk if text or tokens else None
@@ -225,11 +214,14 @@ class TokenStream(ProcessBound):
         self._handed_out.append((chunk, len(tokens)))
         try:
             if self._generation.deliver(len(tokens)):
+                # What its tokens have left, for whoever goes on after a cancel.
+                self._generation.carry = self._assembler.carry()
                 return chunk
         except HeadraceError:
             self._handed_out.pop()
             raise
         self._handed_out.pop()
+        self._refused = True
         return None
 
     # -- ending -----------------------------------------------------------
@@ -280,7 +272,6 @@ class TokenStream(ProcessBound):
         # Runs in any thread, at any allocation: no lock may be taken here.
         if getattr(self, "_consumed", True) or self._completion or not self._in_own_process():
             return
-        self._generation.carry = self._carry_now()
         self._generation.interrupt(StopReason.CANCELLED)
 
     @property
@@ -322,7 +313,7 @@ class TokenStream(ProcessBound):
 
     def _settle(self, reason: StopReason | None) -> None:
         assert reason is not None
-        carry = self._carry_now() if reason in _UNFINISHED else b""
+        carry = self._generation.carry if reason in _UNFINISHED else b""
         report = self._generation.settle(reason, self._seen, carry)
         self._completion = Completion(
             text="".join(chunk.text for chunk, _ in self._handed_out),
@@ -337,9 +328,6 @@ class TokenStream(ProcessBound):
     def _seen(self) -> int:
         """Pieces the reader has seen."""
         return sum(pieces for _, pieces in self._handed_out)
-
-    def _carry_now(self) -> bytes:
-        return self._assembler.carry() if self._unseen_carry is None else self._unseen_carry
 
     def _refuse_beside_task(self) -> None:
         if self._task_reads:
