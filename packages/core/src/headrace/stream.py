@@ -10,11 +10,10 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
-from types import TracebackType
 from typing import TYPE_CHECKING
 
+from headrace.closing import Closing
 from headrace.errors import BusyError, HeadraceError, StreamConsumedError
-from headrace.process import ProcessBound
 from headrace.results import Chunk, Completion, StopReason, StreamStatistics
 from headrace.text import TextAssembler
 
@@ -25,7 +24,7 @@ _UNFINISHED = (StopReason.CANCELLED, StopReason.TIMED_OUT)
 """Ends at which text that is held back was not seen, and stays out of the history."""
 
 
-class TokenStream(ProcessBound):
+class TokenStream(Closing):
     """The tokens of one generation, as they come.
 
     Iterate it for ``Chunk`` objects; leave its ``with`` block, ``cancel()`` it
@@ -241,32 +240,9 @@ class TokenStream(ProcessBound):
         self.cancel()
         self._settle_if_cancelled()
 
-    def __enter__(self) -> TokenStream:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
     async def aclose(self) -> None:
-        """The same as ``close`` for a task: nothing is waited for in the event loop."""
-        self.cancel()
-        self._settle_if_cancelled()
-
-    async def __aenter__(self) -> TokenStream:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.aclose()
+        """The same for a task; it waits for nothing but a thread that reads the stream."""
+        self.close()
 
     def __del__(self) -> None:
         # Runs in any thread, at any allocation: no lock may be taken here.
