@@ -1,4 +1,4 @@
-"""The cffi extension: C declarations from ``ffi/cdef``, C++ shim from ``ffi/shim``.
+"""The cffi extension: C declarations from ``ffi/cdef`` and ``ffi/api``, C++ shim from ``ffi/shim``.
 
 ``setup.py`` names ``ffibuilder``, and adds the llama.cpp it is compiled against when the build
 runs: importing this file needs no llama.cpp. Run as a script, it builds the extension in place:
@@ -18,7 +18,8 @@ check_requirements()
 from cffi import FFI, CDefError  # noqa: E402
 
 # Paths stay relative to the repository, as setuptools wants them.
-CDEF = Path("ffi/cdef")
+CDEF = Path("ffi/cdef")  # of llama.cpp
+API = Path("ffi/api")  # of the shim
 SHIM = Path("ffi/shim")
 
 
@@ -53,9 +54,10 @@ def _declared() -> FFI:
     builder = FFI()
     try:
         builder.cdef(_declarations(CDEF))
+        builder.cdef(_declarations(API))
     except CDefError as error:
         raise BuildError(
-            f"a declaration in {CDEF.as_posix()} cannot be read: {error}.",
+            f"a declaration in {CDEF.as_posix()} or {API.as_posix()} cannot be read: {error}.",
             "mend it; these files are C without macros and conditions.",
         ) from None
     return builder

@@ -40,6 +40,9 @@ class BuildExtension(build_ext):
         self.prefix, self.record = get_libraries(Settings.from_environment())
         ext.include_dirs += self.prefix.include_dirs
         ext.library_dirs += self.prefix.library_dirs
+        if self.prefix.has_common:
+            ext.libraries.insert(0, "llama-common")
+            ext.define_macros.append(("HEADRACE_COMMON", "1"))
         ext.depends += [*self.prefix.headers, *_shim_headers(), "build_ffi.py"]
         if BuildRecord.read(Path(self.build_lib, PACKAGE)) != self.record:
             # File times cannot tell that another llama.cpp, perhaps an older one, is used now.
@@ -110,4 +113,5 @@ class SourceDistribution(sdist):
 
 
 def _shim_headers() -> list[str]:
-    return sorted(str(path.relative_to(ROOT)) for path in (ROOT / "ffi" / "shim").glob("*.h"))
+    folders = (ROOT / "ffi" / "shim", ROOT / "ffi" / "api")
+    return sorted(str(path.relative_to(ROOT)) for folder in folders for path in folder.glob("*.h"))

@@ -16,7 +16,7 @@ from . import cpu
 from .errors import BuildError
 from .licences import collect_licences
 from .options import cmake_options, flag_options
-from .prefix import Prefix
+from .prefix import COMMON_HEADERS, Prefix
 from .progress import StepCounter, run_logged, say, telling_lines
 from .record import BuildRecord
 from .scratch import scratch_folder
@@ -25,7 +25,7 @@ from .source import Source, find_source
 from .toolchain import Toolchain, find_tool
 
 # Raised when a change in this module changes what is built from equal inputs.
-_RECIPE = 1
+_RECIPE = 2
 
 _FLAG_VARIABLES = ("CFLAGS", "CXXFLAGS", "LDFLAGS", "MACOSX_DEPLOYMENT_TARGET")
 
@@ -102,10 +102,20 @@ def _build(
             cpu_features=_needed_features(toolchain, build),
         )
         collect_licences(source.folder, install)
+        _copy_common_headers(source, install)
         # Last: a folder with a record is complete.
         record.write(install)
         _move_into_place(install, destination)
     return record
+
+
+def _copy_common_headers(source: Source, install: Path) -> None:
+    """Install the headers of libllama-common, which llama.cpp's own installation leaves out."""
+    common = source.folder / "common"
+    for header in sorted(common.rglob("*.h")):
+        copy = install / COMMON_HEADERS / header.relative_to(common)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(header, copy)
 
 
 def _run_cmake(settings: Settings, source: Source, build: Path, install: Path) -> None:

@@ -8,9 +8,6 @@ from pathlib import Path
 
 from .settings import Settings
 
-# One line to change when the extension starts to use libllama-common (chat templates, parsers).
-_BUILD_COMMON = "OFF"
-
 _FIXED = (
     "CMAKE_BUILD_TYPE=Release",
     "BUILD_SHARED_LIBS=ON",
@@ -21,7 +18,9 @@ _FIXED = (
     f"CMAKE_INSTALL_RPATH={'@loader_path' if sys.platform == 'darwin' else '$ORIGIN'}",
     "CMAKE_BUILD_WITH_INSTALL_RPATH=ON",
     "CMAKE_INSTALL_NAME_DIR=@rpath",
-    f"LLAMA_BUILD_COMMON={_BUILD_COMMON}",
+    # Chat templates, parsers of answers, JSON schemas; without its tools and its network code.
+    "LLAMA_BUILD_COMMON=ON",
+    "LLAMA_SUBPROCESS=OFF",
     "LLAMA_BUILD_TESTS=OFF",
     "LLAMA_BUILD_TOOLS=OFF",
     "LLAMA_BUILD_EXAMPLES=OFF",

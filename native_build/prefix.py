@@ -13,7 +13,11 @@ from .errors import BuildError
 
 _OURS = re.compile(r"(lib)?(llama|ggml|mtmd)[\w.-]*?(\.so(\.\d+)*|(\.\d+)*\.dylib|\.dll)")
 _SONAME = re.compile(r".*(\.so\.\d+|\.\d+\.dylib)")
+_COMMON = re.compile(r"(lib)?llama-common[.\d]*(\.so(\.\d+)*|\.dylib|\.dll)")
 _VARIANT = re.compile(r"(lib)?ggml-cpu-.*")
+COMMON_HEADERS = Path("include") / "llama-common"
+"""Where headrace's build puts the headers of libllama-common in an installation."""
+
 # Debian keeps libraries in a folder for each architecture.
 _LIBRARY_FOLDERS = ("lib", "lib64", f"lib/{sysconfig.get_config_var('MULTIARCH')}", "bin")
 
@@ -31,7 +35,19 @@ class Prefix:
     @property
     def include_dirs(self) -> list[str]:
         """Where the headers are."""
-        return [str(self.folder / "include")]
+        folders = [self.folder / "include"]
+        if self.has_common:
+            folders.append(self.folder / COMMON_HEADERS)
+        return [str(folder) for folder in folders]
+
+    @property
+    def has_common(self) -> bool:
+        """Whether libllama-common is there with its headers: chat templates, JSON schemas.
+
+        llama.cpp installs the library without the headers; headrace's own build adds them.
+        """
+        names = [name for name in self.libraries() if _COMMON.fullmatch(name)]
+        return bool(names) and (self.folder / COMMON_HEADERS / "chat.h").is_file()
 
     @property
     def library_dirs(self) -> list[str]:

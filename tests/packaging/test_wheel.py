@@ -72,7 +72,13 @@ def test_the_wheel_holds_the_libraries_once_and_their_licences(wheel):
     """No versioned copies, no headers, no build leftovers."""
     names = zipfile.ZipFile(wheel).namelist()
     libraries = sorted(Path(name).stem for name in names if "/lib/" in name)
-    assert libraries == ["libggml", "libggml-base", "libggml-cpu", "libllama"]
+    assert libraries == [
+        "libggml",
+        "libggml-base",
+        "libggml-cpu",
+        "libllama",
+        "libllama-common",
+    ]
     assert "headrace_llamacpp_ffi/licenses/llama.cpp.txt" in names
     assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names)
     assert not [name for name in names if name.endswith((".h", ".cpp", ".cmake", ".pc"))]

@@ -82,7 +82,7 @@ def test_a_load_fault_comes_half_way(fault, error):
 
 def test_capabilities_follow_the_options():
     """A decoder that is not interruptible does not claim to be."""
-    assert FakeBackend().capabilities() == frozenset(Capability)
+    assert {Capability.INTERRUPT, Capability.SHIFT} <= FakeBackend().capabilities()
     assert Capability.INTERRUPT not in FakeBackend(interruptible=False).capabilities()
 
 

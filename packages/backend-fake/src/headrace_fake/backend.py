@@ -27,6 +27,16 @@ from headrace_fake.options import FakeOptions, LoadFault
 from headrace_fake.reference import SCHEME, parse_reference
 
 _LOAD_STEPS = 10
+_ABILITIES = frozenset(
+    {
+        Capability.TOKENIZE,
+        Capability.GENERATE,
+        Capability.BATCHING,
+        Capability.INTERRUPT,
+        Capability.SHIFT,
+        Capability.REPRODUCIBLE,
+    }
+)
 _LOAD_ERRORS: dict[LoadFault, type[HeadraceError]] = {
     LoadFault.NOT_FOUND: ModelNotFoundError,
     LoadFault.FORMAT: ModelFormatError,
@@ -73,7 +83,7 @@ class FakeBackend:
 
     def capabilities(self) -> frozenset[Capability]:
         """Everything, as far as the options allow."""
-        able = set(Capability)
+        able = set(_ABILITIES)
         if not self.options.interruptible:
             able.discard(Capability.INTERRUPT)
         if not self.options.shiftable:

@@ -8,6 +8,7 @@ from headrace.errors import BackendUnavailableError
 from headrace.protocols import PROTOCOL_VERSION, LoadRequest, Model
 from headrace.results import Capability
 from headrace_llamacpp._version import __version__
+from headrace_llamacpp.abilities import ABILITIES
 from headrace_llamacpp.files import BACKEND, check_model_file, looks_like_model
 
 if TYPE_CHECKING:
@@ -26,8 +27,8 @@ class LlamaCppBackend:
         return looks_like_model(reference)
 
     def capabilities(self) -> frozenset[Capability]:
-        """Everything; a model that makes no text has less."""
-        return frozenset(Capability)
+        """What a model that makes text can do at best; others have less."""
+        return ABILITIES
 
     def load(self, request: LoadRequest) -> Model:
         """Load a model; see ``load_model`` for what it raises."""

@@ -14,6 +14,7 @@ from headrace.protocols import SequenceDecoder, Vocabulary
 from headrace.results import Capability, ModelInfo
 from headrace_llamacpp import build
 from headrace_llamacpp._native import lib
+from headrace_llamacpp.abilities import ABILITIES
 from headrace_llamacpp.context import open_context
 from headrace_llamacpp.decoder import LlamaDecoder
 from headrace_llamacpp.devices import chosen_devices
@@ -54,7 +55,7 @@ class LlamaModel:
 
     def capabilities(self, params: EngineParams) -> frozenset[Capability]:
         """What the model can do with these settings."""
-        able = set(Capability)
+        able = set(ABILITIES)
         if not self._traits.can_shift(full_window=params.full_window):
             able.discard(Capability.SHIFT)
         if not self._on_cpu:

@@ -1,0 +1,46 @@
+/* Everything a call can end with. headrace_llamacpp/_statuses.py says what each means to Python. */
+enum hr_status {
+    HR_OK = 0,
+    /* Outcomes of a step. */
+    HR_NO_ROOM = 1,        /* llama_decode 1: no room in memory, which is as before */
+    HR_INTERRUPTED = 2,    /* llama_decode 2: interrupt, time limit, or a signal */
+    HR_BAD_BATCH = 3,      /* llama_decode -1: the batch was refused, memory is as before */
+    HR_ALLOC_FAILED = 4,   /* llama_decode -2 */
+    HR_COMPUTE_FAILED = 5, /* llama_decode -3 */
+    HR_UNKNOWN_CODE = 6,   /* llama_decode anything else */
+    /* What a guard caught. */
+    HR_EXCEPTION = 10,         /* std::exception */
+    HR_OUT_OF_MEMORY = 11,     /* std::bad_alloc, or no memory for a thread's stack */
+    HR_NATIVE_ABORT = 12,      /* GGML_ABORT or GGML_ASSERT */
+    HR_FOREIGN_EXCEPTION = 13, /* an exception of no known type */
+    /* Refused before llama.cpp was called. */
+    HR_BAD_ARGUMENT = 20,
+    HR_CLOSED = 21,
+    HR_FORKED = 22,   /* the handle belongs to the parent process */
+    HR_BUSY = 23,     /* another thread is using the context */
+    HR_POISONED = 24, /* an earlier call left the context unusable */
+    /* Loading and opening. */
+    HR_LOAD_FAILED = 30,    /* NULL from llama_model_load_from_file: the log says why */
+    HR_LOAD_CANCELLED = 31, /* the progress function said stop */
+    HR_CONTEXT_FAILED = 32, /* NULL from llama_init_from_model: the log says why */
+    HR_NO_MEMORY_MODULE = 33, /* the model keeps nothing between steps: an encoder */
+    HR_NO_DEVICES = 34,       /* no ggml backend is loaded */
+    /* Text. */
+    HR_BUFFER_TOO_SMALL = 40, /* the count says how much is needed */
+    HR_TOKEN_OVERFLOW = 41,   /* llama_tokenize INT32_MIN */
+    /* Sampling, of one row. */
+    HR_NO_LOGITS = 50,
+    HR_NO_CANDIDATE = 51, /* nothing is left to choose from */
+};
+
+/* How a call ended, in the caller's memory. */
+typedef struct hr_report {
+    uint64_t step_id;    /* the step this belongs to, once it has ended; else 0 */
+    uint64_t call_id;    /* tag of the call's log entries */
+    uint64_t log_serial; /* serial of the newest log entry when the call ended */
+    int32_t status;
+    int32_t native_code; /* llama.cpp's own code, where there is one */
+    int32_t n_rows;      /* rows of the step */
+    bool poisoned;       /* the context is unusable from now on */
+    char message[1000];  /* native words, possibly empty */
+} hr_report;

@@ -1,0 +1,60 @@
+/* context: context.cpp, step.cpp, memory.cpp */
+
+typedef struct hr_context hr_context;
+
+typedef struct hr_context_info {
+    int32_t n_ctx;
+    int32_t n_ctx_seq;
+    int32_t n_batch;
+    int32_t n_ubatch;
+    int32_t n_seq_max;
+    bool can_shift;
+} hr_context_info;
+
+hr_context *hr_context_new(void);
+/* A context, its thread pool and its buffers. `params` needs no callback set.
+ * `whole_only`: memory forgets and copies whole sequences only (recurrent, hybrid). */
+int hr_context_open(hr_context *context, hr_model *model,
+                    const struct llama_context_params *params, bool whole_only,
+                    hr_context_info *info, hr_report *report);
+/* Interrupts a running step, then frees; with a step running, that step frees. */
+void hr_context_close(hr_context *context);
+void hr_context_delete(hr_context *context);
+
+typedef struct hr_row {
+    int32_t sequence;
+    int32_t position; /* length of the sequence before the step */
+    int32_t n_tokens; /* taken from the step's tokens, row after row */
+    hr_sampler *sampler; /* NULL: no output wanted */
+    /* Filled by the step: */
+    int32_t length; /* tokens of the sequence in memory; 0 if its memory was lost */
+    int32_t token;  /* sampled and accepted, or -1 */
+    int32_t status; /* of the sampling */
+} hr_row;
+
+/* Returns nonzero to end the step. Called at most every 50 ms. */
+typedef int (*hr_check_fn)(void *user);
+
+/* Decodes the rows in one batch, then samples a token for each row with a sampler.
+ *
+ * `time_limit` in seconds, negative: none. `check` may be NULL. */
+int hr_step(hr_context *context, uint64_t step_id, hr_row *rows, int32_t n_rows,
+            const int32_t *tokens, double time_limit, hr_check_fn check, void *user,
+            hr_report *report);
+/* Ends that step, now or the moment it starts; any other step is not touched. From any thread. */
+void hr_interrupt(hr_context *context, uint64_t step_id);
+/* Ends a step of this context after `nodes` graph nodes (negative: never). For tests. */
+void hr_test_interrupt_after(hr_context *context, int64_t nodes);
+/* Has an assertion fail inside a call on the context. For tests. */
+int hr_test_poison(hr_context *context, hr_report *report);
+
+/* Forgets all but the first `length` tokens, or all of them where that is impossible. */
+int hr_truncate(hr_context *context, int32_t sequence, int32_t length, int32_t *kept,
+                hr_report *report);
+/* Removes the tokens start … stop - 1 and moves what follows down. HR_OK with *done false, and
+ * nothing changed, where that is impossible or other sequences share the cells. */
+int hr_shift(hr_context *context, int32_t sequence, int32_t start, int32_t stop, int32_t *done,
+             hr_report *report);
+/* Gives `target` the first `length` tokens of `source`, or nothing where that is impossible. */
+int hr_copy(hr_context *context, int32_t source, int32_t target, int32_t length,
+            int32_t *copied, hr_report *report);

@@ -1,0 +1,16 @@
+"""What llama.cpp's models can do at best, known without importing the binding."""
+
+from __future__ import annotations
+
+from headrace.results import Capability
+
+ABILITIES = frozenset(
+    {
+        Capability.TOKENIZE,
+        Capability.GENERATE,
+        Capability.BATCHING,
+        Capability.INTERRUPT,
+        Capability.SHIFT,
+        Capability.REPRODUCIBLE,
+    }
+)

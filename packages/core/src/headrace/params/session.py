@@ -1,0 +1,36 @@
+"""``SessionParams``: what belongs to one conversation."""
+
+from __future__ import annotations
+
+import attrs
+
+from headrace.errors import ParamsError
+from headrace.params.fields import choice, flag, integer, strict_names
+
+
+@strict_names
+@attrs.frozen(kw_only=True)
+class SessionParams:
+    """What belongs to one conversation.
+
+    Raises:
+        ParamsError: For an unknown name or a value outside its range.
+    """
+
+    reproducible: bool = attrs.field(default=False, validator=flag())
+    """The same tokens for the same seed, params and history: never batched with other sessions."""
+
+    on_context_full: str = attrs.field(default="stop", validator=choice("stop", "shift"))
+    """What happens when the context is full: the generation ends (``stop``), or the oldest
+    tokens are forgotten and it goes on (``shift``: where memory can, and not reproducibly)."""
+
+    keep: int = attrs.field(default=0, validator=integer(0, 2**31 - 1))
+    """With ``shift``: tokens at the beginning of the history that are never forgotten."""
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse what excludes each other."""
+        if self.reproducible and self.on_context_full == "shift":
+            raise ParamsError(
+                "SessionParams.on_context_full must be 'stop' for a reproducible session, "
+                "got 'shift': what was forgotten cannot be computed again"
+            )
