@@ -31,6 +31,8 @@ enum hr_status {
     /* Sampling, of one row. */
     HR_NO_LOGITS = 50,
     HR_NO_CANDIDATE = 51, /* nothing is left to choose from */
+    /* Embedding. */
+    HR_NO_VECTOR = 90, /* the call left no vector for a text */
 };
 
 /* How a call ended, in the caller's memory. */

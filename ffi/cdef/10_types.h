@@ -33,6 +33,16 @@ enum llama_flash_attn_type {
     ...
 };
 
+enum llama_pooling_type {
+    LLAMA_POOLING_TYPE_UNSPECIFIED = -1,
+    LLAMA_POOLING_TYPE_NONE,
+    LLAMA_POOLING_TYPE_MEAN,
+    LLAMA_POOLING_TYPE_CLS,
+    LLAMA_POOLING_TYPE_LAST,
+    LLAMA_POOLING_TYPE_RANK,
+    ...
+};
+
 enum ggml_log_level {
     GGML_LOG_LEVEL_NONE,
     GGML_LOG_LEVEL_DEBUG,

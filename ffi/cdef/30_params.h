@@ -18,7 +18,9 @@ struct llama_context_params {
     uint32_t n_outputs_max;
     int32_t n_threads;
     int32_t n_threads_batch;
+    enum llama_pooling_type pooling_type;
     enum llama_flash_attn_type flash_attn_type;
+    bool embeddings;
     bool no_perf;
     bool swa_full;
     bool kv_unified;

@@ -116,6 +116,43 @@ std::shared_ptr<ContextCore> context_core(const hr_context *handle) noexcept {
     return std::atomic_load(&handle->core);
 }
 
+int make_context(ContextCore &core, const hr_model *model, llama_context_params settings) {
+    core.model = model_core(model);
+    if (const int refused = usable(core.model); refused != HR_OK) {
+        return refused;
+    }
+    settings.abort_callback = on_node;
+    settings.abort_callback_data = &core.stop;
+    core.stop.interrupts = &core.interrupts;
+    core.stop.closing = &core.closing;
+    core.context = llama_init_from_model(core.model->model, settings);
+    if (core.context == nullptr) {
+        return HR_CONTEXT_FAILED;
+    }
+    core.memory = llama_get_memory(core.context);
+    core.pools.attach(core.context, settings.n_threads, settings.n_threads_batch);
+    core.n_batch = static_cast<int32_t>(llama_n_batch(core.context));
+    size_batch(core);
+    return HR_OK;
+}
+
+int opening(hr_context *handle, hr_report *report,
+            const std::function<int(ContextCore &)> &body) {
+    auto core = std::shared_ptr<ContextCore>();
+    const int status = guarded(report, [&]() -> int {
+        core = std::make_shared<ContextCore>();
+        const int outcome = body(*core);
+        if (outcome == HR_OK) {
+            std::atomic_store(&handle->core, core);
+        }
+        return outcome;
+    });
+    if (status >= HR_EXCEPTION && status <= HR_FOREIGN_EXCEPTION && core != nullptr) {
+        core->poisoned.store(true);
+    }
+    return status;
+}
+
 }  // namespace hr
 
 extern "C" {
@@ -125,49 +162,28 @@ hr_context *hr_context_new(void) { return new (std::nothrow) hr_context; }
 int hr_context_open(hr_context *handle, hr_model *model,
                     const struct llama_context_params *params, bool whole_only,
                     hr_context_info *info, hr_report *report) {
-    auto core = std::shared_ptr<hr::ContextCore>();
-    const int status = hr::guarded(report, [&]() -> int {
-        core = std::make_shared<hr::ContextCore>();
-        core->model = hr::model_core(model);
-        if (const int refused = hr::usable(core->model); refused != HR_OK) {
-            return refused;
+    return hr::opening(handle, report, [&](hr::ContextCore &core) -> int {
+        if (const int status = hr::make_context(core, model, *params); status != HR_OK) {
+            return status;
         }
-        llama_context_params settings = *params;
-        settings.abort_callback = hr::on_node;
-        settings.abort_callback_data = &core->stop;
-        core->stop.interrupts = &core->interrupts;
-        core->stop.closing = &core->closing;
-        core->context = llama_init_from_model(core->model->model, settings);
-        if (core->context == nullptr) {
-            return HR_CONTEXT_FAILED;
-        }
-        core->memory = llama_get_memory(core->context);
-        if (core->memory == nullptr) {
+        if (core.memory == nullptr) {
             return HR_NO_MEMORY_MODULE;
         }
-        core->pools.attach(core->context, settings.n_threads, settings.n_threads_batch);
-        core->whole_only = whole_only;
-        core->unified = settings.kv_unified;
-        core->n_swa = llama_model_n_swa(core->model->model);
-        core->n_batch = static_cast<int32_t>(llama_n_batch(core->context));
-        core->lengths.assign(llama_n_seq_max(core->context), 0);
-        core->shares.assign(core->lengths.size(), false);
+        core.whole_only = whole_only;
+        core.unified = params->kv_unified;
+        core.n_swa = llama_model_n_swa(core.model->model);
+        core.lengths.assign(llama_n_seq_max(core.context), 0);
+        core.shares.assign(core.lengths.size(), false);
         // The library says yes for recurrent memories too, where it means nothing.
-        core->can_shift = !whole_only && llama_memory_can_shift(core->memory);
-        hr::size_batch(*core);
-        info->n_ctx = static_cast<int32_t>(llama_n_ctx(core->context));
-        info->n_ctx_seq = static_cast<int32_t>(llama_n_ctx_seq(core->context));
-        info->n_batch = core->n_batch;
-        info->n_ubatch = static_cast<int32_t>(llama_n_ubatch(core->context));
-        info->n_seq_max = core->n_sequences();
-        info->can_shift = core->can_shift;
-        std::atomic_store(&handle->core, core);
+        core.can_shift = !whole_only && llama_memory_can_shift(core.memory);
+        info->n_ctx = static_cast<int32_t>(llama_n_ctx(core.context));
+        info->n_ctx_seq = static_cast<int32_t>(llama_n_ctx_seq(core.context));
+        info->n_batch = core.n_batch;
+        info->n_ubatch = static_cast<int32_t>(llama_n_ubatch(core.context));
+        info->n_seq_max = core.n_sequences();
+        info->can_shift = core.can_shift;
         return HR_OK;
     });
-    if (status >= HR_EXCEPTION && status <= HR_FOREIGN_EXCEPTION && core != nullptr) {
-        core->poisoned.store(true);
-    }
-    return status;
 }
 
 void hr_context_close(hr_context *handle) {

@@ -4,6 +4,7 @@
 #include <array>
 #include <atomic>
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -73,6 +74,14 @@ class ThreadPools {
     ggml_threadpool_t batch_ = nullptr;
 };
 
+// What a context that makes vectors, and no tokens, knows of them.
+struct Embedding {
+    int32_t n_dimensions = 0;  // 0: it makes tokens
+    int32_t n_texts = 0;       // most of one call
+    bool per_token = false;    // one vector for each token instead of one for each text
+    bool encodes = false;      // by the encoder: llama_encode instead of llama_decode
+};
+
 struct ContextCore {
     std::shared_ptr<ModelCore> model;  // freed after the context
     ThreadPools pools;                 // and the pools too: see the destructor
@@ -86,6 +95,7 @@ struct ContextCore {
     std::vector<int32_t> lengths;  // tokens of each sequence in memory
     std::vector<char> shares;      // whether cells of a sequence may belong to others too
     bool moved = false;            // positions were shifted: the next decode rotates the keys
+    Embedding embedding;
     // The batch, filled anew for every step; `sequences` owns what seq_id points into.
     std::vector<llama_pos> positions;
     std::vector<int32_t> n_seq_id;
@@ -109,6 +119,12 @@ struct ContextCore {
 };
 
 std::shared_ptr<ContextCore> context_core(const hr_context *handle) noexcept;
+
+// Makes the llama.cpp context, its thread pools and its batch; `memory` may be NULL afterwards.
+int make_context(ContextCore &core, const hr_model *model, llama_context_params settings);
+// Runs `body` on a new core, guarded, and gives it to the handle if all is well.
+int opening(hr_context *handle, hr_report *report,
+            const std::function<int(ContextCore &)> &body);
 
 // Runs `body(core)` as the only call on the context, or says why it cannot.
 // What throws or aborts in it poisons the context: it is used no more, and leaked.
@@ -139,6 +155,10 @@ int exclusively(hr_context *handle, hr_report *report, Body &&body) {
     }
     return status;
 }
+
+// step.cpp: who may end the call that follows, and what its code means.
+void arm(ContextCore &core, uint64_t step_id, double time_limit, hr_check_fn check, void *user);
+int outcome_of(int32_t code);
 
 // memory.cpp: what memory truly holds after a decode that did not end well.
 int32_t settle(ContextCore &core, const hr_row &row);

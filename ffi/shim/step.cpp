@@ -70,40 +70,6 @@ llama_batch fill_batch(ContextCore &core, const hr_row *rows, int32_t n_rows,
     return batch;
 }
 
-void arm(ContextCore &core, uint64_t step_id, double time_limit, hr_check_fn check, void *user) {
-    Stop &stop = core.stop;
-    stop.step_id = step_id;
-    stop.stopped = false;
-    // Keys that are rotated in part are lost, so the step that follows a shift is not interrupted.
-    stop.deaf = core.moved;
-    stop.limited = time_limit >= 0;
-    stop.check = check;
-    stop.user = user;
-    stop.nodes_left = core.test_nodes;
-    if (stop.limited || check != nullptr) {
-        const auto now = Clock::now();
-        // A limit beyond a day is as good as none, and cannot overflow the clock.
-        stop.limited = time_limit >= 0 && time_limit < 86400.0;
-        if (stop.limited) {
-            stop.limit = now + std::chrono::duration_cast<Clock::duration>(
-                                   std::chrono::duration<double>(time_limit));
-        }
-        stop.next_check = now + kCheckInterval;
-    }
-}
-
-int outcome_of(int32_t code) {
-    switch (code) {
-        case 0: return HR_OK;
-        case 1: return HR_NO_ROOM;
-        case 2: return HR_INTERRUPTED;
-        case -1: return HR_BAD_BATCH;
-        case -2: return HR_ALLOC_FAILED;
-        case -3: return HR_COMPUTE_FAILED;
-        default: return HR_UNKNOWN_CODE;
-    }
-}
-
 int decode(ContextCore &core, llama_batch batch, hr_report *report) {
     // Before the first graph node there is no one to ask.
     if (core.stop.asked()) {
@@ -156,6 +122,40 @@ void sample_rows(ContextCore &core, hr_row *rows, int32_t n_rows, hr_report *rep
 }
 
 }  // namespace
+
+void arm(ContextCore &core, uint64_t step_id, double time_limit, hr_check_fn check, void *user) {
+    Stop &stop = core.stop;
+    stop.step_id = step_id;
+    stop.stopped = false;
+    // Keys that are rotated in part are lost, so the step that follows a shift is not interrupted.
+    stop.deaf = core.moved;
+    stop.limited = time_limit >= 0;
+    stop.check = check;
+    stop.user = user;
+    stop.nodes_left = core.test_nodes;
+    if (stop.limited || check != nullptr) {
+        const auto now = Clock::now();
+        // A limit beyond a day is as good as none, and cannot overflow the clock.
+        stop.limited = time_limit >= 0 && time_limit < 86400.0;
+        if (stop.limited) {
+            stop.limit = now + std::chrono::duration_cast<Clock::duration>(
+                                   std::chrono::duration<double>(time_limit));
+        }
+        stop.next_check = now + kCheckInterval;
+    }
+}
+
+int outcome_of(int32_t code) {
+    switch (code) {
+        case 0: return HR_OK;
+        case 1: return HR_NO_ROOM;
+        case 2: return HR_INTERRUPTED;
+        case -1: return HR_BAD_BATCH;
+        case -2: return HR_ALLOC_FAILED;
+        case -3: return HR_COMPUTE_FAILED;
+        default: return HR_UNKNOWN_CODE;
+    }
+}
 
 }  // namespace hr
 

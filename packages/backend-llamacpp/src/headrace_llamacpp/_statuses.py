@@ -44,6 +44,7 @@ class Operation(enum.Enum):
     SAMPLER = "making a sampler"
     STEP = "running a step"
     MEMORY = "changing the context's memory"
+    EMBED = "embedding"
 
     @property
     def failed(self) -> type[HeadraceError]:
@@ -65,6 +66,7 @@ _BY_OPERATION = {
     Operation.SAMPLER: _Errors(DecodeError, DecodeError),
     Operation.STEP: _Errors(DecodeError, DecodeError),
     Operation.MEMORY: _Errors(DecodeError, DecodeError),
+    Operation.EMBED: _Errors(DecodeError, DecodeError),
 }
 
 
@@ -119,4 +121,5 @@ MEANINGS: dict[str, Meaning] = {
     "HR_TOKEN_OVERFLOW": Meaning(TokenizeError, "the text has too many tokens"),
     "HR_NO_LOGITS": Meaning(DecodeError, "the step left nothing to sample from"),
     "HR_NO_CANDIDATE": Meaning(DecodeError, "no token is left to choose from"),
+    "HR_NO_VECTOR": Meaning(DecodeError, "llama.cpp left no vector for a text"),
 }

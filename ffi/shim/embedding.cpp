@@ -1,0 +1,146 @@
+// Vectors for texts: a context of its own, whose memory begins empty with every call.
+//
+// llama.cpp pools within a micro-batch, so a text must lie in one: the context's n_ubatch is its
+// n_batch, and no call has more tokens than that. That is also what attention that looks both
+// ways asks for.
+#include <algorithm>
+
+#include "context.h"
+
+namespace hr {
+
+namespace {
+
+bool acceptable(const ContextCore &core, const int32_t *tokens, const int32_t *lengths,
+                int32_t n_texts, hr_report *report) {
+    const auto refuse = [report](const char *reason) {
+        say(report, reason);
+        return false;
+    };
+    if (core.embedding.n_dimensions == 0) {
+        return refuse("the context makes tokens, no vectors");
+    }
+    if (n_texts < 1 || n_texts > core.embedding.n_texts) {
+        return refuse("there are no texts, or more than a call may have");
+    }
+    int64_t n_tokens = 0;
+    for (int32_t i = 0; i < n_texts; ++i) {
+        if (lengths[i] < 1) {
+            return refuse("a text has no tokens");
+        }
+        n_tokens += lengths[i];
+    }
+    if (n_tokens > core.n_batch) {
+        return refuse("the texts have more tokens than a batch may");
+    }
+    for (int64_t i = 0; i < n_tokens; ++i) {
+        if (tokens[i] < 0 || tokens[i] >= core.model->n_vocab) {
+            return refuse("a token id is not in the vocabulary");
+        }
+    }
+    return true;
+}
+
+// Each text is a sequence of its own, and begins at position 0.
+llama_batch fill_texts(ContextCore &core, const int32_t *tokens, const int32_t *lengths,
+                       int32_t n_texts) {
+    int32_t at = 0;
+    for (int32_t i = 0; i < n_texts; ++i) {
+        for (int32_t j = 0; j < lengths[i]; ++j, ++at) {
+            core.positions[at] = j;
+            core.sequences[at] = i;
+            core.outputs[at] = 1;
+        }
+    }
+    llama_batch batch = {};
+    batch.n_tokens = at;
+    batch.token = const_cast<llama_token *>(tokens);  // llama.cpp only reads it
+    batch.pos = core.positions.data();
+    batch.n_seq_id = core.n_seq_id.data();
+    batch.seq_id = core.seq_id.data();
+    batch.logits = core.outputs.data();
+    return batch;
+}
+
+int compute(ContextCore &core, llama_batch batch, hr_report *report) {
+    // Before the first graph node there is no one to ask.
+    if (core.stop.asked()) {
+        return HR_INTERRUPTED;
+    }
+    const Computing computing;
+    report->native_code = core.embedding.encodes ? llama_encode(core.context, batch)
+                                                 : llama_decode(core.context, batch);
+    llama_synchronize(core.context);
+    return outcome_of(report->native_code);
+}
+
+int take_vectors(ContextCore &core, int32_t n_vectors, float *vectors) {
+    const Embedding &made = core.embedding;
+    for (int32_t i = 0; i < n_vectors; ++i) {
+        const float *vector = made.per_token ? llama_get_embeddings_ith(core.context, i)
+                                             : llama_get_embeddings_seq(core.context, i);
+        if (vector == nullptr) {
+            return HR_NO_VECTOR;
+        }
+        vectors = std::copy_n(vector, made.n_dimensions, vectors);
+    }
+    return HR_OK;
+}
+
+}  // namespace
+
+}  // namespace hr
+
+extern "C" {
+
+int hr_embedding_open(hr_context *handle, hr_model *model,
+                      const struct llama_context_params *params, hr_embedding_info *info,
+                      hr_report *report) {
+    return hr::opening(handle, report, [&](hr::ContextCore &core) -> int {
+        if (!params->embeddings || params->n_ubatch < params->n_batch) {
+            hr::say(report, "the settings are not those of a context for vectors");
+            return HR_BAD_ARGUMENT;
+        }
+        if (const int status = hr::make_context(core, model, *params); status != HR_OK) {
+            return status;
+        }
+        const llama_model *loaded = core.model->model;
+        const auto pooling = llama_pooling_type(core.context);
+        hr::Embedding &made = core.embedding;
+        made.n_dimensions = pooling == LLAMA_POOLING_TYPE_RANK
+                                ? static_cast<int32_t>(llama_model_n_cls_out(loaded))
+                                : llama_model_n_embd_out(loaded);
+        made.n_texts = static_cast<int32_t>(llama_n_seq_max(core.context));
+        made.per_token = pooling == LLAMA_POOLING_TYPE_NONE;
+        made.encodes = llama_model_has_encoder(loaded) && !llama_model_has_decoder(loaded);
+        core.n_batch = std::min(core.n_batch, static_cast<int32_t>(llama_n_ubatch(core.context)));
+        info->n_dimensions = made.n_dimensions;
+        info->n_tokens = core.n_batch;
+        info->n_texts = made.n_texts;
+        info->pooling = pooling;
+        return HR_OK;
+    });
+}
+
+int hr_embed(hr_context *handle, uint64_t call_id, const int32_t *tokens, const int32_t *lengths,
+             int32_t n_texts, float *vectors, hr_check_fn check, void *user, hr_report *report) {
+    return hr::exclusively(handle, report, [&](hr::ContextCore &core) -> int {
+        if (!hr::acceptable(core, tokens, lengths, n_texts, report)) {
+            return HR_BAD_ARGUMENT;
+        }
+        // First, not last: whatever ended the call before, nothing of it is left.
+        if (core.memory != nullptr) {
+            llama_memory_clear(core.memory, /* data */ false);
+        }
+        hr::arm(core, call_id, /* time_limit */ -1, check, user);
+        const llama_batch batch = hr::fill_texts(core, tokens, lengths, n_texts);
+        const int outcome = hr::compute(core, batch, report);
+        if (outcome != HR_OK) {
+            return outcome;
+        }
+        return hr::take_vectors(core, core.embedding.per_token ? batch.n_tokens : n_texts,
+                                vectors);
+    });
+}
+
+}  // extern "C"
