@@ -33,6 +33,8 @@ enum hr_status {
     HR_NO_CANDIDATE = 51, /* nothing is left to choose from */
     /* Embedding. */
     HR_NO_VECTOR = 90, /* the call left no vector for a text */
+    /* Memory. */
+    HR_NO_ESTIMATE = 120, /* this llama.cpp does not tell what it would allocate */
 };
 
 /* How a call ended, in the caller's memory. */

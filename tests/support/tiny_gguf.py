@@ -41,6 +41,7 @@ def path(kind: str) -> Path:
     Args:
         kind: ``attention``, ``window`` (sliding, five layers in six), ``recurrent``
             (Mamba), ``bpe`` (attention, with a tokenizer that splits by regular expression),
+            ``wide_heads`` (attention, with heads of 32 numbers, which quantized caches need),
             ``encoder`` (not causal), or ``no_vocabulary``.
     """
     return _build(kind)
@@ -89,9 +90,10 @@ def _add_parameters(writer: gguf.GGUFWriter, kind: str, layers: int) -> None:
         writer.add_ssm_time_step_rank(4)
         return
     writer.add_feed_forward_length(N_FF)
-    writer.add_head_count(N_HEAD)
-    writer.add_head_count_kv(N_HEAD)
-    writer.add_rope_dimension_count(N_EMBD // N_HEAD)
+    n_head = 2 if kind == "wide_heads" else N_HEAD
+    writer.add_head_count(n_head)
+    writer.add_head_count_kv(n_head)
+    writer.add_rope_dimension_count(N_EMBD // n_head)
     if kind == "window":
         writer.add_sliding_window(WINDOW)
     if kind == "encoder":
@@ -214,6 +216,7 @@ _ARCHITECTURES: dict[str, tuple[str, int, Callable[[_Weights, int], None]]] = {
     "window": ("gemma3", 6, _window_tensors),
     "recurrent": ("mamba", N_LAYER, _recurrent_tensors),
     "bpe": ("llama", N_LAYER, _attention_tensors),
+    "wide_heads": ("llama", N_LAYER, _attention_tensors),
     "encoder": ("llama", N_LAYER, _attention_tensors),
     "no_vocabulary": ("llama", N_LAYER, _attention_tensors),
 }

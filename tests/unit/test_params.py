@@ -33,6 +33,33 @@ BAD = [
     (ModelParams, "vocab_only", 1),
     (ModelParams, "devices", "CUDA0"),
     (ModelParams, "devices", ()),
+    (ModelParams, "split_mode", "tensor"),
+    (ModelParams, "lazy_mode", True),
+    (ModelParams, "main_gpu", -1),
+    (ModelParams, "tensor_split", ()),
+    (ModelParams, "tensor_split", (0.0, 0)),
+    (ModelParams, "tensor_split", (1, math.nan)),
+    (ModelParams, "tensor_split", (-1.0, 2)),
+    (ModelParams, "tensor_split", "1,2"),
+    (ModelParams, "tensor_split", (10**400,)),
+    (ModelParams, "kv_overrides", "general.name=x"),
+    (ModelParams, "kv_overrides", ("general.name",)),
+    (ModelParams, "tensor_devices", {"ffn"}),
+    (ModelParams, "numa", "mirror"),
+    (ModelParams, "check_memory", None),
+    (EngineParams, "cache_type_k", "q4_k"),
+    (EngineParams, "cache_type_v", None),
+    (EngineParams, "rope_scaling", "dynamic"),
+    (EngineParams, "rope_freq_base", 0),
+    (EngineParams, "rope_freq_scale", math.inf),
+    (EngineParams, "rope_freq_scale", 10**400),
+    (EngineParams, "yarn_ext_factor", -1),
+    (EngineParams, "yarn_attn_factor", "1"),
+    (EngineParams, "yarn_beta_fast", True),
+    (EngineParams, "yarn_beta_slow", math.nan),
+    (EngineParams, "yarn_orig_ctx", 0),
+    (EngineParams, "offload_kqv", 1),
+    (EngineParams, "op_offload", None),
     (EngineParams, "n_ctx", 0),
     (EngineParams, "n_sequences", 0),
     (EngineParams, "n_batch", 0),
@@ -88,3 +115,45 @@ def test_the_edges_of_the_ranges_are_allowed():
     SamplingParams(seed=0)
     SamplingParams(seed=2**32 - 2)
     SamplingParams(temperature=0, top_k=0, top_p=1, min_p=0, repeat_last_n=0)
+
+
+@pytest.mark.parametrize(
+    ("pairs", "message"),
+    [
+        ({1: 2}, "the key must be a text of 1 to 127 bytes"),
+        ({"": 2}, "the key must be a text"),
+        ({"k" * 128: 2}, "the key must be a text"),
+        ({"é" * 64: 2}, "the key must be a text"),
+        ({"a\0b": 2}, "without NUL"),
+        ({"\ud800": 2}, "the key must be a text"),
+        ({"k": "v" * 128}, "the value of 'k' must be a text of 0 to 127 bytes"),
+        ({"k": "a\0b"}, "without NUL"),
+        ({"k": None}, "must be an int, float, bool or str"),
+        ({"k": b"v"}, "must be an int, float, bool or str"),
+        ({"k": 2**63}, "64 bits"),
+        ({"k": -(2**63) - 1}, "64 bits"),
+        ({"k": math.inf}, "finite"),
+        ((("k", 1), ("k", 2)), "more than once"),
+    ],
+)
+def test_an_override_that_llama_cpp_could_not_hold_is_refused(pairs, message):
+    """Its buffers are fixed: what does not fit is named, and nothing is cut."""
+    with pytest.raises(ParamsError, match=message) as caught:
+        ModelParams(kv_overrides=pairs)
+    assert "ModelParams.kv_overrides" in str(caught.value)
+
+
+def test_overrides_at_the_edges_are_allowed():
+    """127 bytes, an empty text, and the largest integers."""
+    edges = {"k" * 127: "v" * 127, "empty": "", "low": -(2**63), "high": 2**63 - 1, "on": True}
+    params = ModelParams(kv_overrides=edges)
+    assert dict(params.kv_overrides) == edges
+    assert hash(attrs.evolve(params)) == hash(params)
+
+
+def test_quantized_values_without_flash_attention_are_refused():
+    """Both fields are named, and what to do instead."""
+    with pytest.raises(ParamsError, match=r"cache_type_v='q8_0'.*flash_attention is False.*f16"):
+        EngineParams(cache_type_v="q8_0", flash_attention=False)
+    EngineParams(cache_type_v="q8_0")
+    EngineParams(cache_type_k="q8_0", flash_attention=False)

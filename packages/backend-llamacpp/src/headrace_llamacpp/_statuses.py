@@ -39,6 +39,8 @@ class Operation(enum.Enum):
 
     START = "starting llama.cpp"
     LOAD = "loading the model"
+    ESTIMATE = "estimating the memory that the model needs"
+    MACHINE = "asking about the machine"
     OPEN = "opening a context"
     TEXT = "converting text"
     SAMPLER = "making a sampler"
@@ -61,6 +63,8 @@ _BY_OPERATION = {
     Operation.START: _Errors(BackendUnavailableError, BackendUnavailableError),
     # What the guard catches while a file is read comes from what the file says.
     Operation.LOAD: _Errors(ModelFormatError, ModelMemoryError),
+    Operation.ESTIMATE: _Errors(ModelLoadError, ModelMemoryError),
+    Operation.MACHINE: _Errors(BackendUnavailableError, BackendUnavailableError),
     Operation.OPEN: _Errors(ModelLoadError, ModelMemoryError),
     Operation.TEXT: _Errors(TokenizeError, TokenizeError),
     Operation.SAMPLER: _Errors(DecodeError, DecodeError),
@@ -122,4 +126,5 @@ MEANINGS: dict[str, Meaning] = {
     "HR_NO_LOGITS": Meaning(DecodeError, "the step left nothing to sample from"),
     "HR_NO_CANDIDATE": Meaning(DecodeError, "no token is left to choose from"),
     "HR_NO_VECTOR": Meaning(DecodeError, "llama.cpp left no vector for a text"),
+    "HR_NO_ESTIMATE": Meaning(UnsupportedError, "this llama.cpp tells no memory needs"),
 }

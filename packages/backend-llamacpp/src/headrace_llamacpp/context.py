@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from headrace.errors import ModelMemoryError
+from headrace.errors import ModelMemoryError, ParamsError
 from headrace.params import EngineParams
 from headrace.protocols import DecoderInfo
 from headrace_llamacpp import logs
@@ -17,11 +17,41 @@ from headrace_llamacpp.traits import Traits
 
 DEFAULT_N_CTX = 4096
 _NO_MEMORY = re.compile(r"(unable|failed) to allocate|out of memory|bad_alloc")
+_CACHE_TYPE = re.compile(
+    r"([KV]) cache type|does not support different (K) |[Qq]uantized (V) cache"
+)
 _FLASH_ATTENTION = {
     None: lib.LLAMA_FLASH_ATTN_TYPE_AUTO,
     False: lib.LLAMA_FLASH_ATTN_TYPE_DISABLED,
     True: lib.LLAMA_FLASH_ATTN_TYPE_ENABLED,
 }
+_CACHE_TYPES = {
+    "f32": lib.GGML_TYPE_F32,
+    "f16": lib.GGML_TYPE_F16,
+    "bf16": lib.GGML_TYPE_BF16,
+    "q8_0": lib.GGML_TYPE_Q8_0,
+    "q5_1": lib.GGML_TYPE_Q5_1,
+    "q5_0": lib.GGML_TYPE_Q5_0,
+    "q4_1": lib.GGML_TYPE_Q4_1,
+    "q4_0": lib.GGML_TYPE_Q4_0,
+    "iq4_nl": lib.GGML_TYPE_IQ4_NL,
+}
+_ROPE_SCALING = {
+    "none": lib.LLAMA_ROPE_SCALING_TYPE_NONE,
+    "linear": lib.LLAMA_ROPE_SCALING_TYPE_LINEAR,
+    "yarn": lib.LLAMA_ROPE_SCALING_TYPE_YARN,
+    "longrope": lib.LLAMA_ROPE_SCALING_TYPE_LONGROPE,
+}
+_OF_THE_MODEL = (
+    "rope_freq_base",
+    "rope_freq_scale",
+    "yarn_ext_factor",
+    "yarn_attn_factor",
+    "yarn_beta_fast",
+    "yarn_beta_slow",
+    "yarn_orig_ctx",
+)
+"""Fields with the same name here and there, whose native default means "as the model says"."""
 
 
 def open_context(
@@ -72,12 +102,30 @@ def _native_params(params: EngineParams, n_ctx: int) -> Any:
     # One memory for all sequences: any of them may use all of it, and prefixes are shared.
     native.kv_unified = not params.divided
     native.no_perf = True
+    native.type_k = _CACHE_TYPES[params.cache_type_k]
+    native.type_v = _CACHE_TYPES[params.cache_type_v]
+    native.offload_kqv = params.offload_kqv
+    native.op_offload = params.op_offload
+    if params.rope_scaling is not None:
+        native.rope_scaling_type = _ROPE_SCALING[params.rope_scaling]
+    for name in _OF_THE_MODEL:
+        value = getattr(params, name)
+        if value is not None:
+            setattr(native, name, value)
     return native
 
 
 def _open_error(report: Any, n_ctx: int) -> Exception:
     reason = "; ".join(logs.complaints(report.call_id)) or "llama.cpp gives no reason"
     said = f"no context of {n_ctx} tokens could be made: {reason}"
+    misfit = _CACHE_TYPE.search(reason)
+    if misfit:
+        which = next(filter(None, misfit.groups())).lower()
+        return ParamsError(
+            f"EngineParams.cache_type_{which} does not suit the model: {reason}",
+            hint="Choose 'f16', 'bf16' or 'f32'; for some models both must be the same.",
+            backend="llamacpp",
+        )
     if _NO_MEMORY.search(reason):
         hint = "Lower EngineParams.n_ctx or n_sequences."
         return error_of(report, Operation.OPEN, kind=ModelMemoryError, message=said, hint=hint)

@@ -45,19 +45,27 @@ def chosen_devices(params: ModelParams) -> list[Device]:
     """
     if params.n_gpu_layers == 0:
         return []
-    devices = all_devices()
     if params.devices is None:
-        return [device for device in devices if not device.is_cpu]
-    by_name = {device.name.lower(): device for device in devices}
-    for name in params.devices:
-        if name.lower() not in by_name:
-            raise ParamsError(
-                f"ModelParams.devices names {name!r}, which is not there",
-                hint=f"Devices: {', '.join(device.name for device in devices)}.",
-                backend="llamacpp",
-            )
-    chosen = [by_name[name.lower()] for name in params.devices]
+        return [device for device in all_devices() if not device.is_cpu]
+    chosen = [find_device(name, "ModelParams.devices") for name in params.devices]
     return [device for device in chosen if not device.is_cpu]
+
+
+def find_device(name: str, field: str) -> Device:
+    """The device of a name, whatever its case.
+
+    Raises:
+        ParamsError: If there is none; it names the field that asks for it.
+    """
+    devices = all_devices()
+    for device in devices:
+        if device.name.lower() == name.lower():
+            return device
+    raise ParamsError(
+        f"{field} names {name!r}, which is not there",
+        hint=f"Devices: {', '.join(device.name for device in devices)}.",
+        backend="llamacpp",
+    )
 
 
 def device_array(devices: list[Device]) -> Any:

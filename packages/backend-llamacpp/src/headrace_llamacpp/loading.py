@@ -8,24 +8,21 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from headrace.errors import HeadraceError, ModelFormatError, ModelLoadError, ModelMemoryError
+from headrace.errors import (
+    HeadraceError,
+    ModelFormatError,
+    ModelLoadError,
+    ModelMemoryError,
+    ParamsError,
+)
 from headrace.params import ModelParams
-from headrace_llamacpp import callbacks, logs
+from headrace_llamacpp import callbacks, logs, numa
 from headrace_llamacpp._native import ffi, lib, new_report, text
 from headrace_llamacpp._statuses import Operation
-from headrace_llamacpp.devices import chosen_devices, device_array
 from headrace_llamacpp.failures import error_of
+from headrace_llamacpp.requests import native_params
 
 Progress = Callable[[float], "bool | None"]
-
-_LOAD_MODES = {
-    "auto": lib.LLAMA_LOAD_MODE_AUTO,
-    "none": lib.LLAMA_LOAD_MODE_NONE,
-    "mmap": lib.LLAMA_LOAD_MODE_MMAP,
-    "mlock": lib.LLAMA_LOAD_MODE_MLOCK,
-    "mmap+mlock": lib.LLAMA_LOAD_MODE_MMAP_MLOCK,
-    "direct_io": lib.LLAMA_LOAD_MODE_DIRECT_IO,
-}
 
 # llama.cpp gives reasons in its log only, so they are told apart by its words.
 _NO_MEMORY = re.compile(r"(unable|failed) to allocate|out of memory|bad_alloc|mmap failed")
@@ -35,6 +32,8 @@ _UNSUPPORTED = re.compile(
 )
 _UNREADABLE = re.compile(r"failed to open|read error|cannot open")
 _VOCABULARY = re.compile(r"tokenizer\.ggml|loading model vocabulary")
+_WRONG_TYPE = re.compile(r"Bad metadata override type for key '(.*)', expected (\w+) but got (\w+)")
+_BAD_PATTERN = re.compile(r"regular expression|regex", re.IGNORECASE)
 _NEEDS_TOKENIZER = "Use a GGUF file that contains the model's tokenizer."
 _NOISE = re.compile(r"^(failed to load model$|error loading model: *)")
 
@@ -50,7 +49,8 @@ def load_model(path: Path, params: ModelParams, progress: Progress | None) -> An
     # The handle exists before the load: whatever is raised on the way out, it frees the model.
     handle = ffi.gc(lib.hr_model_new(), lib.hr_model_delete)
     report = new_report()
-    native, kept = _native_params(params)
+    native, kept = native_params(params)
+    numa.choose(params.numa)
     # Without a progress function the callback is there for Ctrl-C, which only the main
     # thread can see; on another thread the load then never asks for the GIL.
     wanted = progress is not None or callbacks.in_main_thread()
@@ -65,7 +65,11 @@ def load_model(path: Path, params: ModelParams, progress: Progress | None) -> An
         logs.drain()
         raise error
     if report.status != lib.HR_OK:
-        raise _load_error(report, path)
+        raise load_error(report, path, params)
+    misfit = _misfit_of_overrides(report, path)
+    if misfit is not None:
+        lib.hr_model_close(handle)
+        raise misfit
     vocabulary = lib.llama_model_get_vocab(lib.hr_model_pointer(handle))
     if lib.llama_vocab_type(vocabulary) == lib.LLAMA_VOCAB_TYPE_NONE:
         lib.hr_model_close(handle)
@@ -74,20 +78,19 @@ def load_model(path: Path, params: ModelParams, progress: Progress | None) -> An
     return handle
 
 
-def _native_params(params: ModelParams) -> tuple[Any, Any]:
-    """``llama_model_params``, and what must stay alive as long."""
-    native = ffi.new("struct llama_model_params *", lib.llama_model_default_params())
-    if params.n_gpu_layers is not None:
-        native.n_gpu_layers = params.n_gpu_layers
-    native.load_mode = _LOAD_MODES[params.load_mode]
-    native.vocab_only = params.vocab_only
-    native.check_tensors = params.check_tensors
-    native.use_extra_bufts = params.use_extra_bufts
-    devices = None
-    if params.devices is not None:
-        devices = device_array(chosen_devices(params))
-        native.devices = devices
-    return native, devices
+def _misfit_of_overrides(report: Any, path: Path) -> HeadraceError | None:
+    """llama.cpp warns of an override that has the wrong type, and goes on without it."""
+    for entry in logs.of_call(report.call_id):
+        found = _WRONG_TYPE.search(entry.text)
+        if found:
+            key, expected, given = found.groups()
+            return ParamsError(
+                f"ModelParams.kv_overrides[{key!r}] must be of type {expected}, got a {given}, "
+                f"for the model file {os.fspath(path)!r}",
+                hint="Python's int, float, bool and str are the types of metadata.",
+                backend="llamacpp",
+            )
+    return None
 
 
 def _no_vocabulary(path: Path) -> HeadraceError:
@@ -98,7 +101,8 @@ def _no_vocabulary(path: Path) -> HeadraceError:
     )
 
 
-def _load_error(report: Any, path: Path) -> HeadraceError:
+def load_error(report: Any, path: Path, params: ModelParams) -> HeadraceError:
+    """Why a file was not loaded, from the report and the log."""
     name = f"the model file {os.fspath(path)!r}"
     if report.status != lib.HR_LOAD_FAILED:
         said = f"{name} was not loaded"
@@ -107,6 +111,12 @@ def _load_error(report: Any, path: Path) -> HeadraceError:
         return error_of(report, Operation.LOAD, message=said)
     reasons = [_NOISE.sub("", each) for each in logs.complaints(report.call_id)]
     reason = "; ".join(dict.fromkeys(filter(None, reasons))) or "llama.cpp gives no reason"
+    if params.tensor_devices and _BAD_PATTERN.search(reason):
+        return ParamsError(
+            f"ModelParams.tensor_devices has a pattern that is no regular expression: {reason}",
+            hint="The patterns are those of ECMAScript; a backslash goes before ( [ { * + ? . |.",
+            backend="llamacpp",
+        )
     kind, said, hint = _classify(reason)
     return error_of(
         report, Operation.LOAD, kind=kind, message=f"{name} {said}: {reason}", hint=hint

@@ -19,6 +19,7 @@ from headrace_llamacpp.context import open_context
 from headrace_llamacpp.decoder import LlamaDecoder
 from headrace_llamacpp.devices import chosen_devices
 from headrace_llamacpp.loading import Progress, description_of, load_model, metadata_of
+from headrace_llamacpp.requests import overridden
 from headrace_llamacpp.traits import Traits
 from headrace_llamacpp.vocabulary import LlamaVocabulary
 
@@ -40,7 +41,7 @@ class LlamaModel:
         self._handle = load_model(path, params, progress)
         self._closed = False
         pointer = lib.hr_model_pointer(self._handle)
-        metadata = metadata_of(pointer)
+        metadata = overridden(metadata_of(pointer), params)
         self._traits = Traits.of(pointer, metadata, vocab_only=params.vocab_only)
         self._on_cpu = not chosen_devices(params)
         # Closing the model closes its contexts first, whoever holds them.

@@ -67,33 +67,46 @@ def integer(low: int, high: int | None = None, *, optional: bool = False) -> Val
     return validate
 
 
-def number(low: float, high: float = math.inf, *, above: bool = False, note: str = "") -> Validator:
+def finite(value: Any) -> bool:
+    """Whether a real number is finite, and not too large for a float either."""
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
+
+
+def number(
+    low: float,
+    high: float = math.inf,
+    *,
+    above: bool = False,
+    note: str = "",
+    optional: bool = False,
+) -> Validator:
     """Validator for finite numbers in ``low … high`` (``low`` itself out if ``above``)."""
     allowed = f"a finite number {'>' if above else '≥'} {low:g}"
     if high != math.inf:
         allowed += f" and ≤ {high:g}"
-    allowed += note
+    allowed += note + (", or None" if optional else "")
 
     def validate(instance: Any, field: attrs.Attribute[Any], value: Any) -> None:
+        if value is None and optional:
+            return
         real = isinstance(value, numbers.Real) and not isinstance(value, bool)
-        if (
-            not real
-            or not math.isfinite(value)
-            or value < low
-            or (above and value == low)
-            or value > high
-        ):
+        if not real or not finite(value) or value < low or (above and value == low) or value > high:
             refuse(instance, field, value, allowed)
 
     return validate
 
 
-def choice(*values: str) -> Validator:
+def choice(*values: str, optional: bool = False) -> Validator:
     """Validator for one of a few words."""
-    allowed = "one of " + ", ".join(map(repr, values))
+    allowed = "one of " + ", ".join(map(repr, values)) + (", or None" if optional else "")
 
     def validate(instance: Any, field: attrs.Attribute[Any], value: Any) -> None:
-        if value not in values:
+        if value is None and optional:
+            return
+        if not isinstance(value, str) or value not in values:
             refuse(instance, field, value, allowed)
 
     return validate

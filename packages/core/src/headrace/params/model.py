@@ -7,6 +7,7 @@ from typing import Any
 import attrs
 
 from headrace.params.fields import choice, flag, integer, refuse, strict_names
+from headrace.params.metadata import as_pairs, overrides, patterns, proportions
 
 
 def _names(instance: Any, field: attrs.Attribute[Any], value: Any) -> None:
@@ -31,7 +32,8 @@ class ModelParams:
     """
 
     n_gpu_layers: int | None = attrs.field(default=None, validator=integer(0, optional=True))
-    """Layers kept on the GPU; None: as many as fit the device, 0: none. Ignored without a GPU."""
+    """Layers kept on the GPU, counted from the last; None: all, 0: none. Ignored without a GPU.
+    llama.cpp: ``n_gpu_layers``, default −1 (all)."""
 
     devices: tuple[str, ...] | None = attrs.field(
         default=None, converter=_as_names, validator=_names
@@ -52,3 +54,51 @@ class ModelParams:
 
     use_extra_bufts: bool = attrs.field(default=True, validator=flag())
     """Let the backend repack weights for this machine's kernels (faster, more memory)."""
+
+    no_host: bool = attrs.field(default=False, validator=flag())
+    """Keep no weights in host memory pinned for a GPU, so that repacked kernels can use them.
+    llama.cpp: ``no_host``, default false."""
+
+    lazy_mode: str = attrs.field(default="auto", validator=choice("off", "auto", "on"))
+    """Read rows of very large tables from the mapped file when they are needed: never, if such a
+    table is larger than 4 GiB, always. Has an effect on few architectures, and with ``mmap`` only.
+    llama.cpp: ``lazy_mode``, default auto."""
+
+    split_mode: str = attrs.field(default="layer", validator=choice("none", "layer", "row"))
+    """How a model is divided among several GPUs: not at all (``main_gpu`` gets it), by whole
+    layers, or by rows of its matrices. llama.cpp: ``split_mode``, default layer."""
+
+    main_gpu: int = attrs.field(default=0, validator=integer(0, 1023))
+    """With ``split_mode="none"``: which of the devices in use, counted from 0, gets the model.
+    llama.cpp: ``main_gpu``, default 0."""
+
+    tensor_split: tuple[float, ...] | None = attrs.field(
+        default=None, converter=_as_names, validator=proportions
+    )
+    """Shares of the model for each device in use, in any unit, such as ``(3, 1)``; None: as the
+    free memory of the devices suggests. llama.cpp: ``tensor_split``, default by memory."""
+
+    tensor_devices: tuple[tuple[str, str], ...] = attrs.field(
+        default=(), converter=as_pairs, validator=patterns
+    )
+    """Where the tensors whose names match a pattern are kept, whatever the rest says: a mapping
+    from regular expressions (ECMAScript's, found anywhere in the name) to device names, such as
+    ``{r"ffn_.*_exps": "CPU"}``; the first match counts. llama.cpp: ``tensor_buft_overrides``."""
+
+    kv_overrides: tuple[tuple[str, int | float | bool | str], ...] = attrs.field(
+        default=(), converter=as_pairs, validator=overrides
+    )
+    """Metadata of the file to replace, as a mapping such as ``{"llama.rope.freq_base": 1e6}``.
+    The type of a value must be that of the key: ``int`` (64 bits), ``float``, ``bool``, or ``str``;
+    keys and strings of at most 127 bytes. llama.cpp: ``kv_overrides``."""
+
+    numa: str | None = attrs.field(
+        default=None, validator=choice("distribute", "isolate", "numactl", optional=True)
+    )
+    """How threads and memory are spread over the nodes of a NUMA machine: over all nodes, on the
+    node that the process started on, or as ``numactl`` says; None: left alone. It holds for the
+    whole process, from the first model that asks for it on. llama.cpp: ``llama_numa_init``."""
+
+    check_memory: bool = attrs.field(default=True, validator=flag())
+    """Compare what the model and its context will need with what there is, and raise
+    ``ModelMemoryError`` before anything is allocated; False: leave it to the system."""
