@@ -35,6 +35,11 @@ enum hr_status {
     HR_NO_VECTOR = 90, /* the call left no vector for a text */
     /* Memory. */
     HR_NO_ESTIMATE = 120, /* this llama.cpp does not tell what it would allocate */
+    /* Adapters and control vectors. */
+    HR_ADAPTER_FORMAT = 100,   /* not such a file, or damaged; the message says why */
+    HR_ADAPTER_MISMATCH = 101, /* made for another model; the message says why */
+    HR_ADAPTER_FAILED = 102,   /* NULL from llama_adapter_lora_init: the log says why */
+    HR_ADAPTER_REFUSED = 103,  /* the context does not take it; the log says why */
 };
 
 /* How a call ended, in the caller's memory. */

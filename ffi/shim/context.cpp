@@ -125,7 +125,10 @@ int make_context(ContextCore &core, const hr_model *model, llama_context_params 
     settings.abort_callback_data = &core.stop;
     core.stop.interrupts = &core.interrupts;
     core.stop.closing = &core.closing;
-    core.context = llama_init_from_model(core.model->model, settings);
+    {
+        const std::lock_guard<std::mutex> lock(core.model->adapters);
+        core.context = llama_init_from_model(core.model->model, settings);
+    }
     if (core.context == nullptr) {
         return HR_CONTEXT_FAILED;
     }

@@ -82,8 +82,20 @@ struct Embedding {
     bool encodes = false;      // by the encoder: llama_encode instead of llama_decode
 };
 
+struct AdapterCore;
+
+// An adapter that is set on a context.
+struct Use {
+    std::shared_ptr<AdapterCore> adapter;  // may be closed, and is freed when no context has it
+    float scale;
+    int32_t first_layer;
+    int32_t last_layer;
+};
+
 struct ContextCore {
     std::shared_ptr<ModelCore> model;  // freed after the context
+    std::vector<Use> uses;             // and these too
+    bool reserves = true;              // the next decode goes through the model's adapters
     ThreadPools pools;                 // and the pools too: see the destructor
     llama_context *context = nullptr;
     llama_memory_t memory = nullptr;
@@ -158,6 +170,8 @@ int exclusively(hr_context *handle, hr_report *report, Body &&body) {
 
 // step.cpp: who may end the call that follows, and what its code means.
 void arm(ContextCore &core, uint64_t step_id, double time_limit, hr_check_fn check, void *user);
+// Held while the context computes, if it may go through the model's adapters then.
+std::unique_lock<std::mutex> lock_adapters(ContextCore &core);
 int outcome_of(int32_t code);
 
 // memory.cpp: what memory truly holds after a decode that did not end well.

@@ -67,9 +67,11 @@ int compute(ContextCore &core, llama_batch batch, hr_report *report) {
     if (core.stop.asked()) {
         return HR_INTERRUPTED;
     }
+    const auto lock = lock_adapters(core);
     const Computing computing;
     report->native_code = core.embedding.encodes ? llama_encode(core.context, batch)
                                                  : llama_decode(core.context, batch);
+    core.reserves = core.reserves && report->native_code != 0;
     llama_synchronize(core.context);
     return outcome_of(report->native_code);
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <mutex>
 #include <vector>
 
 #include "guard.h"
@@ -15,6 +16,9 @@ struct ModelCore {
     const llama_vocab *vocab = nullptr;
     int32_t n_vocab = 0;
     std::vector<llama_token> eog;
+    // The model keeps a set of its adapters, which loading and freeing one change, and which a
+    // context goes through when it reserves memory for its computations.
+    std::mutex adapters;
     unsigned born = generation();
 
     ModelCore() = default;

@@ -75,8 +75,10 @@ int decode(ContextCore &core, llama_batch batch, hr_report *report) {
     if (core.stop.asked()) {
         return HR_INTERRUPTED;
     }
+    const auto lock = lock_adapters(core);
     const Computing computing;
     report->native_code = llama_decode(core.context, batch);
+    core.reserves = core.reserves && report->native_code != 0;
     core.moved = core.moved && report->native_code != 0;
     llama_synchronize(core.context);
     return outcome_of(report->native_code);
@@ -143,6 +145,14 @@ void arm(ContextCore &core, uint64_t step_id, double time_limit, hr_check_fn che
         }
         stop.next_check = now + kCheckInterval;
     }
+}
+
+std::unique_lock<std::mutex> lock_adapters(ContextCore &core) {
+    std::unique_lock<std::mutex> lock(core.model->adapters, std::defer_lock);
+    if (core.reserves) {
+        lock.lock();
+    }
+    return lock;
 }
 
 int outcome_of(int32_t code) {

@@ -47,6 +47,7 @@ class Operation(enum.Enum):
     STEP = "running a step"
     MEMORY = "changing the context's memory"
     EMBED = "embedding"
+    ADAPTERS = "setting adapters"
 
     @property
     def failed(self) -> type[HeadraceError]:
@@ -71,6 +72,7 @@ _BY_OPERATION = {
     Operation.STEP: _Errors(DecodeError, DecodeError),
     Operation.MEMORY: _Errors(DecodeError, DecodeError),
     Operation.EMBED: _Errors(DecodeError, DecodeError),
+    Operation.ADAPTERS: _Errors(DecodeError, DecodeError),
 }
 
 
@@ -127,4 +129,8 @@ MEANINGS: dict[str, Meaning] = {
     "HR_NO_CANDIDATE": Meaning(DecodeError, "no token is left to choose from"),
     "HR_NO_VECTOR": Meaning(DecodeError, "llama.cpp left no vector for a text"),
     "HR_NO_ESTIMATE": Meaning(UnsupportedError, "this llama.cpp tells no memory needs"),
+    "HR_ADAPTER_FORMAT": Meaning(ModelFormatError, "the file is of another kind, or damaged"),
+    "HR_ADAPTER_MISMATCH": Meaning(ModelLoadError, "the file was made for another model"),
+    "HR_ADAPTER_FAILED": Meaning(ModelFormatError, "llama.cpp refused the file"),
+    "HR_ADAPTER_REFUSED": Meaning(DecodeError, "the context does not take the control vector"),
 }
