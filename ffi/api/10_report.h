@@ -31,6 +31,7 @@ enum hr_status {
     /* Sampling, of one row. */
     HR_NO_LOGITS = 50,
     HR_NO_CANDIDATE = 51, /* nothing is left to choose from */
+    HR_NO_END_TOKEN = 52, /* the infill sampler needs a token that ends a text */
     /* Embedding. */
     HR_NO_VECTOR = 90, /* the call left no vector for a text */
     /* Memory. */

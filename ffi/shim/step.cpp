@@ -2,7 +2,7 @@
 //
 // The whole of it is one call from Python, which releases the GIL once.
 #include "context.h"
-#include "sampling.h"
+#include "sampler.h"
 
 namespace hr {
 

@@ -24,7 +24,7 @@ BAD = [
     (SamplingParams, "min_p", -0.01),
     (SamplingParams, "min_p", 2),
     (SamplingParams, "repeat_penalty", 0),
-    (SamplingParams, "repeat_last_n", -1),
+    (SamplingParams, "repeat_last_n", -2),
     (SamplingParams, "seed", -1),
     (SamplingParams, "seed", 2**32 - 1),
     (SamplingParams, "seed", 1.0),

@@ -114,6 +114,7 @@ class FakeDecoder:
             params,
             owner=self,
             misuse=self._misuse,
+            n_ctx=self.info.n_ctx_sequence,
             seed=seed,
             recent=recent,
             ban_eog=ban_eog,

@@ -50,6 +50,7 @@ class FakeSampler:
         *,
         owner: object,
         misuse: MisuseLog,
+        n_ctx: int,
         seed: int,
         recent: Sequence[int],
         ban_eog: bool,
@@ -65,7 +66,8 @@ class FakeSampler:
         self._draws = params.temperature > 0
         if self._draws:
             self._salt = chain.scatter(options.seed, seed + 1)
-        self._penalised = params.repeat_last_n if params.repeat_penalty != 1.0 else 0
+        looks_back = params.repeat_penalty != 1.0
+        self._penalised = params.window(params.repeat_last_n, n_ctx) if looks_back else 0
         self._before = list(recent)
         # One tuple, so that an interrupt between two bytecodes leaves the old or the new one.
         self._state = _State(0, None, -1, -1, tuple(recent))

@@ -127,6 +127,9 @@ MEANINGS: dict[str, Meaning] = {
     "HR_TOKEN_OVERFLOW": Meaning(TokenizeError, "the text has too many tokens"),
     "HR_NO_LOGITS": Meaning(DecodeError, "the step left nothing to sample from"),
     "HR_NO_CANDIDATE": Meaning(DecodeError, "no token is left to choose from"),
+    "HR_NO_END_TOKEN": Meaning(
+        UnsupportedError, "the infill sampler needs a vocabulary with a token that ends a text"
+    ),
     "HR_NO_VECTOR": Meaning(DecodeError, "llama.cpp left no vector for a text"),
     "HR_NO_ESTIMATE": Meaning(UnsupportedError, "this llama.cpp tells no memory needs"),
     "HR_ADAPTER_FORMAT": Meaning(ModelFormatError, "the file is of another kind, or damaged"),

@@ -57,7 +57,14 @@ class LlamaDecoder:
         self, params: SamplingParams, *, seed: int, recent: Sequence[int], ban_eog: bool
     ) -> Sampler:
         """A sampler for one generation; see the protocol."""
-        return LlamaSampler(self._model, params, seed=seed, recent=recent, ban_eog=ban_eog)
+        return LlamaSampler(
+            self._model,
+            params,
+            n_ctx=self.info.n_ctx_sequence,
+            seed=seed,
+            recent=recent,
+            ban_eog=ban_eog,
+        )
 
     def step(
         self, step_id: int, rows: Sequence[Row], *, time_limit: float | None = None

@@ -10,40 +10,69 @@ from headrace_llamacpp._native import ffi, lib, new_report
 from headrace_llamacpp._statuses import Operation
 from headrace_llamacpp.failures import check
 
+_AS_THEY_ARE = (
+    "top_k",
+    "top_p",
+    "min_p",
+    "typical_p",
+    "min_keep",
+    "xtc_probability",
+    "xtc_threshold",
+    "frequency_penalty",
+    "presence_penalty",
+    "repeat_penalty",
+    "dry_multiplier",
+    "dry_base",
+    "dry_allowed_length",
+    "adaptive_target",
+    "adaptive_decay",
+    "mirostat",
+)
+_UNBOUNDED = (
+    "temperature",
+    "dynatemp_range",
+    "dynatemp_exponent",
+    "top_n_sigma",
+    "mirostat_tau",
+    "mirostat_eta",
+)
+"""Numbers that may be larger than a C float holds."""
+
 
 class LlamaSampler:
-    """Chooses tokens inside a step; holds no reference to the model or the context.
+    """Chooses tokens inside a step; keeps the model's weights from being freed.
 
     Args:
         model: The model's ``hr_model *``.
         params: What was asked for.
+        n_ctx: What a lookback of the whole context means, in tokens.
         seed: The seed to use.
         recent: End of the history, oldest first.
         ban_eog: Never choose a token that ends the generation.
     """
 
-    __slots__ = ("__weakref__", "pointer")
+    __slots__ = ("__weakref__", "n_logprobs", "pointer")
 
     def __init__(
-        self, model: Any, params: SamplingParams, *, seed: int, recent: Sequence[int], ban_eog: bool
+        self,
+        model: Any,
+        params: SamplingParams,
+        *,
+        n_ctx: int,
+        seed: int,
+        recent: Sequence[int],
+        ban_eog: bool,
     ) -> None:
-        settings = ffi.new(
-            "hr_sampling *",
-            {
-                "temperature": _float(params.temperature),
-                "top_k": params.top_k,
-                "top_p": params.top_p,
-                "min_p": params.min_p,
-                "repeat_penalty": _float(params.repeat_penalty),
-                "repeat_last_n": params.repeat_last_n,
-                "seed": seed,
-                "ban_eog": ban_eog,
-            },
-        )
+        self.n_logprobs = params.logprobs
+        """How many alternatives to each token are wanted; None: no log-probabilities."""
+        settings, kept = _settings(params, n_ctx)
+        settings.seed = seed
+        settings.ban_eog = ban_eog
         history = ffi.new("int32_t[]", list(recent))
         made = ffi.new("hr_sampler **")
         report = new_report()
         lib.hr_sampler_new(model, settings, history, len(recent), made, report)
+        del kept
         # Memory and nothing else, so dropping one without closing it is no leak to warn of.
         self.pointer = ffi.gc(made[0], lib.hr_sampler_free)
         check(report, Operation.SAMPLER)
@@ -53,6 +82,32 @@ class LlamaSampler:
         pointer, self.pointer = self.pointer, ffi.NULL
         if pointer != ffi.NULL:
             ffi.release(pointer)
+
+
+def _settings(params: SamplingParams, n_ctx: int) -> tuple[Any, list[Any]]:
+    """An ``hr_sampling *``, and what it points into and must outlive its use."""
+    breakers = [ffi.new("char[]", each.encode()) for each in params.dry_sequence_breakers]
+    names = [getattr(lib, f"HR_SAMPLER_{name.upper()}") for name in params.samplers]
+    arrays = {
+        "dry_sequence_breakers": ffi.new("const char *[]", breakers),
+        "samplers": ffi.new("int32_t[]", names),
+        "biased": ffi.new("int32_t[]", [token for token, _ in params.logit_bias]),
+        "biases": ffi.new("float[]", [bias for _, bias in params.logit_bias]),
+    }
+    settings = ffi.new(
+        "hr_sampling *",
+        {
+            **{name: getattr(params, name) for name in _AS_THEY_ARE},
+            **{name: _float(getattr(params, name)) for name in _UNBOUNDED},
+            **arrays,
+            "repeat_last_n": params.window(params.repeat_last_n, n_ctx),
+            "dry_penalty_last_n": params.window(params.dry_penalty_last_n, n_ctx),
+            "n_dry_sequence_breakers": len(breakers),
+            "n_samplers": len(names),
+            "n_biased": len(params.logit_bias),
+        },
+    )
+    return settings, [breakers, arrays]
 
 
 _LARGEST_FLOAT = 3.4028234663852886e38

@@ -132,12 +132,13 @@ class Planner:
     def _sampler(self, generation: EngineGeneration) -> Sampler | None:
         if generation.sampler is None:
             params = generation.sampling
-            prompted = generation.sequence.line[: generation.prompt_end]
+            lookback = params.lookback(self._decoder.info.n_ctx_sequence)
+            end = generation.prompt_end
             try:
                 generation.sampler = self._decoder.new_sampler(
                     params,
                     seed=generation.seed,
-                    recent=prompted[-params.repeat_last_n :] if params.repeat_last_n else [],
+                    recent=generation.sequence.line[max(0, end - lookback) : end],
                     ban_eog=generation.ignore_eog,
                 )
             except HeadraceError as error:

@@ -10,10 +10,13 @@ backend; every error names the field, the value and what is allowed.
 from headrace.params.engine import EngineParams
 from headrace.params.fields import check_names, choice, flag, integer, number
 from headrace.params.model import ModelParams
-from headrace.params.sampling import MAX_SEED, SamplingParams
+from headrace.params.samplers import DEFAULT_SAMPLERS
+from headrace.params.sampling import MAX_LOGPROBS, MAX_SEED, SamplingParams
 from headrace.params.session import SessionParams
 
 __all__ = [
+    "DEFAULT_SAMPLERS",
+    "MAX_LOGPROBS",
     "MAX_SEED",
     "EngineParams",
     "ModelParams",

@@ -1,0 +1,110 @@
+"""The samplers by name, and which fields of ``SamplingParams`` each of them reads."""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from headrace.errors import ParamsError
+from headrace.params.fields import refuse
+
+if TYPE_CHECKING:
+    from headrace.params.sampling import SamplingParams
+
+READS: dict[str, tuple[str, ...]] = {
+    "penalties": ("repeat_last_n", "repeat_penalty", "frequency_penalty", "presence_penalty"),
+    "dry": (
+        "dry_multiplier",
+        "dry_base",
+        "dry_allowed_length",
+        "dry_penalty_last_n",
+        "dry_sequence_breakers",
+    ),
+    "top_n_sigma": ("top_n_sigma",),
+    "top_k": ("top_k",),
+    "typ_p": ("typical_p",),
+    "top_p": ("top_p",),
+    "min_p": ("min_p",),
+    "xtc": ("xtc_probability", "xtc_threshold"),
+    "temperature": ("temperature", "dynatemp_range", "dynatemp_exponent"),
+    "infill": (),
+    "adaptive_p": ("adaptive_target", "adaptive_decay"),
+}
+"""Every sampler that an order may name, by llama.cpp's names, with the fields it reads."""
+
+_MIROSTAT = ("mirostat_tau", "mirostat_eta")
+_BESIDE_MIROSTAT = ("temperature",)
+
+DEFAULT_SAMPLERS = (
+    "penalties",
+    "dry",
+    "top_n_sigma",
+    "top_k",
+    "typ_p",
+    "top_p",
+    "min_p",
+    "xtc",
+    "temperature",
+)
+"""llama.cpp's order."""
+
+
+def validate_order(instance: Any, field: attrs.Attribute[Any], value: Any) -> None:
+    """Validator for an order: known names, none of them twice.
+
+    Raises:
+        ParamsError: With the closest name as "did you mean".
+    """
+    if not isinstance(value, tuple):
+        refuse(instance, field, value, "a sequence of names of samplers")
+    for name in value:
+        if name not in READS:
+            close = difflib.get_close_matches(str(name), READS, n=1, cutoff=0.5)
+            hint = f"Did you mean {close[0]!r}?" if close else f"Known: {', '.join(READS)}."
+            raise ParamsError(f"SamplingParams.samplers names no sampler {name!r}", hint=hint)
+        if value.count(name) > 1:
+            refuse(instance, field, value, f"without repetitions ({name!r} comes twice)")
+
+
+def check_effects(params: SamplingParams) -> None:
+    """Refuse a value that is set and that no sampler would read.
+
+    Raises:
+        ParamsError: With the field, and the sampler that it needs.
+    """
+    if params.mirostat:
+        _check_mirostat(params)
+        return
+    for name in _MIROSTAT:
+        if _is_set(params, name):
+            raise ParamsError(
+                f"SamplingParams.{name}={getattr(params, name)!r} has no effect without mirostat",
+                hint="Set mirostat=1 or mirostat=2 beside it.",
+            )
+    for sampler, names in READS.items():
+        for name in names:
+            if sampler not in params.samplers and _is_set(params, name):
+                raise ParamsError(
+                    f"SamplingParams.{name}={getattr(params, name)!r} has no effect: "
+                    f"{sampler!r} is not one of samplers={params.samplers!r}",
+                    hint=f"Add {sampler!r} to samplers, or leave {name} out.",
+                )
+
+
+def _check_mirostat(params: SamplingParams) -> None:
+    """Mirostat takes the place of every sampler but temperature."""
+    names = [name for each in READS.values() for name in each if name not in _BESIDE_MIROSTAT]
+    for name in ("samplers", "min_keep", *names):
+        if _is_set(params, name):
+            raise ParamsError(
+                f"SamplingParams.{name}={getattr(params, name)!r} has no effect with "
+                f"mirostat={params.mirostat}",
+                hint=f"Mirostat goes with temperature alone; leave {name} out.",
+            )
+
+
+def _is_set(params: SamplingParams, name: str) -> bool:
+    default = getattr(attrs.fields(type(params)), name).default
+    return bool(getattr(params, name) != default)
