@@ -25,6 +25,10 @@ enum hr_status {
     HR_CONTEXT_FAILED = 32, /* NULL from llama_init_from_model: the log says why */
     HR_NO_MEMORY_MODULE = 33, /* the model keeps nothing between steps: an encoder */
     HR_NO_DEVICES = 34,       /* no ggml backend is loaded */
+    /* Files. */
+    HR_FILE_REFUSED = 110,     /* NULL from gguf_init_from_file: the log says why */
+    HR_FILE_NOT_WRITTEN = 111, /* false from gguf_write_to_file */
+    HR_QUANTIZE_FAILED = 112,  /* nonzero from llama_model_quantize: the log says why */
     /* Text. */
     HR_BUFFER_TOO_SMALL = 40, /* the count says how much is needed */
     HR_TOKEN_OVERFLOW = 41,   /* llama_tokenize INT32_MIN */

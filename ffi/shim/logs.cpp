@@ -64,7 +64,23 @@ void append(Ring &target, enum ggml_log_level level, const char *text) {
     target.serial.store(newest + 1, std::memory_order_release);
 }
 
+struct Listener {
+    LineListener::Function function = nullptr;
+    void *user = nullptr;
+};
+
+Listener &listener() noexcept {
+    thread_local Listener instance;
+    return instance;
+}
+
 }  // namespace
+
+LineListener::LineListener(Function function, void *user) noexcept {
+    listener() = {function, user};
+}
+
+LineListener::~LineListener() { listener() = {}; }
 
 void on_log(enum ggml_log_level level, const char *text, void *) {
     try {
@@ -73,6 +89,9 @@ void on_log(enum ggml_log_level level, const char *text, void *) {
         append(target, level, text);
     } catch (const std::bad_alloc &) {
         // A lost line of log.
+    }
+    if (const Listener &present = listener(); present.function != nullptr) {
+        present.function(text, present.user);
     }
 }
 

@@ -12,6 +12,16 @@ void on_log(enum ggml_log_level level, const char *text, void *user);
 
 uint64_t log_serial() noexcept;
 
+// While it lives, lines that this thread logs go to `function` too, which may throw.
+class LineListener {
+  public:
+    using Function = void (*)(const char *line, void *user);
+    LineListener(Function function, void *user) noexcept;
+    ~LineListener();
+    LineListener(const LineListener &) = delete;
+    LineListener &operator=(const LineListener &) = delete;
+};
+
 // In a forked child the lock may have been held by a thread that is not there.
 void reset_log_lock() noexcept;
 

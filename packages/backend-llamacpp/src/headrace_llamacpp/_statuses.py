@@ -48,6 +48,7 @@ class Operation(enum.Enum):
     MEMORY = "changing the context's memory"
     EMBED = "embedding"
     ADAPTERS = "setting adapters"
+    FILE = "working on a model file"
 
     @property
     def failed(self) -> type[HeadraceError]:
@@ -73,6 +74,7 @@ _BY_OPERATION = {
     Operation.MEMORY: _Errors(DecodeError, DecodeError),
     Operation.EMBED: _Errors(DecodeError, DecodeError),
     Operation.ADAPTERS: _Errors(DecodeError, DecodeError),
+    Operation.FILE: _Errors(ModelFormatError, ModelMemoryError),
 }
 
 
@@ -123,6 +125,9 @@ MEANINGS: dict[str, Meaning] = {
     "HR_CONTEXT_FAILED": Meaning(ModelLoadError, "llama.cpp refused to make a context"),
     "HR_NO_MEMORY_MODULE": Meaning(UnsupportedError, "the model cannot generate text"),
     "HR_NO_DEVICES": Meaning(BackendUnavailableError, "llama.cpp found no device to compute on"),
+    "HR_FILE_REFUSED": Meaning(ModelFormatError, "llama.cpp refused the file"),
+    "HR_FILE_NOT_WRITTEN": Meaning(ModelLoadError, "the file could not be written"),
+    "HR_QUANTIZE_FAILED": Meaning(ModelFormatError, "llama.cpp could not quantize the model"),
     "HR_BUFFER_TOO_SMALL": Meaning(TokenizeError, "the result does not fit where it should"),
     "HR_TOKEN_OVERFLOW": Meaning(TokenizeError, "the text has too many tokens"),
     "HR_NO_LOGITS": Meaning(DecodeError, "the step left nothing to sample from"),

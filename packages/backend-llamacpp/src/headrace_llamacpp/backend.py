@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from headrace.errors import BackendUnavailableError
 from headrace.protocols import PROTOCOL_VERSION, LoadRequest, Model
+from headrace.protocols.files import FileInfo, QuantizeRequest, TensorInfo
 from headrace.results import Capability
 from headrace_llamacpp._version import __version__
 from headrace_llamacpp.abilities import ABILITIES
@@ -41,14 +45,72 @@ class LlamaCppBackend:
     def load_decoder_model(self, request: LoadRequest) -> LlamaModel:
         """The same without an engine around it."""
         path = check_model_file(request.reference)
-        try:
+        with _native_part():
             from headrace_llamacpp.model import LlamaModel
-        except BackendUnavailableError:
-            raise
-        except ImportError as error:
-            raise BackendUnavailableError(
-                f"the llama.cpp binding cannot be imported: {error}",
-                hint="Install it with: pip install headrace-llamacpp-ffi.",
-                backend=BACKEND,
-            ) from error
         return LlamaModel(path, request.params, request.progress)
+
+    def inspect(self, path: str) -> FileInfo:
+        """What a GGUF file says of itself."""
+        with _native_part():
+            from headrace_llamacpp.gguf import GgufFile
+        with GgufFile(path) as file:
+            return FileInfo(
+                path=file.path,
+                format=f"GGUF {file.version}",
+                metadata=file.metadata(),
+                tensors=tuple(
+                    TensorInfo(each.name, each.shape, each.type, each.size)
+                    for each in file.tensors()
+                ),
+            )
+
+    def quantization_types(self) -> tuple[str, ...]:
+        """The types that ``quantize`` knows, the largest first."""
+        with _native_part():
+            from headrace_llamacpp.quantizing import TYPES
+        return tuple(TYPES)
+
+    def quantize(self, request: QuantizeRequest) -> None:
+        """Write a quantized copy."""
+        with _native_part():
+            from headrace_llamacpp.quantizing import quantize
+        quantize(request)
+
+    def split(
+        self,
+        path: str,
+        prefix: Path,
+        *,
+        max_bytes: int | None,
+        max_tensors: int | None,
+        progress: Callable[[float], bool | None] | None,
+    ) -> list[Path]:
+        """Write a GGUF file as several."""
+        with _native_part():
+            from headrace_llamacpp import splitting
+        return splitting.split(
+            path, prefix, max_bytes=max_bytes, max_tensors=max_tensors, progress=progress
+        )
+
+    def merge(
+        self, path: str, target: Path, *, progress: Callable[[float], bool | None] | None
+    ) -> None:
+        """Write shards as one GGUF file."""
+        with _native_part():
+            from headrace_llamacpp import splitting
+        splitting.merge(path, target, progress=progress)
+
+
+@contextlib.contextmanager
+def _native_part() -> Iterator[None]:
+    """Around an import that may need the extension."""
+    try:
+        yield
+    except BackendUnavailableError:
+        raise
+    except ImportError as error:
+        raise BackendUnavailableError(
+            f"the llama.cpp binding cannot be imported: {error}",
+            hint="Install it with: pip install headrace-llamacpp-ffi.",
+            backend=BACKEND,
+        ) from error

@@ -39,8 +39,10 @@ from headrace.errors import (
     UnsupportedError,
     UsageError,
 )
+from headrace.files import inspect_file, merge_model, quantize_model, split_model
 from headrace.loading import aload_model, backends, load_model
 from headrace.params import EngineParams, ModelParams, SamplingParams, SessionParams
+from headrace.protocols.files import FileInfo, TensorInfo
 from headrace.protocols.waist import Backend, Model, Session
 from headrace.results import (
     Capability,
@@ -72,6 +74,7 @@ __all__ = [
     "ContextFullError",
     "DecodeError",
     "EngineParams",
+    "FileInfo",
     "ForkedProcessError",
     "GrammarError",
     "HeadraceError",
@@ -94,6 +97,7 @@ __all__ = [
     "StreamConsumedError",
     "StreamStatistics",
     "TemplateError",
+    "TensorInfo",
     "Timings",
     "TokenStream",
     "TokenizeError",
@@ -103,5 +107,9 @@ __all__ = [
     "__version__",
     "aload_model",
     "backends",
+    "inspect_file",
     "load_model",
+    "merge_model",
+    "quantize_model",
+    "split_model",
 ]

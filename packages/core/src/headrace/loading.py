@@ -74,7 +74,7 @@ def load_model(
         engine=_checked("engine", engine, EngineParams),
         progress=None if progress is None else _Watched(progress),
     )
-    return _load(_choose(backend, text), request)
+    return _load(choose_backend(backend, text), request)
 
 
 async def aload_model(
@@ -143,7 +143,13 @@ def _checked(name: str, value: object, kind: type[_T]) -> _T:
     return value
 
 
-def _choose(backend: str | Backend | None, reference: str) -> Backend:
+def choose_backend(backend: str | Backend | None, reference: str) -> Backend:
+    """The backend that was named, or the only one that can load the reference.
+
+    Raises:
+        BackendNotFoundError: If no backend fits, or more than one.
+        ModelNotFoundError: If none was named and there is no file at the reference.
+    """
     if backend is None:
         backend = os.environ.get(BACKEND_VARIABLE) or None
     if backend is None:

@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 import click
 
 import headrace
-from headrace.cli import backends, demo, info, run, tokenize
+from headrace.cli import backends, demo, gguf, info, run, tokenize
 from headrace.cli.common import Settings
 from headrace.errors import HeadraceError, ParamsError, UsageError
 
@@ -48,7 +48,15 @@ def app() -> None:
     """
 
 
-for command in (run.run, backends.backends, info.info, tokenize.tokenize, demo.demo):
+for command in (
+    run.run,
+    backends.backends,
+    info.info,
+    tokenize.tokenize,
+    demo.demo,
+    gguf.gguf,
+    gguf.quantize,
+):
     app.add_command(command)
 
 

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import attrs
 import click
 
 from headrace.cli.common import backend_option, debug_option, json_option, load, write_json
-from headrace.cli.report import size
+from headrace.cli.report import shortened, size
 from headrace.errors import UnsupportedError
 from headrace.params import ModelParams
 from headrace.results import ModelInfo
-
-_WIDEST_VALUE = 100
 
 
 @click.command()
@@ -36,7 +33,7 @@ def info(model: str, backend: str | None, as_json: bool) -> None:
     if found.metadata:
         click.echo("metadata:")
         for key in sorted(found.metadata):
-            click.echo(f"    {key}: {_shortened(found.metadata[key])}")
+            click.echo(f"    {key}: {shortened(found.metadata[key])}")
 
 
 def _look(model: str, backend: str | None) -> ModelInfo:
@@ -62,10 +59,3 @@ def _lines(found: ModelInfo) -> Iterator[tuple[str, str]]:
         yield "size", size(found.size_bytes)
     special = ", ".join(f"{name} {token}" for name, token in found.special_tokens.items())
     yield "special tokens", special or "none"
-
-
-def _shortened(value: Any) -> str:
-    """One line of a value that may be a whole chat template."""
-    text = str(value) if not isinstance(value, str) else value
-    text = text.replace("\r", "").replace("\n", "\\n")
-    return text if len(text) <= _WIDEST_VALUE else text[: _WIDEST_VALUE - 1] + "…"

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from headrace.results import Completion
+
+_WIDEST_VALUE = 100
 
 
 def summary(done: Completion) -> str:
@@ -37,3 +41,10 @@ def size(n_bytes: int) -> str:
             break
         value /= 1000
     return f"{value:.0f} {unit}" if unit == "bytes" else f"{value:.1f} {unit}"
+
+
+def shortened(value: Any) -> str:
+    """One line of a value that may be a whole chat template."""
+    text = str(value) if not isinstance(value, str) else value
+    text = text.replace("\r", "").replace("\n", "\\n")
+    return text if len(text) <= _WIDEST_VALUE else text[: _WIDEST_VALUE - 1] + "…"
