@@ -78,6 +78,7 @@ class ThreadPools {
 struct Embedding {
     int32_t n_dimensions = 0;  // 0: it makes tokens
     int32_t n_texts = 0;       // most of one call
+    int32_t n_longest = 0;     // most tokens of a text: positions beyond may have no weights
     bool per_token = false;    // one vector for each token instead of one for each text
     bool encodes = false;      // by the encoder: llama_encode instead of llama_decode
 };

@@ -28,6 +28,9 @@ bool acceptable(const ContextCore &core, const int32_t *tokens, const int32_t *l
         if (lengths[i] < 1) {
             return refuse("a text has no tokens");
         }
+        if (lengths[i] > core.embedding.n_longest) {
+            return refuse("a text is longer than the model was made for");
+        }
         n_tokens += lengths[i];
     }
     if (n_tokens > core.n_batch) {
@@ -113,6 +116,8 @@ int hr_embedding_open(hr_context *handle, hr_model *model,
                                 ? static_cast<int32_t>(llama_model_n_cls_out(loaded))
                                 : llama_model_n_embd_out(loaded);
         made.n_texts = static_cast<int32_t>(llama_n_seq_max(core.context));
+        const int32_t n_ctx_train = llama_model_n_ctx_train(loaded);
+        made.n_longest = n_ctx_train > 0 ? n_ctx_train : core.n_batch;
         made.per_token = pooling == LLAMA_POOLING_TYPE_NONE;
         made.encodes = llama_model_has_encoder(loaded) && !llama_model_has_decoder(loaded);
         core.n_batch = std::min(core.n_batch, static_cast<int32_t>(llama_n_ubatch(core.context)));

@@ -12,5 +12,7 @@ ABILITIES = frozenset(
         Capability.INTERRUPT,
         Capability.SHIFT,
         Capability.REPRODUCIBLE,
+        Capability.EMBED,
+        Capability.RERANK,
     }
 )

@@ -66,12 +66,12 @@ def open_context(
     # As with a load: the handle is there first, and frees what came of it.
     handle = ffi.gc(lib.hr_context_new(), lib.hr_context_delete)
     n_ctx = params.n_ctx or min(n_ctx_train or DEFAULT_N_CTX, DEFAULT_N_CTX)
-    native = _native_params(params, n_ctx)
+    native = native_params(params, n_ctx)
     info = ffi.new("hr_context_info *")
     report = new_report()
     lib.hr_context_open(handle, model, native, traits.whole_only, info, report)
     if report.status == lib.HR_CONTEXT_FAILED:
-        raise _open_error(report, n_ctx)
+        raise open_error(report, n_ctx)
     check(report, Operation.OPEN)
     logs.drain()
     return handle, DecoderInfo(
@@ -87,7 +87,8 @@ def open_context(
     )
 
 
-def _native_params(params: EngineParams, n_ctx: int) -> Any:
+def native_params(params: EngineParams, n_ctx: int) -> Any:
+    """``llama_context_params`` of the settings."""
     native = ffi.new("struct llama_context_params *", lib.llama_context_default_params())
     native.n_ctx = n_ctx
     native.n_batch = params.n_batch
@@ -115,7 +116,8 @@ def _native_params(params: EngineParams, n_ctx: int) -> Any:
     return native
 
 
-def _open_error(report: Any, n_ctx: int) -> Exception:
+def open_error(report: Any, n_ctx: int) -> Exception:
+    """What to raise where llama.cpp refused to make a context: the reason is in its log."""
     reason = "; ".join(logs.complaints(report.call_id)) or "llama.cpp gives no reason"
     said = f"no context of {n_ctx} tokens could be made: {reason}"
     misfit = _CACHE_TYPE.search(reason)

@@ -29,7 +29,7 @@ from headrace_llamacpp._statuses import Operation
 from headrace_llamacpp.failures import check, error_of, meaning_of
 from headrace_llamacpp.sampler import LlamaSampler
 
-_QUIETLY = 10
+QUIETLY = 10
 """Level of what llama.cpp logs about a step that ended as it may: ``logging.DEBUG``."""
 
 
@@ -99,7 +99,7 @@ class LlamaDecoder:
         if outcome is None:
             raise error_of(self._report, Operation.STEP)
         if logs.pending():
-            logs.drain(_QUIETLY if outcome.error is None else sys.maxsize)
+            logs.drain(QUIETLY if outcome.error is None else sys.maxsize)
         return outcome
 
     def _fill(self, rows: Sequence[Row]) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from headrace.errors import ClosedError, UnsupportedError
 from headrace.params import EngineParams, ModelParams
-from headrace.protocols import SequenceDecoder, Vocabulary
+from headrace.protocols import Embedder, Pooling, SequenceDecoder, Vocabulary
 from headrace.results import Capability, ModelInfo
 from headrace_llamacpp import build
 from headrace_llamacpp._native import lib
@@ -18,6 +18,12 @@ from headrace_llamacpp.abilities import ABILITIES
 from headrace_llamacpp.context import open_context
 from headrace_llamacpp.decoder import LlamaDecoder
 from headrace_llamacpp.devices import chosen_devices
+from headrace_llamacpp.embedding import (
+    LlamaEmbedder,
+    open_embedding_context,
+    own_pooling,
+    rerank_prompt,
+)
 from headrace_llamacpp.loading import Progress, description_of, load_model, metadata_of
 from headrace_llamacpp.requests import overridden
 from headrace_llamacpp.traits import Traits
@@ -45,9 +51,10 @@ class LlamaModel:
         self._traits = Traits.of(pointer, metadata, vocab_only=params.vocab_only)
         self._on_cpu = not chosen_devices(params)
         # Closing the model closes its contexts first, whoever holds them.
-        self._decoders: weakref.WeakSet[LlamaDecoder] = weakref.WeakSet()
+        self._contexts: weakref.WeakSet[LlamaDecoder | LlamaEmbedder] = weakref.WeakSet()
         vocabulary = LlamaVocabulary(self._handle)
         self.vocabulary: Vocabulary = vocabulary
+        self._vocabulary = vocabulary
         self.info = _info(path, pointer, metadata, vocabulary)
 
     def generate_hint(self) -> str | None:
@@ -57,6 +64,10 @@ class LlamaModel:
     def capabilities(self, params: EngineParams) -> frozenset[Capability]:
         """What the model can do with these settings."""
         able = set(ABILITIES)
+        if self.embed_hint() is not None:
+            able.discard(Capability.EMBED)
+        if self.rerank_hint() is not None:
+            able.discard(Capability.RERANK)
         if not self._traits.can_shift(full_window=params.full_window):
             able.discard(Capability.SHIFT)
         if not self._on_cpu:
@@ -84,16 +95,56 @@ class LlamaModel:
             self._handle, params, self._traits, self.info.n_ctx_train, on_cpu=self._on_cpu
         )
         decoder = LlamaDecoder(self._handle, context, info)
-        self._decoders.add(decoder)
+        self._contexts.add(decoder)
         return decoder
+
+    def own_pooling(self) -> Pooling | None:
+        """The pooling that the file names, if it does."""
+        return own_pooling(self.info.metadata)
+
+    def embed_hint(self) -> str | None:
+        """Why the model makes no vectors, or None if it does."""
+        return self._traits.embed_hint()
+
+    def rerank_hint(self) -> str | None:
+        """Why the model ranks no documents, or None if it does."""
+        if self.own_pooling() is not Pooling.RANK:
+            return "It is no reranker: its file does not name the pooling type rank."
+        return self.embed_hint()
+
+    def rerank_prompt(self, query: str, document: str) -> list[int]:
+        """Token ids of a query and a document, as llama.cpp's server puts them together."""
+        return rerank_prompt(self._vocabulary, self.info.metadata, query, document)
+
+    def open_embedder(self, params: EngineParams, pooling: Pooling) -> Embedder:
+        """A new context for vectors.
+
+        Raises:
+            ModelMemoryError: If its memory cannot be had.
+            ModelLoadError: If llama.cpp refuses for another reason.
+            ClosedError: If the model was closed.
+        """
+        if self._closed:
+            raise ClosedError("the model was closed", backend="llamacpp")
+        context, info = open_embedding_context(
+            self._handle,
+            params,
+            pooling,
+            n_ctx_train=self.info.n_ctx_train,
+            whole_only=self._traits.whole_only,
+            on_cpu=self._on_cpu,
+        )
+        embedder = LlamaEmbedder(context, info)
+        self._contexts.add(embedder)
+        return embedder
 
     def close(self) -> None:
         """Free the weights, after the contexts. Closing again does nothing."""
         if self._closed:
             return
         self._closed = True
-        for decoder in list(self._decoders):
-            decoder.close()
+        for context in list(self._contexts):
+            context.close()
         lib.hr_model_close(self._handle)
 
     def __del__(self) -> None:

@@ -61,6 +61,16 @@ class Traits:
             return "It is an encoder: it makes embeddings, no text."
         return None
 
+    def embed_hint(self) -> str | None:
+        """Why the model makes no vectors, or None if it does."""
+        if self.vocab_only:
+            return "It was loaded with vocab_only=True; load it without."
+        if self.has_encoder and self.has_decoder:
+            return "It is an encoder-decoder model, which headrace does not support yet."
+        if self.is_diffusion:
+            return "It is a diffusion model, which headrace does not support yet."
+        return None
+
     def can_shift(self, *, full_window: bool) -> bool:
         """Whether its memory can forget its oldest tokens and move the others down."""
         return self.truncation(full_window=full_window) is Truncation.ANY

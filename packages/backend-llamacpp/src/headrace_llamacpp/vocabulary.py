@@ -26,6 +26,8 @@ class LlamaVocabulary:
         vocabulary = lib.llama_model_get_vocab(lib.hr_model_pointer(handle))
         self.n_tokens: int = lib.llama_vocab_n_tokens(vocabulary)
         self.special_tokens = _special_tokens(vocabulary)
+        self.adds = _added(vocabulary)
+        """Which of ``bos``, ``eos`` and ``sep`` the model expects around texts."""
         self._eog = _eog_tokens(handle)
         # Every token of every stream asks for its piece; a native call each would cost a
         # microsecond. Two threads that fill the same entry write the same bytes.
@@ -140,6 +142,13 @@ def _encoded(text: str) -> bytes:
 def _special_tokens(vocabulary: Any) -> dict[str, int]:
     found = {name: getattr(lib, f"llama_vocab_{name}")(vocabulary) for name in _SPECIALS}
     return {name: token for name, token in found.items() if token >= 0}
+
+
+def _added(vocabulary: Any) -> frozenset[str]:
+    names = ("bos", "eos", "sep")
+    return frozenset(
+        name for name in names if getattr(lib, f"llama_vocab_get_add_{name}")(vocabulary)
+    )
 
 
 def _eog_tokens(handle: Any) -> frozenset[int]:

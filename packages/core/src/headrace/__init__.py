@@ -12,6 +12,7 @@ Everything a caller needs is re-exported here; backends are plugins, found when
 a model is loaded.
 """
 
+from headrace.embeddings import Embeddings, RankedDocument, Ranking
 from headrace.errors import (
     BackendCrashedError,
     BackendError,
@@ -73,6 +74,7 @@ __all__ = [
     "Completion",
     "ContextFullError",
     "DecodeError",
+    "Embeddings",
     "EngineParams",
     "FileInfo",
     "ForkedProcessError",
@@ -88,6 +90,8 @@ __all__ = [
     "ModelNotFoundError",
     "ModelParams",
     "ParamsError",
+    "RankedDocument",
+    "Ranking",
     "Receipt",
     "SamplingParams",
     "Session",

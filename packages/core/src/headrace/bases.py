@@ -8,16 +8,74 @@ engine's own classes.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from headrace.closing import Closing
+from headrace.embeddings import Embeddings, Ranking
+from headrace.errors import UnsupportedError
 from headrace.params import SamplingParams
 from headrace.results import Completion
 from headrace.stream import TokenStream
 
 
 class ModelBase(Closing):
-    """A model without its substance."""
+    """A model without its substance; what is optional raises ``UnsupportedError``."""
+
+    def embed(
+        self,
+        texts: str | Sequence[str] | Sequence[int] | Sequence[Sequence[int]],
+        *,
+        pooling: str | None = None,
+        normalize: bool = True,
+        truncate: bool = False,
+        as_array: bool = False,
+        progress: Callable[[float], object] | None = None,
+    ) -> Embeddings:
+        """Vectors for texts."""
+        raise self._lacks("embed")
+
+    async def aembed(
+        self,
+        texts: str | Sequence[str] | Sequence[int] | Sequence[Sequence[int]],
+        *,
+        pooling: str | None = None,
+        normalize: bool = True,
+        truncate: bool = False,
+        as_array: bool = False,
+        progress: Callable[[float], object] | None = None,
+    ) -> Embeddings:
+        """``embed`` for a task of asyncio or trio."""
+        raise self._lacks("embed")
+
+    def rerank(
+        self,
+        query: str,
+        documents: Sequence[str],
+        *,
+        sort: bool = False,
+        truncate: bool = False,
+        progress: Callable[[float], object] | None = None,
+    ) -> Ranking:
+        """How well each document answers the query."""
+        raise self._lacks("rerank")
+
+    async def arerank(
+        self,
+        query: str,
+        documents: Sequence[str],
+        *,
+        sort: bool = False,
+        truncate: bool = False,
+        progress: Callable[[float], object] | None = None,
+    ) -> Ranking:
+        """``rerank`` for a task of asyncio or trio."""
+        raise self._lacks("rerank")
+
+    def _lacks(self, method: str) -> UnsupportedError:
+        return UnsupportedError(
+            f"{type(self).__name__} has no {method}",
+            hint="model.capabilities says what a model can do.",
+        )
 
 
 class SessionBase(Closing):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 
-from headrace.bases import ModelBase
+from headrace.engine.embedding import EmbeddingMethods
 from headrace.engine.scheduler import Engine
 from headrace.engine.session import EngineSession
 from headrace.errors import ClosedError, UnsupportedError
@@ -14,8 +14,10 @@ from headrace.prompts import check_text, check_tokens
 from headrace.protocols.decoder import DecoderModel
 from headrace.results import Capability, ModelInfo
 
+_WITHOUT_SESSIONS = {Capability.TOKENIZE, Capability.EMBED, Capability.RERANK}
 
-class EngineModel(ModelBase):
+
+class EngineModel(EmbeddingMethods):
     """A loaded model whose sessions share one engine.
 
     The engine, and with it the native context, is made when the first session
@@ -33,10 +35,8 @@ class EngineModel(ModelBase):
         params: EngineParams,
         capabilities: frozenset[Capability],
     ) -> None:
-        super().__init__()
+        super().__init__(model, params)
         self.info: ModelInfo = model.info
-        self.engine_params = params
-        self._model = model
         self._capabilities = capabilities
         self._engine: Engine | None = None
         self._lock = threading.RLock()
@@ -47,7 +47,7 @@ class EngineModel(ModelBase):
         """What this model can do."""
         if self._model.generate_hint() is None:
             return self._capabilities
-        return self._capabilities & {Capability.TOKENIZE}
+        return self._capabilities & _WITHOUT_SESSIONS
 
     def tokenize(
         self, text: str, *, add_special: bool = True, parse_special: bool = False
@@ -126,6 +126,7 @@ class EngineModel(ModelBase):
                 return
             self._closed = True
             engine, self._engine = self._engine, None
+        self._embedders.close()
         if engine is None:
             self._model.close()
         else:

@@ -17,6 +17,7 @@ from headrace.protocols.decoder import (
     Truncation,
     Vocabulary,
 )
+from headrace.protocols.embedding import Embedder, EmbedderInfo, EmbeddingModel, Pooling
 from headrace.protocols.waist import (
     PROTOCOL_VERSION,
     Backend,
@@ -35,11 +36,15 @@ __all__ = [
     "DecoderInfo",
     "DecoderModel",
     "Delta",
+    "Embedder",
+    "EmbedderInfo",
+    "EmbeddingModel",
     "Generation",
     "GenerationReport",
     "LoadRequest",
     "Model",
     "Piece",
+    "Pooling",
     "Row",
     "RowResult",
     "Sampler",

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import attrs
 
+from headrace.embeddings import Embeddings, Ranking
 from headrace.params import EngineParams, ModelParams, SamplingParams, SessionParams
 from headrace.results import (
     Capability,
@@ -33,6 +34,7 @@ PROTOCOL_VERSION = 1
 """Version of both tiers; a plugin whose backend names another one is quarantined."""
 
 Prompt = str | Sequence[int] | None
+Texts = str | Sequence[str] | Sequence[int] | Sequence[Sequence[int]]
 
 
 @attrs.frozen(kw_only=True)
@@ -102,6 +104,56 @@ class Model(Protocol):
 
     def open_session(self, params: SessionParams | None = None) -> Session:
         """A new, empty session."""
+        ...
+
+    def embed(
+        self,
+        texts: Texts,
+        *,
+        pooling: str | None = None,
+        normalize: bool = True,
+        truncate: bool = False,
+        as_array: bool = False,
+        progress: Callable[[float], object] | None = None,
+    ) -> Embeddings:
+        """Vectors for texts."""
+        ...
+
+    async def aembed(
+        self,
+        texts: Texts,
+        *,
+        pooling: str | None = None,
+        normalize: bool = True,
+        truncate: bool = False,
+        as_array: bool = False,
+        progress: Callable[[float], object] | None = None,
+    ) -> Embeddings:
+        """The same for a task of asyncio or trio."""
+        ...
+
+    def rerank(
+        self,
+        query: str,
+        documents: Sequence[str],
+        *,
+        sort: bool = False,
+        truncate: bool = False,
+        progress: Callable[[float], object] | None = None,
+    ) -> Ranking:
+        """How well each document answers the query."""
+        ...
+
+    async def arerank(
+        self,
+        query: str,
+        documents: Sequence[str],
+        *,
+        sort: bool = False,
+        truncate: bool = False,
+        progress: Callable[[float], object] | None = None,
+    ) -> Ranking:
+        """The same for a task of asyncio or trio."""
         ...
 
     def close(self) -> None:
