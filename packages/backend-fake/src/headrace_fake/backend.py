@@ -35,6 +35,8 @@ _ABILITIES = frozenset(
         Capability.INTERRUPT,
         Capability.SHIFT,
         Capability.REPRODUCIBLE,
+        Capability.EMBED,
+        Capability.RERANK,
     }
 )
 _LOAD_ERRORS: dict[LoadFault, type[HeadraceError]] = {

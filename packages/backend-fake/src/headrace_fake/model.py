@@ -6,9 +6,10 @@ import itertools
 
 from headrace.errors import ClosedError
 from headrace.params import EngineParams, ModelParams
-from headrace.protocols import SequenceDecoder, Vocabulary
+from headrace.protocols import Embedder, Pooling, SequenceDecoder, Vocabulary
 from headrace.results import ModelInfo
 from headrace_fake.decoder import FakeDecoder
+from headrace_fake.embedder import FakeEmbedder, rank_prompt
 from headrace_fake.misuse import MisuseLog
 from headrace_fake.options import FakeOptions
 from headrace_fake.vocabulary import BOS, EOS, ByteVocabulary
@@ -64,6 +65,34 @@ class FakeModel:
         )
         self.decoders.append(decoder)
         return decoder
+
+    def own_pooling(self) -> Pooling:
+        """The mean."""
+        return Pooling.MEAN
+
+    def embed_hint(self) -> str | None:
+        """As for sessions: the vocabulary alone is too little."""
+        return self.generate_hint()
+
+    def rerank_hint(self) -> str | None:
+        """The same."""
+        return self.generate_hint()
+
+    def rerank_prompt(self, query: str, document: str) -> list[int]:
+        """The tokens of both, an ``EOS`` after each."""
+        return rank_prompt(query, document)
+
+    def open_embedder(self, params: EngineParams, pooling: Pooling) -> Embedder:
+        """A new context for vectors."""
+        if self._closed:
+            raise ClosedError("the model was closed", backend="fake")
+        return FakeEmbedder(
+            self._options,
+            params,
+            pooling,
+            next_step=self._steps.__next__,
+            misuse=self._misuse,
+        )
 
     def close(self) -> None:
         """Closing again does nothing; closing with open decoders is a misuse."""

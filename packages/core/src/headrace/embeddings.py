@@ -111,7 +111,7 @@ def as_lists(
 
 
 def _unit(vector: Sequence[float]) -> list[float]:
-    """The vector with a Euclidean length of 1; zeros stay zeros (llama.cpp's ``embd_normalize``)."""
+    """The vector with a length of 1, as llama.cpp's ``embd_normalize``; zeros stay zeros."""
     length = math.hypot(*vector) or 1.0
     return [number / length for number in vector]
 
