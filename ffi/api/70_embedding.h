@@ -2,9 +2,7 @@
 
 typedef struct hr_embedding_info {
     int32_t n_dimensions; /* floats of one vector */
-    int32_t n_tokens;     /* most tokens of one call */
     int32_t n_texts;      /* most texts of one call */
-    int32_t pooling;      /* enum llama_pooling_type in use */
 } hr_embedding_info;
 
 /* Opens the handle's context for vectors instead of tokens: `params` has embeddings set, and

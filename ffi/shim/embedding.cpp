@@ -122,9 +122,7 @@ int hr_embedding_open(hr_context *handle, hr_model *model,
         made.encodes = llama_model_has_encoder(loaded) && !llama_model_has_decoder(loaded);
         core.n_batch = std::min(core.n_batch, static_cast<int32_t>(llama_n_ubatch(core.context)));
         info->n_dimensions = made.n_dimensions;
-        info->n_tokens = core.n_batch;
         info->n_texts = made.n_texts;
-        info->pooling = pooling;
         return HR_OK;
     });
 }

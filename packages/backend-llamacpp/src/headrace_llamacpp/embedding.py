@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import sys
 import warnings
@@ -85,27 +86,30 @@ def open_embedding_context(
     handle = ffi.gc(lib.hr_context_new(), lib.hr_context_delete)
     # A text must lie in one micro-batch, and memory need hold no more than one batch.
     n_batch = min(params.n_ubatch, params.n_batch, params.n_ctx or params.n_ubatch)
-    native = native_params(params, n_batch)
+    # One text at a time where memory splits batches by rules of its own.
+    n_texts = 1 if whole_only else min(params.n_sequences, n_batch)
+    # An assertion fails if the context has not the same number of tokens for every text.
+    reserved = -(-n_batch // n_texts) * n_texts
+    native = native_params(params, reserved)
     native.embeddings = True
     native.pooling_type = _NATIVE[pooling]
-    native.n_batch = native.n_ubatch = n_batch
+    native.n_batch = native.n_ubatch = reserved
+    native.n_seq_max = n_texts
     # Every token is an output; the library knows no other way.
     native.n_outputs_max = 0
-    # Divided memory would be computed in parts, and each part be pooled by itself. One text at
-    # a time where memory splits batches by rules of its own.
+    # Divided memory would be computed in parts, and each part be pooled by itself.
     native.kv_unified = True
-    native.n_seq_max = 1 if whole_only else params.n_sequences
     info = ffi.new("hr_embedding_info *")
     report = new_report()
     lib.hr_embedding_open(handle, model, native, info, report)
     if report.status == lib.HR_CONTEXT_FAILED:
         raise open_error(report, n_batch)
     check(report, Operation.OPEN)
-    logs.drain()
+    logs.drain(logging.INFO)  # a warning says that the pooling is not the model's own
     return handle, EmbedderInfo(
         n_dimensions=info.n_dimensions,
-        n_batch=info.n_tokens,
-        n_text=min(info.n_tokens, n_ctx_train or info.n_tokens),
+        n_batch=n_batch,
+        n_text=min(n_batch, n_ctx_train or n_batch),
         n_texts=info.n_texts,
         pooling=pooling,
         interruptible=on_cpu,
