@@ -21,14 +21,22 @@ int hr_context_open(hr_context *context, hr_model *model,
 void hr_context_close(hr_context *context);
 void hr_context_delete(hr_context *context);
 
+typedef struct hr_logprob {
+    int32_t token;
+    double logprob; /* natural logarithm */
+} hr_logprob;
+
 typedef struct hr_row {
     int32_t sequence;
     int32_t position; /* length of the sequence before the step */
     int32_t n_tokens; /* taken from the step's tokens, row after row */
     hr_sampler *sampler; /* NULL: no output wanted */
+    int32_t n_top;       /* most likely tokens wanted beside the sampled one; negative: no logprobs */
+    hr_logprob *logprobs; /* room for 1 + n_top, the sampled token's first */
     /* Filled by the step: */
     int32_t length; /* tokens of the sequence in memory; 0 if its memory was lost */
     int32_t token;  /* sampled and accepted, or -1 */
+    int32_t n_logprobs;
     int32_t status; /* of the sampling */
 } hr_row;
 

@@ -2,6 +2,7 @@
 //
 // The whole of it is one call from Python, which releases the GIL once.
 #include "context.h"
+#include "logprobs.h"
 #include "sampler.h"
 
 namespace hr {
@@ -114,7 +115,13 @@ void sample_rows(ContextCore &core, hr_row *rows, int32_t n_rows, hr_report *rep
             if (logits == nullptr) {
                 return HR_NO_LOGITS;
             }
-            return sample(*row.sampler, logits, core.model->n_vocab, &row.token);
+            const int32_t n_vocab = core.model->n_vocab;
+            const int status = sample(*row.sampler, logits, n_vocab, &row.token);
+            if (status == HR_OK && row.n_top >= 0) {
+                row.n_logprobs =
+                    write_logprobs(logits, n_vocab, row.token, row.n_top, row.logprobs);
+            }
+            return status;
         });
         if (row.status >= HR_EXCEPTION && row.status <= HR_FOREIGN_EXCEPTION) {
             abandon(*row.sampler);
@@ -180,6 +187,7 @@ extern "C" int hr_step(hr_context *handle, uint64_t step_id, hr_row *rows, int32
         for (int32_t i = 0; i < n_rows; ++i) {
             rows[i].length = 0;  // what a poisoned context holds
             rows[i].token = -1;
+            rows[i].n_logprobs = 0;
             rows[i].status = HR_OK;
         }
         ran = true;

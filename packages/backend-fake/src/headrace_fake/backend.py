@@ -35,6 +35,7 @@ _ABILITIES = frozenset(
         Capability.INTERRUPT,
         Capability.SHIFT,
         Capability.REPRODUCIBLE,
+        Capability.LOGPROBS,
         Capability.EMBED,
         Capability.RERANK,
     }

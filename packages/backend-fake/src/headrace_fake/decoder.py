@@ -136,15 +136,17 @@ class FakeDecoder:
         return StepOutcome(
             step.status,
             [
-                RowResult(
-                    len(self._memories[row.sequence].tokens),
-                    row.sampler.chosen_in(step_id) if isinstance(row.sampler, FakeSampler) else (),
-                    step.row_errors.get(index),
-                )
+                self._result(step_id, row, step.row_errors.get(index))
                 for index, row in enumerate(step.rows)
             ],
             step.error,
         )
+
+    def _result(self, step_id: int, row: Row, error: DecodeError | None) -> RowResult:
+        length = len(self._memories[row.sequence].tokens)
+        if isinstance(row.sampler, FakeSampler):
+            return row.sampler.result(step_id, length, error)
+        return RowResult(length, (), error)
 
     def interrupt(self, step_id: int) -> None:
         """End that step early, or the moment it starts; a stale id does nothing."""

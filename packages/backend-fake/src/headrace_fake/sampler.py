@@ -16,8 +16,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from headrace.errors import HeadraceError
 from headrace.params import SamplingParams
-from headrace_fake import chain
+from headrace.protocols import RowResult
+from headrace.results import TokenLogprob
+from headrace_fake import chain, likelihood
 from headrace_fake.memory import Memory
 from headrace_fake.misuse import MisuseLog
 from headrace_fake.options import FakeOptions
@@ -38,6 +41,8 @@ class _State(NamedTuple):
     """The step it was chosen in."""
     recent: tuple[int, ...]
     """What a repeat penalty looks at."""
+    logprobs: tuple[TokenLogprob, ...] = ()
+    """Of the last one, if asked for."""
 
 
 class FakeSampler:
@@ -62,7 +67,8 @@ class FakeSampler:
         self._mean_length = options.mean_length
         self._ban_eog = ban_eog
         self._misuse = misuse
-        self._salt = options.seed
+        self._n_logprobs = params.logprobs
+        self._greedy_salt = self._salt = options.seed
         self._draws = params.temperature > 0
         if self._draws:
             self._salt = chain.scatter(options.seed, seed + 1)
@@ -79,13 +85,22 @@ class FakeSampler:
         self._check(state, memory, now)
         token = self._seeded(now, state) if self._script is None else self._written(state.n_chosen)
         recent = (*state.recent, token)[-self._penalised :] if self._penalised else ()
-        self._state = _State(state.n_chosen + 1, chain.link(now, token), token, step_id, recent)
+        self._state = _State(
+            state.n_chosen + 1,
+            chain.link(now, token),
+            token,
+            step_id,
+            recent,
+            self._logprobs(token, now),
+        )
         return token
 
-    def chosen_in(self, step_id: int) -> tuple[int, ...]:
-        """The token chosen in a step, if one was."""
+    def result(self, step_id: int, length: int, error: HeadraceError | None) -> RowResult:
+        """A row's result: the token chosen in that step, if one was, and how likely it was."""
         state = self._state
-        return (state.token,) if state.step_id == step_id else ()
+        if state.step_id != step_id:
+            return RowResult(length, (), error)
+        return RowResult(length, (state.token,), error, state.logprobs)
 
     def close(self) -> None:
         """Closing again does nothing."""
@@ -104,10 +119,21 @@ class FakeSampler:
         if self._penalised:
             recent = state.recent[-self._penalised :]
             salt ^= chain.links(chain.EMPTY, recent)[-1] if recent else 1
+        return self._letter(memory_hash, salt, ends=not self._ban_eog)
+
+    def _letter(self, memory_hash: int, salt: int, *, ends: bool) -> int:
         bits = chain.scatter(memory_hash, salt)
-        letter = _LETTERS[bits % len(_LETTERS)]
-        ends = self._mean_length and (bits >> 32) % self._mean_length == 0
-        return EOS if ends and not self._ban_eog else letter
+        if ends and self._mean_length and (bits >> 32) % self._mean_length == 0:
+            return EOS
+        return _LETTERS[bits % len(_LETTERS)]
+
+    def _logprobs(self, token: int, memory_hash: int) -> tuple[TokenLogprob, ...]:
+        if self._n_logprobs is None:
+            return ()
+        likeliest = token
+        if self._script is None:
+            likeliest = self._letter(memory_hash, self._greedy_salt, ends=True)
+        return (likelihood.logprob(token, likeliest, _LETTERS, memory_hash, self._n_logprobs),)
 
     def _check(self, state: _State, memory: Memory, now: int) -> None:
         if state.expected is None:

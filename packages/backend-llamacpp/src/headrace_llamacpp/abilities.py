@@ -12,6 +12,8 @@ ABILITIES = frozenset(
         Capability.INTERRUPT,
         Capability.SHIFT,
         Capability.REPRODUCIBLE,
+        Capability.SAMPLERS,
+        Capability.LOGPROBS,
         Capability.EMBED,
         Capability.RERANK,
     }

@@ -23,6 +23,7 @@ from headrace.protocols import (
     StepOutcome,
     StepStatus,
 )
+from headrace.results import TokenLogprob
 from headrace_llamacpp import callbacks, logs
 from headrace_llamacpp._native import ffi, lib, new_report
 from headrace_llamacpp._statuses import Operation
@@ -48,6 +49,7 @@ class LlamaDecoder:
         self._context = context
         self._rows = ffi.new("hr_row[]", info.n_sequences)
         self._tokens = ffi.new("int32_t[]", info.n_batch)
+        self._logprobs = ffi.new("hr_logprob[]", 1)
         self._report = new_report()
         self._memory_report = new_report()
         self._length = ffi.new("int32_t *")
@@ -106,7 +108,7 @@ class LlamaDecoder:
         """Write the rows to where the shim reads them."""
         if len(rows) > self.info.n_sequences:
             raise ValueError(f"{len(rows)} rows for {self.info.n_sequences} sequences")
-        at = 0
+        at = wanted = 0
         for native, row in zip(self._rows, rows, strict=False):
             count = len(row.tokens)
             if at + count > self.info.n_batch:
@@ -115,12 +117,27 @@ class LlamaDecoder:
             native.position = row.position
             native.n_tokens = count
             sampler = row.sampler
-            native.sampler = sampler.pointer if isinstance(sampler, LlamaSampler) else ffi.NULL
+            if isinstance(sampler, LlamaSampler):
+                native.sampler, native.n_top = sampler.pointer, sampler.n_top
+                wanted += sampler.n_top + 1
+            else:
+                native.sampler, native.n_top = ffi.NULL, -1
             if count == 1:
                 self._tokens[at] = row.tokens[0]
             else:
                 self._tokens[at : at + count] = row.tokens
             at += count
+        if wanted:
+            self._place_logprobs(len(rows), wanted)
+
+    def _place_logprobs(self, n_rows: int, wanted: int) -> None:
+        """Give every row that wants log-probabilities its part of one array."""
+        if wanted > len(self._logprobs):
+            self._logprobs = ffi.new("hr_logprob[]", wanted)
+        at = 0
+        for index in range(n_rows):
+            self._rows[index].logprobs = self._logprobs + at
+            at += self._rows[index].n_top + 1
 
     def outcome(self, step_id: int) -> StepOutcome | None:
         """What the last step did, again; None for any other id, or if it never ran."""
@@ -138,7 +155,9 @@ class LlamaDecoder:
     def _row_result(self, native: Any) -> RowResult:
         if native.status != lib.HR_OK:
             return RowResult(native.length, (), self._row_error(native.status))
-        return RowResult(native.length, () if native.token < 0 else (native.token,))
+        if native.token < 0:
+            return RowResult(native.length)
+        return RowResult(native.length, (native.token,), logprobs=_logprobs(native))
 
     def _row_error(self, status: int) -> HeadraceError:
         return error_of(self._report, Operation.STEP, status=status)
@@ -183,3 +202,12 @@ class LlamaDecoder:
             return
         self.close()
         warnings.warn("a LlamaDecoder was dropped without close()", ResourceWarning, stacklevel=1)
+
+
+def _logprobs(native: Any) -> tuple[TokenLogprob, ...]:
+    """Those of a row's token, if they were asked for."""
+    if not native.n_logprobs:
+        return ()
+    chosen, *top = ffi.unpack(native.logprobs, native.n_logprobs)
+    alternatives = tuple((each.token, each.logprob) for each in top)
+    return (TokenLogprob(chosen.token, chosen.logprob, alternatives),)

@@ -51,7 +51,7 @@ class LlamaSampler:
         ban_eog: Never choose a token that ends the generation.
     """
 
-    __slots__ = ("__weakref__", "n_logprobs", "pointer")
+    __slots__ = ("__weakref__", "n_top", "pointer")
 
     def __init__(
         self,
@@ -63,8 +63,8 @@ class LlamaSampler:
         recent: Sequence[int],
         ban_eog: bool,
     ) -> None:
-        self.n_logprobs = params.logprobs
-        """How many alternatives to each token are wanted; None: no log-probabilities."""
+        self.n_top = -1 if params.logprobs is None else params.logprobs
+        """How many of the most likely tokens are wanted; −1: no log-probabilities at all."""
         settings, kept = _settings(params, n_ctx)
         settings.seed = seed
         settings.ban_eog = ban_eog

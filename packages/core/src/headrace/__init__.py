@@ -54,6 +54,7 @@ from headrace.results import (
     StopReason,
     StreamStatistics,
     Timings,
+    TokenLogprob,
     Usage,
 )
 from headrace.stream import TokenStream
@@ -103,6 +104,7 @@ __all__ = [
     "TemplateError",
     "TensorInfo",
     "Timings",
+    "TokenLogprob",
     "TokenStream",
     "TokenizeError",
     "UnsupportedError",

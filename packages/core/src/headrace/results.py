@@ -76,6 +76,21 @@ class Capability(str, enum.Enum):
 
 
 @attrs.frozen
+class TokenLogprob:
+    """How likely a token was: natural logarithms of the model's own probabilities.
+
+    They are the softmax of the model's logits, before biases, penalties and samplers.
+    """
+
+    token: int
+    """Id of the token chosen."""
+    logprob: float
+    """Its log-probability, at most 0."""
+    top: tuple[tuple[int, float], ...] = ()
+    """The most likely tokens with theirs, best first; as many as were asked for."""
+
+
+@attrs.frozen
 class Chunk:
     """What one turn of the stream's loop delivers."""
 
@@ -83,6 +98,8 @@ class Chunk:
     """New text; whole characters only, empty for tokens without text."""
     tokens: tuple[int, ...] = ()
     """Ids of the tokens of which this chunk delivers the first text."""
+    logprobs: tuple[TokenLogprob, ...] = ()
+    """One for each of the tokens, if ``SamplingParams(logprobs=…)`` asked for them."""
 
 
 @attrs.frozen
@@ -156,6 +173,8 @@ class Completion:
     usage: Usage
     timings: Timings
     receipt: Receipt
+    logprobs: tuple[TokenLogprob, ...] = ()
+    """One for each of the tokens, if ``SamplingParams(logprobs=…)`` asked for them."""
 
 
 @attrs.frozen

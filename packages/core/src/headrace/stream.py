@@ -18,7 +18,7 @@ from headrace.results import Chunk, Completion, StopReason, StreamStatistics
 from headrace.text import TextAssembler
 
 if TYPE_CHECKING:
-    from headrace.protocols.waist import Delta, Generation
+    from headrace.protocols.waist import Delta, Generation, Piece
 
 _UNFINISHED = (StopReason.CANCELLED, StopReason.TIMED_OUT)
 """Ends at which text that is held back was not seen, and stays out of the history."""
@@ -49,7 +49,7 @@ class TokenStream(Closing):
         super().__init__()
         self._generation = generation
         self._owner = owner
-        self._assembler = TextAssembler(stop, generation.carry)
+        self._assembler: TextAssembler[Piece] = TextAssembler(stop, generation.carry)
         self._deadline = None if timeout is None else time.monotonic() + timeout
         # Reentrant so that a signal handler that runs inside __next__ can be
         # told apart from another thread, instead of waiting for itself.
@@ -159,8 +159,8 @@ class TokenStream(Closing):
     def _ready_chunk(self) -> Chunk | None:
         """What can be handed out without another pull; may end the stream."""
         if self._ending is None and not self._assembler.stopped:
-            text, tokens = self._assembler.take()
-            return self._hand_out(text, tokens) if text or tokens else None
+            text, pieces = self._assembler.take()
+            return self._hand_out(text, pieces) if text or pieces else None
         if self._ending in _UNFINISHED or self._refused:
             if self._ending in _UNFINISHED:
                 self._settle(self._ending)
@@ -171,17 +171,17 @@ class TokenStream(Closing):
         """Give a delta's pieces to the assembler, unless what they follow was refused."""
         if not self._refused:
             for piece in delta.pieces:
-                self._assembler.push(piece.token, piece.data)
+                self._assembler.push(piece, piece.data)
         self._ending = delta.end
 
     def _last_chunk(self, end: StopReason | None) -> Chunk | None:
         """Hand out all that is left and settle, unless a cancel came in between."""
-        text, tokens = self._assembler.finish()
-        chunk = self._hand_out(text, tokens)
+        text, pieces = self._assembler.finish()
+        chunk = self._hand_out(text, pieces)
         if chunk is None:
             return None
         self._settle(StopReason.STOP_STRING if self._assembler.stopped else end)
-        return chunk if text or tokens else None
+        return chunk if text or pieces else None
 
     def _pull(self) -> Delta:
         if self._deadline is not None:
@@ -205,14 +205,18 @@ class TokenStream(Closing):
         assert delta is not None, "a pull without a limit brings something"
         return delta
 
-    def _hand_out(self, text: str, tokens: list[int | None]) -> Chunk | None:
+    def _hand_out(self, text: str, pieces: list[Piece]) -> Chunk | None:
         """Record a chunk as seen; None if the generation was interrupted meanwhile."""
-        chunk = Chunk(text, tuple(token for token in tokens if token is not None))
+        chunk = Chunk(
+            text,
+            tuple(piece.token for piece in pieces if piece.token is not None),
+            tuple(piece.logprob for piece in pieces if piece.logprob is not None),
+        )
         # Recorded first and asked after: if a KeyboardInterrupt falls in
         # between, ``settle`` tells the generation what stands in the result.
-        self._handed_out.append((chunk, len(tokens)))
+        self._handed_out.append((chunk, len(pieces)))
         try:
-            if self._generation.deliver(len(tokens)):
+            if self._generation.deliver(len(pieces)):
                 # What its tokens have left, for whoever goes on after a cancel.
                 self._generation.carry = self._assembler.carry()
                 return chunk
@@ -298,6 +302,7 @@ class TokenStream(Closing):
             usage=report.usage,
             timings=report.timings,
             receipt=report.receipt,
+            logprobs=tuple(each for chunk, _ in self._handed_out for each in chunk.logprobs),
         )
 
     @property

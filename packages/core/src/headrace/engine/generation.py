@@ -8,13 +8,14 @@ other; in between they are only a count, because they stand in the sequence's
 from __future__ import annotations
 
 import time
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from headrace.errors import HeadraceError
 from headrace.params import SamplingParams
 from headrace.protocols.decoder import Sampler
 from headrace.protocols.waist import Delta, GenerationReport, Piece
-from headrace.results import Receipt, StopReason, Timings, Usage
+from headrace.results import Receipt, StopReason, Timings, TokenLogprob, Usage
 
 if TYPE_CHECKING:
     from headrace.engine.scheduler import Engine
@@ -61,6 +62,8 @@ class EngineGeneration:
         self.produced = 0
         self.pulled = 0
         self.seen = 0
+        self.logprobs: list[TokenLogprob] = []
+        """Of all tokens produced, or empty if not asked for."""
         self.processed = self.base
         self.cached: int | None = None
         self.steps = 0
@@ -148,18 +151,22 @@ class EngineGeneration:
         line = self.sequence.line
         first = self.start + self.pulled - line.dropped
         tokens = line[first : first + self.produced - self.pulled]
+        logprobs = self.logprobs[self.pulled : self.produced]
         self.pulled = self.produced
         vocabulary = self.engine.vocabulary
         pieces = tuple(
-            Piece(token, b"" if vocabulary.is_eog(token) else vocabulary.piece(token))
-            for token in tokens
+            Piece(token, b"" if vocabulary.is_eog(token) else vocabulary.piece(token), logprob)
+            for token, logprob in zip_longest(tokens, logprobs)
         )
         return Delta(pieces, self.end)
 
-    def accept(self, tokens: tuple[int, ...], at: int) -> None:
+    def accept(
+        self, tokens: tuple[int, ...], at: int, logprobs: tuple[TokenLogprob, ...] = ()
+    ) -> None:
         """Append sampled tokens at index ``at`` of the line; doing so twice is doing so once."""
         line = self.sequence.line
         line[at:] = tokens
+        self.logprobs[line.dropped + at - self.start :] = logprobs
         self.produced = line.dropped + len(line) - self.start
         if self.first_token_at is None:
             self.first_token_at = time.monotonic()

@@ -7,6 +7,7 @@ from collections.abc import Sequence as Tokens
 from typing import TYPE_CHECKING
 
 from headrace.bases import SessionBase
+from headrace.engine.sampling import check_sampling
 from headrace.engine.scheduler import Engine
 from headrace.params import MAX_SEED, SamplingParams, SessionParams
 from headrace.prompts import check_generation, check_prompt
@@ -59,6 +60,7 @@ class EngineSession(SessionBase):
 
         Raises:
             ParamsError: For an argument outside its range, or an empty prompt.
+            UnsupportedError: For a sampler or log-probabilities that the backend lacks.
             TokenizeError: For a prompt that has no tokens in this vocabulary.
             ContextFullError: If the prompt does not fit.
             BusyError: If another generation is under way.
@@ -66,8 +68,9 @@ class EngineSession(SessionBase):
         """
         self._check_process()
         stops = check_generation(sampling, max_tokens, stop, ignore_eog, timeout)
-        self._engine.check_idle(self._sequence)
         sampling = sampling or SamplingParams()
+        check_sampling(sampling, self._model.info, self._model.capabilities)
+        self._engine.check_idle(self._sequence)
         generation = self._engine.generate(
             self._sequence,
             check_prompt(prompt, self._model, history=bool(self._sequence.line)),

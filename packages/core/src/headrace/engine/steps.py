@@ -190,7 +190,7 @@ def apply(step: Step, planned: PlannedRow, result: RowResult) -> None:
         generation.error = result.error
         sequence.in_line = False
     elif result.tokens:
-        generation.accept(result.tokens, planned.line_length)
+        generation.accept(result.tokens, planned.line_length, result.logprobs)
     elif whole and generation.max_tokens == 0 and result.length >= generation.prompt_end - 1:
         generation.end = StopReason.MAX_TOKENS
 

@@ -17,7 +17,7 @@ import attrs
 
 from headrace.errors import HeadraceError
 from headrace.params import EngineParams, SamplingParams
-from headrace.results import ModelInfo
+from headrace.results import ModelInfo, TokenLogprob
 
 
 class Truncation(str, enum.Enum):
@@ -97,6 +97,8 @@ class RowResult:
     """Token ids sampled, already accepted by the sampler."""
     error: HeadraceError | None = None
     """Ends this row's stream only."""
+    logprobs: tuple[TokenLogprob, ...] = ()
+    """One for each of the tokens, if the sampler was made with ``logprobs``."""
 
 
 @attrs.define(slots=True)

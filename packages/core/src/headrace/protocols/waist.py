@@ -24,6 +24,7 @@ from headrace.results import (
     Receipt,
     StopReason,
     Timings,
+    TokenLogprob,
     Usage,
 )
 
@@ -278,6 +279,8 @@ class Piece:
     """Its id; None where the backend sends text only."""
     data: bytes
     """The bytes it stands for: possibly part of a UTF-8 character, empty for an eog token."""
+    logprob: TokenLogprob | None = None
+    """If asked for."""
 
 
 @attrs.frozen

@@ -10,18 +10,21 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
+from typing import Generic, TypeVar
 
 import attrs
 
 from headrace.text.stops import StopStrings
 from headrace.text.utf8 import Utf8Decoder, continues
 
+_T = TypeVar("_T")
+
 
 @attrs.define(slots=True)
-class _Unseen:
+class _Unseen(Generic[_T]):
     """A token of which nothing was handed out."""
 
-    token: int | None
+    token: _T
     start: int
     """Index, in the whole text, of the first character that its bytes contribute to."""
     empty: bool
@@ -29,8 +32,10 @@ class _Unseen:
     """Bytes that waited for this token to complete their character."""
 
 
-class TextAssembler:
+class TextAssembler(Generic[_T]):
     """Turns pieces into text, holding back what is incomplete or may be a stop string.
+
+    What stands for a token (its id, or more) is handed back as it came.
 
     Args:
         stop: Strings that end the generation; none of them is handed out.
@@ -43,7 +48,7 @@ class TextAssembler:
         self._utf8 = Utf8Decoder()
         self._text = self._utf8.push(carry)
         self._taken = 0
-        self._unseen: deque[_Unseen] = deque()
+        self._unseen: deque[_Unseen[_T]] = deque()
         self.stopped = False
         """Whether a stop string came up; nothing follows then."""
 
@@ -52,7 +57,7 @@ class TextAssembler:
         """Characters decoded and not handed out."""
         return len(self._text)
 
-    def push(self, token: int | None, data: bytes) -> None:
+    def push(self, token: _T, data: bytes) -> None:
         """Add a token's bytes; ignored after a stop string."""
         if self.stopped:
             return
@@ -64,7 +69,7 @@ class TextAssembler:
         self._text += self._utf8.push(data)
         self._look_for_stop()
 
-    def take(self) -> tuple[str, list[int | None]]:
+    def take(self) -> tuple[str, list[_T]]:
         """Text that can be handed out now, and the tokens first seen by it."""
         ready = len(self._text)
         if self._stops and not self.stopped:
@@ -73,7 +78,7 @@ class TextAssembler:
         self._taken += ready
         return text, self._newly_seen()
 
-    def finish(self) -> tuple[str, list[int | None]]:
+    def finish(self) -> tuple[str, list[_T]]:
         """All that is left: an incomplete character as U+FFFD, text held back in vain."""
         if not self.stopped:
             self._text += self._utf8.flush()
@@ -97,8 +102,8 @@ class TextAssembler:
             self._text = self._text[:found]
             self.stopped = True
 
-    def _newly_seen(self) -> list[int | None]:
-        seen: list[int | None] = []
+    def _newly_seen(self) -> list[_T]:
+        seen: list[_T] = []
         while self._unseen:
             first = self._unseen[0]
             # A token without text is seen as soon as all text before it is.

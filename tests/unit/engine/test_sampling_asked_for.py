@@ -1,0 +1,108 @@
+"""What a generation asks of the sampler, and what comes with its tokens."""
+
+from __future__ import annotations
+
+import pytest
+
+import headrace
+from headrace import (
+    Capability,
+    ParamsError,
+    SamplingParams,
+    StopReason,
+    UnsupportedError,
+)
+from headrace.engine.sampling import check_sampling
+
+WITH_LOGPROBS = SamplingParams(logprobs=2)
+
+
+@pytest.fixture
+def open_fake():
+    """Opens sessions of fakes that write a script."""
+    models = []
+
+    def _open(script: str, **options):
+        models.append(headrace.load_model(f"fake:{script}", **options))
+        return models[-1].open_session()
+
+    yield _open
+    for model in models:
+        model.close()
+
+
+def _tokens(logprobs) -> tuple[int, ...]:
+    return tuple(each.token for each in logprobs)
+
+
+def test_a_character_of_many_tokens_has_a_log_probability_for_each(open_fake):
+    """Bytes that are held back bring theirs when their character is complete."""
+    stream = open_fake("a😀é").generate("x", sampling=WITH_LOGPROBS)
+    chunks = list(stream)
+    assert [len(chunk.logprobs) for chunk in chunks if chunk.text == "😀"] == [4]
+    assert all(_tokens(chunk.logprobs) == chunk.tokens for chunk in chunks)
+    assert stream.result.stop_reason is StopReason.EOG
+    assert _tokens(stream.result.logprobs) == stream.result.tokens
+
+
+@pytest.mark.parametrize("lookahead", [1, 8])
+def test_bytes_held_back_at_a_cancel_leave_nothing(open_fake, lookahead):
+    """They were not seen, so they are not in the result."""
+    session = open_fake(
+        "ab%F0%9F", backend="fake", engine=headrace.EngineParams(lookahead=lookahead)
+    )
+    stream = session.generate("x", sampling=WITH_LOGPROBS)
+    for _ in range(2):
+        next(stream)
+    stream.cancel()
+    assert stream.result.text == "ab"
+    assert _tokens(stream.result.logprobs) == stream.result.tokens == (ord("a"), ord("b"))
+
+
+def test_text_held_back_for_a_stop_string_brings_its_log_probabilities_later(open_fake):
+    """And what completes the stop string brings none."""
+    done = open_fake("abcabdxyz").complete("x", sampling=WITH_LOGPROBS, stop="abd")
+    assert done.text == "abc"
+    assert _tokens(done.logprobs) == done.tokens == tuple(b"abc")
+
+
+@pytest.mark.parametrize(
+    ("params", "field"),
+    [
+        ({"typical_p": 0.5}, "typical_p"),
+        ({"mirostat": 2}, "mirostat"),
+        ({"logit_bias": {3: 1.0}}, "logit_bias"),
+        ({"samplers": ("top_k", "temperature")}, "samplers"),
+    ],
+)
+def test_a_sampler_that_the_backend_lacks_is_refused(open_fake, params, field):
+    """Naming the field and those that it knows; the session stays usable."""
+    session = open_fake("abc")
+    with pytest.raises(UnsupportedError, match=f"SamplingParams.{field}") as caught:
+        session.generate("x", sampling=SamplingParams(**params))
+    assert "temperature" in caught.value.hint
+    assert session.complete("x").text == "abc"
+
+
+@pytest.fixture
+def info(open_fake):
+    """Of some model."""
+    with headrace.load_model("fake:abc") as model:
+        return model.info
+
+
+def test_log_probabilities_that_the_backend_lacks_are_refused(info):
+    """The hint says what to do without."""
+    with pytest.raises(UnsupportedError, match="no log-probabilities") as caught:
+        check_sampling(WITH_LOGPROBS, info, frozenset({Capability.GENERATE}))
+    assert "logprobs" in caught.value.hint
+    check_sampling(WITH_LOGPROBS, info, frozenset({Capability.LOGPROBS}))
+
+
+def test_a_bias_on_a_token_outside_the_vocabulary_is_refused(info):
+    """The hint gives the range."""
+    everything = frozenset(Capability)
+    check_sampling(SamplingParams(logit_bias={257: -1.0}), info, everything)
+    with pytest.raises(ParamsError, match="token 258") as caught:
+        check_sampling(SamplingParams(logit_bias={258: -1.0}), info, everything)
+    assert "0 … 257" in caught.value.hint
