@@ -36,6 +36,8 @@ enum hr_status {
     HR_NO_LOGITS = 50,
     HR_NO_CANDIDATE = 51, /* nothing is left to choose from */
     HR_NO_END_TOKEN = 52, /* the infill sampler needs a token that ends a text */
+    /* State. */
+    HR_STATE_FAILED = 80, /* the memory could not be written down: the log says why */
     /* Embedding. */
     HR_NO_VECTOR = 90, /* the call left no vector for a text */
     /* Memory. */

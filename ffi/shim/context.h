@@ -178,5 +178,8 @@ int outcome_of(int32_t code);
 // memory.cpp: what memory truly holds after a decode that did not end well.
 int32_t settle(ContextCore &core, const hr_row &row);
 void forget(ContextCore &core, int32_t sequence);
+// Whether a sequence of that length holds all that the next token looks at. Not for whole_only.
+bool window_is_whole(const ContextCore &core, int32_t sequence, int32_t length);
+bool valid_sequence(const ContextCore &core, int32_t sequence, hr_report *report);
 
 }  // namespace hr

@@ -17,14 +17,6 @@ bool reaches_back(const ContextCore &core, int32_t sequence, int32_t length) {
     return first >= 0 && first <= std::max(0, length - core.n_swa);
 }
 
-bool valid_sequence(const ContextCore &core, int32_t sequence, hr_report *report) {
-    if (sequence >= 0 && sequence < core.n_sequences()) {
-        return true;
-    }
-    say(report, "there is no sequence of that number");
-    return false;
-}
-
 // The window before `length` is whole. Full attention has n_swa 0: then all must be there.
 bool can_cut(const ContextCore &core, int32_t sequence, int32_t length) {
     if (core.whole_only) {
@@ -96,6 +88,22 @@ int32_t copy(ContextCore &core, int32_t source, int32_t target, int32_t length) 
 
 }  // namespace
 
+bool window_is_whole(const ContextCore &core, int32_t sequence, int32_t length) {
+    // Cells are reused only once no token from `length` on can see them: the mask drops a cell
+    // n_swa or more positions back, so the window begins at length - n_swa + 1.
+    const llama_pos first = llama_memory_seq_pos_min(core.memory, sequence);
+    const int32_t needed = core.n_swa > 0 ? std::max(0, length - core.n_swa + 1) : 0;
+    return first >= 0 && first <= needed;
+}
+
+bool valid_sequence(const ContextCore &core, int32_t sequence, hr_report *report) {
+    if (sequence >= 0 && sequence < core.n_sequences()) {
+        return true;
+    }
+    say(report, "there is no sequence of that number");
+    return false;
+}
+
 void forget(ContextCore &core, int32_t sequence) {
     llama_memory_seq_rm(core.memory, sequence, -1, -1);
     core.lengths[sequence] = 0;
@@ -111,11 +119,7 @@ int32_t settle(ContextCore &core, const hr_row &row) {
     // Finished micro-batches stay, and the library has removed the unfinished one.
     const int32_t length = llama_memory_seq_pos_max(core.memory, row.sequence) + 1;
     const bool plausible = length >= row.position && length <= row.position + row.n_tokens;
-    const llama_pos first = llama_memory_seq_pos_min(core.memory, row.sequence);
-    // Cells are reused only once no token from `length` on can see them: the mask drops a cell
-    // n_swa or more positions back, so the window begins at length - n_swa + 1.
-    const int32_t needed = core.n_swa > 0 ? std::max(0, length - core.n_swa + 1) : 0;
-    if (length > 0 && (!plausible || first < 0 || first > needed)) {
+    if (length > 0 && (!plausible || !window_is_whole(core, row.sequence, length))) {
         forget(core, row.sequence);
         return 0;
     }

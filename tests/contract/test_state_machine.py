@@ -78,6 +78,7 @@ class Sessions(RuleBasedStateMachine):
         if not self.fake:
             self.twin = self.target.load(n_ctx=N_CTX, n_sequences=1, n_batch=24)
         self.open = []
+        self.saved = []
 
     @initialize(target=talks)
     def open_more_than_fit(self):
@@ -187,6 +188,32 @@ class Sessions(RuleBasedStateMachine):
         forked.calls = [list(call) for call in talk.calls]
         self.open.append(forked)
         return forked
+
+    @rule(talk=talks)
+    def save(self, talk):
+        """Keep a session, unless a generation is under way."""
+        if talk.stream is not None:
+            with pytest.raises(headrace.BusyError):
+                talk.session.state()
+            return
+        calls = [list(call) for call in talk.calls]
+        kept = (talk.session.state(), list(talk.history), calls, talk.reproducible)
+        self.saved = [*self.saved, kept][-4:]
+
+    @rule(talk=talks, which=st.integers(0, 3))
+    @precondition(lambda self: self.saved)
+    def load(self, talk, which):
+        """Turn a session into one that was kept, unless a generation is under way."""
+        state, history, calls, reproducible = self.saved[which % len(self.saved)]
+        if talk.stream is not None:
+            with pytest.raises(headrace.BusyError):
+                talk.session.load_state(state)
+            return
+        if talk.reproducible and not reproducible:
+            return  # it would be computed anew, in pieces of its own
+        talk.session.load_state(state)
+        talk.history, talk.calls = list(history), [list(call) for call in calls]
+        assert talk.session.tokens == talk.history
 
     @rule(talk=talks)
     def reset(self, talk):

@@ -38,6 +38,7 @@ _ABILITIES = frozenset(
         Capability.LOGPROBS,
         Capability.EMBED,
         Capability.RERANK,
+        Capability.STATE,
     }
 )
 _LOAD_ERRORS: dict[LoadFault, type[HeadraceError]] = {

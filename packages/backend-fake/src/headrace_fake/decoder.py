@@ -78,6 +78,10 @@ class FakeDecoder:
             can_shift=options.shiftable,
             interruptible=options.interruptible,
         )
+        self.state_key = {
+            "model": options.fingerprint,
+            "memory": f"{options.truncation.value}, reach {options.reach}",
+        }
         self._options = options
         self._next_step = next_step
         self._misuse = misuse
@@ -170,6 +174,14 @@ class FakeDecoder:
         """Forget a sequence."""
         self._alone(lambda: self._memory(sequence).truncate(0))
 
+    def export_state(self, sequence: int) -> memoryview:
+        """What the sequence has in memory, as bytes."""
+        return self._alone(lambda: memoryview(self._memory(sequence).write_down()))
+
+    def import_state(self, sequence: int, state: memoryview) -> int:
+        """Give the empty sequence such a memory; 0 if there is no room for it."""
+        return self._alone(lambda: self._import(sequence, state))
+
     def close(self) -> None:
         """Closing again does nothing."""
         if self._closed:
@@ -228,6 +240,15 @@ class FakeDecoder:
         for each in self._memories:  # what was shifted may be rebuilt in another
             each.may_be_shifted = True
         return True
+
+    def _import(self, sequence: int, state: memoryview) -> int:
+        memory = self._memory(sequence)
+        if memory.tokens:
+            self._misuse.refuse(f"import into sequence {sequence}, which is not empty")
+        memory.read_back(state)
+        if len(memory.tokens) > self.info.n_ctx_sequence or self.used > self.info.n_ctx:
+            memory.truncate(0)
+        return len(memory.tokens)
 
     def _step(self, step_id: int, rows: Sequence[Row], limit: float | None) -> StepOutcome:
         self._check(step_id, rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 
 from headrace.protocols import Truncation
@@ -68,6 +69,19 @@ class Memory:
         del self._hashes[length:]
         del self.tokens[length:]
         return length
+
+    def write_down(self) -> bytes:
+        """All that makes this memory, as bytes."""
+        floor = max(self._floor, len(self.tokens) - self._reach)
+        return array("i", [floor, self.may_be_shifted, *self.tokens]).tobytes()
+
+    def read_back(self, data: memoryview) -> None:
+        """Become, from empty, what another memory was."""
+        found = array("i")
+        found.frombytes(data)
+        self._floor = found[0]
+        self.may_be_shifted = self.may_be_shifted or bool(found[1])
+        self.append(found[2:].tolist())
 
     def lose(self, length: int) -> int:
         """What an interrupted or failed step leaves, of which ``length`` tokens were finished."""

@@ -141,4 +141,5 @@ MEANINGS: dict[str, Meaning] = {
     "HR_ADAPTER_MISMATCH": Meaning(ModelLoadError, "the file was made for another model"),
     "HR_ADAPTER_FAILED": Meaning(ModelFormatError, "llama.cpp refused the file"),
     "HR_ADAPTER_REFUSED": Meaning(DecodeError, "the context does not take the control vector"),
+    "HR_STATE_FAILED": Meaning(DecodeError, "the memory could not be written down"),
 }

@@ -16,5 +16,6 @@ ABILITIES = frozenset(
         Capability.LOGPROBS,
         Capability.EMBED,
         Capability.RERANK,
+        Capability.STATE,
     }
 )

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from headrace.errors import ClosedError, HeadraceError
@@ -41,10 +41,14 @@ class LlamaDecoder:
         model: The model's ``hr_model *``.
         context: An open ``hr_context *``, freed by this object.
         info: What it can do.
+        state_key: What memories must have in common with it, see ``StatefulDecoder``.
     """
 
-    def __init__(self, model: Any, context: Any, info: DecoderInfo) -> None:
+    def __init__(
+        self, model: Any, context: Any, info: DecoderInfo, state_key: Mapping[str, str]
+    ) -> None:
         self.info = info
+        self.state_key = state_key
         self._model = model
         self._context = context
         self._rows = ffi.new("hr_row[]", info.n_sequences)
@@ -182,11 +186,29 @@ class LlamaDecoder:
         """Forget a sequence."""
         self._change(lib.hr_truncate, sequence, 0)
 
-    def _change(self, function: Any, *numbers: int) -> int:
-        self._check_open()
-        function(self._context, *numbers, self._length, self._memory_report)
-        check(self._memory_report, Operation.MEMORY)
+    def export_state(self, sequence: int) -> memoryview:
+        """What the sequence has in memory; empty if it cannot be written down now."""
+        size = ffi.new("uint64_t *")
+        self._call(lib.hr_state_size, sequence, size)
+        data = bytearray(size[0])
+        if data:
+            self._call(lib.hr_state_get, sequence, ffi.from_buffer("uint8_t[]", data), len(data))
+        return memoryview(data)
+
+    def import_state(self, sequence: int, state: memoryview) -> int:
+        """Give the sequence such a memory; returns its length, 0 if it could not be had."""
+        data = ffi.from_buffer("uint8_t[]", state)
+        self._call(lib.hr_state_set, sequence, data, state.nbytes, self._length)
         return int(self._length[0])
+
+    def _change(self, function: Any, *numbers: int) -> int:
+        self._call(function, *numbers, self._length)
+        return int(self._length[0])
+
+    def _call(self, function: Any, *arguments: Any) -> None:
+        self._check_open()
+        function(self._context, *arguments, self._memory_report)
+        check(self._memory_report, Operation.MEMORY)
 
     def close(self) -> None:
         """Free the context. Closing again does nothing; a running step is ended first."""

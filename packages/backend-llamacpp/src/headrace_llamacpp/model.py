@@ -24,6 +24,7 @@ from headrace_llamacpp.embedding import (
     own_pooling,
     rerank_prompt,
 )
+from headrace_llamacpp.identity import fingerprint, memory_key
 from headrace_llamacpp.loading import Progress, description_of, load_model, metadata_of
 from headrace_llamacpp.requests import overridden
 from headrace_llamacpp.traits import Traits
@@ -46,6 +47,8 @@ class LlamaModel:
         self._closed = True  # until there is something to close
         self._handle = load_model(path, params, progress)
         self._closed = False
+        self._params = params
+        self._fingerprint = fingerprint(path)
         pointer = lib.hr_model_pointer(self._handle)
         metadata = overridden(metadata_of(pointer), params)
         self._traits = Traits.of(pointer, metadata, vocab_only=params.vocab_only)
@@ -94,7 +97,9 @@ class LlamaModel:
         context, info = open_context(
             self._handle, params, self._traits, self.info.n_ctx_train, on_cpu=self._on_cpu
         )
-        decoder = LlamaDecoder(self._handle, context, info)
+        memory = memory_key(params, self._params, self.info.metadata, info.n_ctx_sequence)
+        state_key = {"model": self._fingerprint, "memory": memory}
+        decoder = LlamaDecoder(self._handle, context, info, state_key)
         self._contexts.add(decoder)
         return decoder
 

@@ -7,15 +7,20 @@ engine's own classes.
 
 from __future__ import annotations
 
+import functools
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
-from headrace.closing import Closing
+from headrace.closing import Closing, to_thread
 from headrace.embeddings import Embeddings, Ranking
 from headrace.errors import UnsupportedError
 from headrace.params import SamplingParams
 from headrace.results import Completion
 from headrace.stream import TokenStream
+
+if TYPE_CHECKING:
+    from headrace.state import StateSource, StateTarget
 
 
 class ModelBase(Closing):
@@ -139,3 +144,30 @@ class SessionBase(Closing):
             async for _ in stream:
                 pass
             return stream.result
+
+    def state(self) -> bytes:
+        """The session as bytes, for ``load_state``."""
+        raise _no_state()
+
+    def save_state(self, target: StateTarget) -> None:
+        """Write the session to a file."""
+        raise _no_state()
+
+    def load_state(self, source: StateSource) -> None:
+        """Become what another session was when it was saved."""
+        raise _no_state()
+
+    async def asave_state(self, target: StateTarget) -> None:
+        """``save_state`` for a task of asyncio or trio, by a worker thread."""
+        await to_thread(functools.partial(self.save_state, target))
+
+    async def aload_state(self, source: StateSource) -> None:
+        """``load_state`` for a task of asyncio or trio, by a worker thread."""
+        await to_thread(functools.partial(self.load_state, source))
+
+
+def _no_state() -> UnsupportedError:
+    return UnsupportedError(
+        "sessions of this backend cannot be saved",
+        hint="Keep the texts, and begin a new session with them.",
+    )

@@ -43,8 +43,8 @@ from headrace.protocols.decoder import (
 from headrace.protocols.waist import Delta
 from headrace.results import ModelInfo, StopReason
 
-_HEARTBEAT = 0.2
-"""Seconds after which a waiting reader looks by itself whether anyone still drives: a
+HEARTBEAT = 0.2
+"""Seconds after which whoever waits looks by itself whether anyone still drives: a
 driver that died between giving up the role and waking its successor is noticed then."""
 
 
@@ -81,8 +81,8 @@ class Driving:
         self._begun: Step | None = None
         self._running: Step | None = None
         self._step_id = 0
-        self._slots = Slots(decoder, self.lookahead)
-        self._planner = Planner(decoder, self._slots)
+        self.slots = Slots(decoder, self.lookahead)
+        self._planner = Planner(decoder, self.slots)
         self._sequences: dict[Sequence, None] = {}
         self._active: dict[Sequence, None] = {}
         self._dropped: deque[Sequence] = deque()
@@ -104,7 +104,7 @@ class Driving:
                 waiter = generation.waiter
                 if not isinstance(waiter, ThreadWaiter):
                     waiter = ThreadWaiter()
-                taken = self._role.driver is not None
+                taken = not self._role.free_for_step
                 if taken:
                     self._refuse_reentry()
                     self._role.enlist(generation, waiter)
@@ -113,7 +113,7 @@ class Driving:
             if not taken:
                 self._try_to_drive(generation, left)
             else:
-                waiter.wait(_HEARTBEAT if left is None else min(left, _HEARTBEAT))
+                waiter.wait(HEARTBEAT if left is None else min(left, HEARTBEAT))
 
     async def apull(self, generation: EngineGeneration, max_wait: float | None) -> Delta | None:
         """The same for a task: it waits in its event loop, and a worker thread drives for it."""
@@ -139,7 +139,7 @@ class Driving:
                     except BaseException:
                         self._worker = False
                         raise
-                elif self._role.driver is None:
+                elif self._role.free_for_step:
                     self._worker_waiter.wake()
             # A cancel takes no lock: it may have looked for a waiter before there was one.
             if not generation.ready:
@@ -189,7 +189,7 @@ class Driving:
                     return
             if lead is None or not self._try_to_drive(lead, None, goes_on=True):
                 self._role.wake_tasks()
-                idle = not self._worker_waiter.wait(_HEARTBEAT) and lead is None
+                idle = not self._worker_waiter.wait(HEARTBEAT) and lead is None
 
     def _lead_for_tasks(self) -> EngineGeneration | None:
         """A generation whose task waits for a step.
@@ -263,7 +263,8 @@ class Driving:
         me = Driver(threading.get_ident())
         try:
             with self.mutex:
-                if self._role.driver is None:
+                if self._role.free_for_step:
+                    self._role.called = False
                     self._role.driver = me
             if self._role.driver is not me:
                 return False
@@ -334,7 +335,7 @@ class Driving:
                 self._hand_out(step, outcome)
             self._begun = None
 
-    def _break(self, generation: EngineGeneration, error: Exception) -> None:
+    def _break(self, generation: EngineGeneration | None, error: Exception) -> None:
         """Something raised that should not have: end what it concerns, with a typed error."""
         if not isinstance(error, HeadraceError):
             cause, error = (
@@ -349,7 +350,7 @@ class Driving:
         with self.mutex:
             step, self._begun = self._begun, None
             self._fail(step or Step(self._step_id, []), error)
-            if not generation.over:
+            if generation is not None and not generation.over:
                 generation.error = error
             self._role.wake_ready()
 
@@ -383,7 +384,7 @@ class Driving:
         """What finalizers and signal handlers left to do, and slots nobody owns any more."""
         self._retire_dropped()
         self._free_samplers()
-        self._slots.clear_vacant()
+        self.slots.clear_vacant()
 
     def _set_aside_sampler(self, generation: EngineGeneration) -> None:
         """Have it freed by the next driver: a step in flight may be sampling with it."""
@@ -404,8 +405,9 @@ class Driving:
         if sequence.failure is not None:
             return
         sequence.failure = why
+        sequence.stored = None
         if sequence.slot is not None:
-            self._slots.evict(sequence)
+            self.slots.evict(sequence)
         self._sequences.pop(sequence, None)
         self._active.pop(sequence, None)
         generation = sequence.generation
@@ -423,7 +425,7 @@ class Driving:
         for planned in step.rows:
             sequence = planned.sequence
             if sequence.slot is not None:
-                self._slots.evict(sequence)
+                self.slots.evict(sequence)
             if sequence.generation is planned.generation:
                 planned.generation.error = error
         self._role.wake_ready()
@@ -446,7 +448,7 @@ class Driving:
             reentered = reentered or (driver is not None and driver.thread == threading.get_ident())
             self._closing = then
         while not reentered and not self._finish_closing():
-            self._closer.wait(_HEARTBEAT)
+            self._closer.wait(HEARTBEAT)
 
     def finish_closing_if_asked(self) -> None:
         """Carry out a close that came from a signal handler while the mutex was held."""

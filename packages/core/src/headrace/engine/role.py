@@ -1,12 +1,14 @@
-"""The role of driver: who has it, and which readers wait for the one who has.
+"""The role of driver: who has it, and who waits for the one who has.
 
 The role guards the decoder, as the engine's mutex guards the Python state. It
-is held for one step. Everything here but ``driver`` itself is touched under
-the mutex.
+is held for one step, or by a *caller* for a native call that belongs to no
+step. Readers and callers take turns while both wait. Everything here but
+``driver`` itself is touched under the mutex.
 """
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import attrs
@@ -15,6 +17,10 @@ from headrace.engine.waiting import TaskWaiter, ThreadWaiter, Waiter
 
 if TYPE_CHECKING:
     from headrace.engine.generation import EngineGeneration
+
+
+_FORGET_CALLER = 1.0
+"""Seconds after which a caller that has not looked again gave up without saying so."""
 
 
 @attrs.define(eq=False)
@@ -30,7 +36,31 @@ class Role:
     def __init__(self) -> None:
         self.driver: Driver | None = None
         self.waiting: dict[EngineGeneration, None] = {}
+        self.callers: dict[ThreadWaiter, float] = {}
+        """Who waits to make a call outside a step, and when each has looked last."""
+        self.called = False
+        """Whether the role was last held for a call; the next turn is a step's then."""
         self._due: list[TaskWaiter] = []
+
+    @property
+    def free_for_step(self) -> bool:
+        """Whether a reader may take the role."""
+        if self.driver is not None:
+            return False
+        return self.called or not self._callers_wait()
+
+    @property
+    def free_for_call(self) -> bool:
+        """Whether a caller may take the role."""
+        if self.driver is not None:
+            return False
+        return not (self.called and any(not generation.ready for generation in self.waiting))
+
+    def _callers_wait(self) -> bool:
+        if not self.callers:
+            return False
+        oldest = time.monotonic() - _FORGET_CALLER
+        return any(looked > oldest for looked in self.callers.values())
 
     def enlist(self, generation: EngineGeneration, waiter: Waiter) -> None:
         """Note that a generation's reader is about to wait."""
@@ -63,7 +93,10 @@ class Role:
             TaskWaiter.wake_all(due)
 
     def wake_successor(self) -> None:
-        """Wake one thread that still needs a step, so that it takes the role."""
+        """Wake one caller, and one thread that still needs a step: whose turn it is takes over."""
+        for caller in self.callers:
+            caller.wake()
+            break
         for generation in self.waiting:
             if not generation.ready and isinstance(generation.waiter, ThreadWaiter):
                 generation.waiter.wake()

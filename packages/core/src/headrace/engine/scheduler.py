@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numbers
 
-from headrace.engine.driving import Driving
+from headrace.engine.calls import Calls
 from headrace.engine.generation import EngineGeneration
 from headrace.engine.sequence import Line, Sequence
 from headrace.errors import (
@@ -23,7 +23,7 @@ from headrace.protocols.waist import GenerationReport
 from headrace.results import StopReason
 
 
-class Engine(Driving):
+class Engine(Calls):
     """Schedules the sequences of one model over one decoder."""
 
     def open_sequence(self, params: SessionParams) -> Sequence:
@@ -141,6 +141,7 @@ class Engine(Driving):
             target.line = Line(source.line)
             target.cuts = list(source.cuts)
             target.carry = source.carry
+            target.stored = source.stored
 
     def settle(self, generation: EngineGeneration) -> GenerationReport:
         """End a generation: the history is what was prompted and seen."""
@@ -165,10 +166,6 @@ class Engine(Driving):
             generation = sequence.generation
             end = len(sequence.line) if generation is None else generation.remembered()
             return sequence.line[:end]
-
-    def _check_usable(self) -> None:
-        if self.failure is not None:
-            raise self.failure
 
     def _check_sequence(self, sequence: Sequence) -> None:
         if sequence.failure is not None:

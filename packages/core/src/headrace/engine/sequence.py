@@ -34,6 +34,16 @@ class Line(list[int]):
         """Tokens forgotten so far; added to an index it gives one that never changes."""
 
 
+@attrs.frozen(eq=False)
+class StoredMemory:
+    """A memory outside the decoder, to be read back when its sequence runs again."""
+
+    tokens: list[int]
+    """What it holds."""
+    data: memoryview
+    """The decoder's own form of it."""
+
+
 @attrs.define(eq=False)
 class Sequence:
     """State of one session inside the engine; changed under the engine's mutex only."""
@@ -43,6 +53,8 @@ class Sequence:
     """The history; during a generation followed by its prompt and the tokens it produced."""
     resident: list[int] = attrs.field(factory=list)
     """Tokens in the decoder's memory, in order."""
+    stored: StoredMemory | None = None
+    """Put into the decoder before anything is computed, instead of ``resident``."""
     slot: int | None = None
     """The sequence number the decoder knows it by; None: not in memory."""
     seated_at: int = 0

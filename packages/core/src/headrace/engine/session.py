@@ -6,11 +6,15 @@ import secrets
 from collections.abc import Sequence as Tokens
 from typing import TYPE_CHECKING
 
+import headrace
 from headrace.bases import SessionBase
+from headrace.engine import saving
 from headrace.engine.sampling import check_sampling
 from headrace.engine.scheduler import Engine
 from headrace.params import MAX_SEED, SamplingParams, SessionParams
 from headrace.prompts import check_generation, check_prompt
+from headrace.state import StateSource, StateTarget, pack, read_state, unpack, write_state
+from headrace.state.files import check_target
 from headrace.stream import TokenStream
 
 if TYPE_CHECKING:
@@ -114,6 +118,48 @@ class EngineSession(SessionBase):
         forked = EngineSession(self._model, self._engine, self.params)
         self._engine.copy_history(self._sequence, forked._sequence)
         return forked
+
+    def state(self) -> bytes:
+        """The session as bytes, for ``load_state``: its history and what was computed of it.
+
+        Raises:
+            BusyError: If a generation is under way.
+        """
+        return b"".join(self._state_parts())
+
+    def save_state(self, target: StateTarget) -> None:
+        """Write the session to a file, which is replaced as a whole or not at all.
+
+        Args:
+            target: A path, or a file that is open for writing bytes.
+
+        Raises:
+            BusyError: If a generation is under way.
+            StateError: If the file cannot be written.
+        """
+        check_target(target)
+        write_state(target, self._state_parts())
+
+    def load_state(self, source: StateSource) -> None:
+        """Become what another session was when it was saved: forget the own history.
+
+        Args:
+            source: A path, a file that is open for reading bytes, or the bytes.
+
+        Raises:
+            StateError: If it is damaged, or was saved with another model, build or
+                settings of the memory; the session is as before.
+            ContextFullError: If its history does not fit; the session is as before.
+            BusyError: If a generation is under way.
+        """
+        self._check_process()
+        self._engine.check_idle(self._sequence)
+        saving.load(self._engine, self._sequence, unpack(read_state(source)))
+
+    def _state_parts(self) -> list[bytes | memoryview]:
+        self._check_process()
+        state = saving.save(self._engine, self._sequence)
+        return pack(state, f"headrace {headrace.__version__}")
 
     def close(self) -> None:
         """End a running generation with ``ClosedError`` and give the memory back."""

@@ -13,6 +13,7 @@ from collections.abc import Collection
 from headrace.engine import fairness
 from headrace.engine.sequence import Sequence, common_prefix
 from headrace.protocols.decoder import SequenceDecoder
+from headrace.protocols.state import StatefulDecoder
 
 _SHARE_AT_LEAST = 16
 """Tokens of common prefix from which another sequence's memory is copied."""
@@ -84,6 +85,7 @@ class Slots:
         if self._unclean[slot]:
             self._clear(slot)
             sequence.resident = []
+        self._read_back(sequence, slot)
         self._shift(sequence, slot)
         keep = sequence.keepable()
         if keep < len(sequence.resident):
@@ -94,6 +96,29 @@ class Slots:
         if self._decoder.info.can_copy and not sequence.reproducible:
             self._share_prefix(sequence, slot)
         sequence.in_line = True
+
+    def _read_back(self, sequence: Sequence, slot: int) -> None:
+        """Take in a memory that was stored; if it cannot be, it is rebuilt from the line."""
+        stored, decoder = sequence.stored, self._decoder
+        if stored is None or not isinstance(decoder, StatefulDecoder):
+            return
+        self._clear(slot)
+        sequence.resident = []
+        self._unclean[slot] = True
+        length = decoder.import_state(slot, stored.data)
+        if length == len(stored.tokens):
+            sequence.resident = list(stored.tokens)
+            self._unclean[slot] = False
+        else:
+            self._clear(slot)
+        sequence.stored = None
+
+    def write_down(self, sequence: Sequence) -> memoryview:
+        """What a sequence has in memory, in the decoder's own form; empty if there is nothing."""
+        slot, decoder = sequence.slot, self._decoder
+        if slot is None or self._unclean[slot] or not isinstance(decoder, StatefulDecoder):
+            return memoryview(b"")
+        return decoder.export_state(slot)
 
     def _shift(self, sequence: Sequence, slot: int) -> None:
         """Forget in memory what was forgotten in the line; if refused, the end is rebuilt."""

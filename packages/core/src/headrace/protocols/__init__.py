@@ -18,6 +18,7 @@ from headrace.protocols.decoder import (
     Vocabulary,
 )
 from headrace.protocols.embedding import Embedder, EmbedderInfo, EmbeddingModel, Pooling
+from headrace.protocols.state import StatefulDecoder
 from headrace.protocols.waist import (
     PROTOCOL_VERSION,
     Backend,
@@ -50,6 +51,7 @@ __all__ = [
     "Sampler",
     "SequenceDecoder",
     "Session",
+    "StatefulDecoder",
     "StepOutcome",
     "StepStatus",
     "Truncation",

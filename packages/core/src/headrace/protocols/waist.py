@@ -29,6 +29,7 @@ from headrace.results import (
 )
 
 if TYPE_CHECKING:
+    from headrace.state import StateSource, StateTarget
     from headrace.stream import TokenStream
 
 PROTOCOL_VERSION = 1
@@ -242,6 +243,26 @@ class Session(Protocol):
 
     def fork(self) -> Session:
         """A session with the same history, which goes its own way from here."""
+        ...
+
+    def state(self) -> bytes:
+        """The session as bytes, for ``load_state``."""
+        ...
+
+    def save_state(self, target: StateTarget) -> None:
+        """Write the session to a path or an open file."""
+        ...
+
+    def load_state(self, source: StateSource) -> None:
+        """Become what another session was when it was saved."""
+        ...
+
+    async def asave_state(self, target: StateTarget) -> None:
+        """``save_state`` for a task of asyncio or trio."""
+        ...
+
+    async def aload_state(self, source: StateSource) -> None:
+        """``load_state`` for a task of asyncio or trio."""
         ...
 
     def close(self) -> None:

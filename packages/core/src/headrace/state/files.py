@@ -1,0 +1,109 @@
+"""States in files and buffers: written whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+from headrace.errors import ParamsError, StateError
+
+StateTarget = str | os.PathLike[str] | BinaryIO
+"""Where a state goes: a path, or something with ``write`` that takes bytes."""
+StateSource = str | os.PathLike[str] | BinaryIO | bytes | bytearray | memoryview
+"""Where a state comes from: a path, something with ``read``, or the bytes themselves."""
+
+
+def check_target(target: Any) -> StateTarget:
+    """The target itself, if a state can be written to it.
+
+    Raises:
+        ParamsError: If it is neither a path nor something with ``write``.
+    """
+    if not isinstance(target, (str, os.PathLike)) and not hasattr(target, "write"):
+        raise ParamsError(f"target must be a path or a binary file, got {target!r:.60}")
+    return cast(StateTarget, target)
+
+
+def write_state(target: StateTarget, parts: Iterable[bytes | memoryview]) -> None:
+    """Write the parts, one after the other.
+
+    A file is replaced in one step once all of it is on the disk: whatever fails
+    before leaves the old one. It is readable by its owner only.
+
+    Raises:
+        StateError: If it cannot be written.
+    """
+    if not isinstance(target, (str, os.PathLike)):
+        try:
+            for part in parts:
+                target.write(part)
+        except TypeError as error:
+            raise ParamsError(
+                f"target does not take bytes: {error}", hint="Open files with mode 'wb'."
+            ) from error
+        return
+    name = os.fspath(target)
+    with _errors_named("written to", name):
+        path = Path(os.path.realpath(name))
+        with _new_file_beside(path) as (file, temporary):
+            file.writelines(parts)
+            file.flush()
+            os.fsync(file.fileno())
+            os.replace(temporary, path)
+        _sync_folder(path.parent)
+
+
+def read_state(source: StateSource) -> memoryview:
+    """All the bytes of a state.
+
+    Raises:
+        ParamsError: If the source is nothing that bytes come from.
+        StateError: If it cannot be read.
+    """
+    if isinstance(source, (str, os.PathLike)):
+        name = os.fspath(source)
+        with _errors_named("read from", name):
+            return memoryview(Path(name).read_bytes())
+    data = source.read() if hasattr(source, "read") else source
+    if not isinstance(data, (bytes, bytearray, memoryview)):
+        raise ParamsError(
+            f"source must be a path, a binary file or bytes, got {source!r:.60}",
+            hint="Open files with mode 'rb'.",
+        )
+    # A copy, if the caller could change it: the memory is read from it later.
+    return memoryview(data if isinstance(data, bytes) else bytes(data))
+
+
+@contextlib.contextmanager
+def _new_file_beside(path: Path) -> Iterator[tuple[BinaryIO, str]]:
+    """A temporary file in the same folder and its name; gone at the end unless renamed."""
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name[:100]}.", dir=path.parent)
+    try:
+        with open(descriptor, "wb") as file:
+            yield file, name
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Have the new name reach the disk too, where folders can be synced."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _errors_named(what: str, name: str) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise StateError(f"the state cannot be {what} {name!r}: {reason}") from error

@@ -1,0 +1,140 @@
+"""Calls outside steps: they take turns with readers, and survive what steps survive."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+
+import pytest
+
+from headrace import BusyError, ClosedError, DecodeError
+from tests.unit.engine.test_interrupted_driver import InterruptAt
+
+
+def engine_of(model):
+    """The engine behind a model, once a session was opened."""
+    with model.open_session() as session:
+        return session._engine
+
+
+def test_a_call_gets_its_turn_while_readers_never_rest(fake):
+    """And the readers theirs while callers never rest."""
+    engine = fake(engine={"n_sequences": 4})
+    inner = engine_of(engine.model)
+    stop = threading.Event()
+    calls, tokens = [0, 0], [0, 0]
+
+    def call(index):
+        while not stop.is_set():
+            calls[index] += inner.exclusively(lambda: 1)
+
+    def read(index):
+        for _ in engine.stream(f"reader {index}"):
+            tokens[index] += 1
+            if stop.is_set():
+                return
+
+    threads = [
+        threading.Thread(target=work, args=(index,)) for work in (call, read) for index in (0, 1)
+    ]
+    for thread in threads:
+        thread.start()
+    while min(calls + tokens) < 50:
+        stop.wait(0.01)
+    stop.set()
+    for thread in threads:
+        thread.join()
+
+
+def test_a_call_from_inside_a_step_is_refused(fake):
+    """As from a signal handler: it could only wait for itself."""
+    refused = []
+
+    def on_step(step_id, rows):
+        with pytest.raises(BusyError):
+            session.state()
+        refused.append(step_id)
+
+    engine = fake(on_step=on_step)
+    session = engine.model.open_session()
+    engine.tokens(max_tokens=2)
+    assert refused
+
+
+def test_a_closed_model_ends_the_wait(fake):
+    """A call that waits for its turn, and one that comes later."""
+    engine = fake()
+    session = engine.model.open_session()
+    inner = session._engine
+    waiting = threading.Event()
+    ended = []
+
+    def call():
+        waiting.set()
+        with pytest.raises(ClosedError):
+            inner.exclusively(lambda: None)
+        ended.append(True)
+
+    def first():
+        thread = threading.Thread(target=call)
+        thread.start()
+        waiting.wait()
+        closer = threading.Thread(target=engine.model.close)
+        closer.start()
+        while inner.failure is None:
+            pass
+        return thread, closer
+
+    for thread in inner.exclusively(first):
+        thread.join()
+    assert ended
+    with pytest.raises(ClosedError):
+        session.state()
+
+
+def test_an_unusable_context_ends_its_sessions(fake):
+    """A call that poisons it does what a step would do."""
+    engine = fake()
+    session, other = engine.model.open_session(), engine.model.open_session()
+    stream = other.generate("x", max_tokens=5, ignore_eog=True)
+
+    def fail():
+        raise DecodeError("broken", poisoned=True)
+
+    with pytest.raises(DecodeError):
+        session._engine.exclusively(fail)
+    with pytest.raises(DecodeError):
+        next(stream)
+    assert engine.tokens(max_tokens=3)
+
+
+@pytest.mark.parametrize("truncation", ["any", "none"])
+def test_no_bytecode_of_saving_and_loading_is_a_bad_place_to_die(fake, truncation):
+    """The session goes on as it would have, and so does another's stream."""
+    options = {"truncation": truncation, "can_copy": truncation == "any"}
+    engine = fake(**options)
+    expected = engine.tokens("saved", max_tokens=9)
+    expected_other = engine.tokens("other", max_tokens=6)
+
+    def run(position):
+        session, other = engine.model.open_session(), engine.stream("other", max_tokens=6)
+        first = session.complete(
+            "saved", sampling=other._generation.sampling, max_tokens=4, ignore_eog=True
+        )
+        next(other)
+        interrupter = InterruptAt(position)
+        with contextlib.suppress(KeyboardInterrupt), interrupter:
+            session.load_state(session.state())
+        list(other)
+        assert other.result.tokens == expected_other, position
+        rest = session.complete(
+            None, sampling=other._generation.sampling, max_tokens=5, ignore_eog=True
+        )
+        assert first.tokens + rest.tokens == expected, position
+        return interrupter.fired
+
+    run(10**9)  # Python 3.12 sees bytecodes only in code that was traced before
+    position = 0
+    while run(position):
+        position += 1
+    assert position > 50
