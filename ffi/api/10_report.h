@@ -47,6 +47,13 @@ enum hr_status {
     HR_ADAPTER_MISMATCH = 101, /* made for another model; the message says why */
     HR_ADAPTER_FAILED = 102,   /* NULL from llama_adapter_lora_init: the log says why */
     HR_ADAPTER_REFUSED = 103,  /* the context does not take it; the log says why */
+    /* Chat. */
+    HR_NO_COMMON = 70,      /* the shim was compiled without libllama-common */
+    HR_NO_TEMPLATE = 71,    /* the model has no chat template */
+    HR_CHAT_TOO_LONG = 72,  /* a template, a request or what came of it is over its limit */
+    HR_BAD_TEMPLATE = 73,   /* the template cannot be parsed */
+    HR_RENDER_FAILED = 74,  /* the template cannot render this conversation */
+    HR_BAD_OUTPUT = 75,     /* what the model wrote is not in the format of its template */
 };
 
 /* How a call ended, in the caller's memory. */

@@ -37,6 +37,7 @@ extern "C" {
 #include "../api/70_embedding.h"
 #include "../api/75_machine.h"
 #include "../api/80_files.h"
+#include "../api/75_chat.h"
 
 #ifdef __cplusplus
 }

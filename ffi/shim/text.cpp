@@ -3,17 +3,11 @@
 // Some tokenizers split text by std::regex, which recurses once for every
 // character of a match: a run of some ten thousand letters overflows an ordinary
 // stack, which no handler can turn into an error. Long text is therefore
-// tokenized on a thread whose stack is large enough for the whole of it. The
-// stack is address space, given memory only as far as it is used.
+// tokenized on a thread whose stack is large enough for the whole of it.
 #include <climits>
-#include <functional>
-
-#if !defined(_WIN32)
-#include <pthread.h>
-#include <sys/mman.h>
-#endif
 
 #include "model.h"
+#include "stack.h"
 
 namespace hr {
 
@@ -23,51 +17,6 @@ constexpr int64_t kTextLimit = int64_t{8} << 20;
 constexpr int64_t kShortText = 2048;
 constexpr size_t kStackPerByte = 1024;  // about 330 were seen
 constexpr size_t kStackBase = size_t{1} << 20;
-
-#if defined(_WIN32)
-
-// The default stack is what there is; untested.
-int with_stack(size_t, const std::function<void()> &body) {
-    body();
-    return HR_OK;
-}
-
-#else
-
-#if !defined(MAP_NORESERVE)
-#define MAP_NORESERVE 0
-#endif
-
-void *run_body(void *body) {
-    thread_state().helper = true;
-    (*static_cast<const std::function<void()> *>(body))();
-    return nullptr;
-}
-
-// Runs `body`, which does not throw, on a thread with that much stack.
-int with_stack(size_t n_bytes, const std::function<void()> &body) {
-    void *stack = mmap(nullptr, n_bytes, PROT_READ | PROT_WRITE,
-                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (stack == MAP_FAILED) {
-        return HR_OUT_OF_MEMORY;
-    }
-    pthread_attr_t attributes;
-    pthread_t thread;
-    pthread_attr_init(&attributes);
-    int failed = pthread_attr_setstack(&attributes, stack, n_bytes);
-    if (failed == 0) {
-        failed = pthread_create(&thread, &attributes, run_body,
-                                const_cast<std::function<void()> *>(&body));
-    }
-    if (failed == 0) {
-        pthread_join(thread, nullptr);
-    }
-    pthread_attr_destroy(&attributes);
-    munmap(stack, n_bytes);
-    return failed == 0 ? HR_OK : HR_OUT_OF_MEMORY;
-}
-
-#endif
 
 // What the library's "count, or minus what is needed" means.
 int counted(int32_t result, int32_t *count, hr_report *report) {

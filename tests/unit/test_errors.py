@@ -26,6 +26,7 @@ BUILTINS = {
     errors.TokenizeError: ValueError,
     errors.GrammarError: ValueError,
     errors.TemplateError: ValueError,
+    errors.ChatParseError: ValueError,
     errors.StateError: ValueError,
     errors.UnsupportedError: NotImplementedError,
 }

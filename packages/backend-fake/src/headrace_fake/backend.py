@@ -39,6 +39,7 @@ _ABILITIES = frozenset(
         Capability.EMBED,
         Capability.RERANK,
         Capability.STATE,
+        Capability.CHAT,
     }
 )
 _LOAD_ERRORS: dict[LoadFault, type[HeadraceError]] = {

@@ -6,8 +6,16 @@ import itertools
 
 from headrace.errors import ClosedError
 from headrace.params import EngineParams, ModelParams
-from headrace.protocols import Embedder, Pooling, SequenceDecoder, Vocabulary
+from headrace.protocols import (
+    ChatRequest,
+    Embedder,
+    Pooling,
+    RenderedChat,
+    SequenceDecoder,
+    Vocabulary,
+)
 from headrace.results import ModelInfo
+from headrace_fake.chat import render
 from headrace_fake.decoder import FakeDecoder
 from headrace_fake.embedder import FakeEmbedder, rank_prompt
 from headrace_fake.misuse import MisuseLog
@@ -51,6 +59,14 @@ class FakeModel:
     def generate_hint(self) -> str | None:
         """What to do to open a session, if the vocabulary alone was loaded."""
         return "Load it without vocab_only=True." if self._vocab_only else None
+
+    def render_chat(self, request: ChatRequest) -> RenderedChat:
+        """Render a conversation in the fake's own format, see ``headrace_fake.chat``.
+
+        Raises:
+            UnsupportedError: If another template was given.
+        """
+        return render(request)
 
     def open_decoder(self, params: EngineParams) -> SequenceDecoder:
         """A new, empty context."""

@@ -12,6 +12,7 @@ import attrs
 from headrace.errors import (
     BackendUnavailableError,
     BusyError,
+    ChatParseError,
     ClosedError,
     DecodeError,
     ForkedProcessError,
@@ -20,6 +21,7 @@ from headrace.errors import (
     ModelLoadCancelledError,
     ModelLoadError,
     ModelMemoryError,
+    TemplateError,
     TokenizeError,
     UnsupportedError,
 )
@@ -46,6 +48,8 @@ class Operation(enum.Enum):
     SAMPLER = "making a sampler"
     STEP = "running a step"
     MEMORY = "changing the context's memory"
+    RENDER = "rendering the conversation"
+    READ = "reading the model's answer"
     EMBED = "embedding"
     ADAPTERS = "setting adapters"
     FILE = "working on a model file"
@@ -72,6 +76,8 @@ _BY_OPERATION = {
     Operation.SAMPLER: _Errors(DecodeError, DecodeError),
     Operation.STEP: _Errors(DecodeError, DecodeError),
     Operation.MEMORY: _Errors(DecodeError, DecodeError),
+    Operation.RENDER: _Errors(TemplateError, TemplateError),
+    Operation.READ: _Errors(ChatParseError, ChatParseError),
     Operation.EMBED: _Errors(DecodeError, DecodeError),
     Operation.ADAPTERS: _Errors(DecodeError, DecodeError),
     Operation.FILE: _Errors(ModelFormatError, ModelMemoryError),
@@ -142,4 +148,12 @@ MEANINGS: dict[str, Meaning] = {
     "HR_ADAPTER_FAILED": Meaning(ModelFormatError, "llama.cpp refused the file"),
     "HR_ADAPTER_REFUSED": Meaning(DecodeError, "the context does not take the control vector"),
     "HR_STATE_FAILED": Meaning(DecodeError, "the memory could not be written down"),
+    "HR_NO_COMMON": Meaning(
+        UnsupportedError, "the binding was compiled without llama.cpp's template engine"
+    ),
+    "HR_NO_TEMPLATE": Meaning(TemplateError, "the model has no chat template"),
+    "HR_CHAT_TOO_LONG": Meaning(TemplateError, "it is too long"),
+    "HR_BAD_TEMPLATE": Meaning(TemplateError, "the chat template cannot be parsed"),
+    "HR_RENDER_FAILED": Meaning(TemplateError, "the chat template cannot render this conversation"),
+    "HR_BAD_OUTPUT": Meaning(ChatParseError, "it is not in the chat template's format"),
 }

@@ -17,5 +17,6 @@ ABILITIES = frozenset(
         Capability.EMBED,
         Capability.RERANK,
         Capability.STATE,
+        Capability.CHAT,
     }
 )

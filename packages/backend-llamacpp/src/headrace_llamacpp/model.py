@@ -10,11 +10,19 @@ from typing import Any
 
 from headrace.errors import ClosedError, UnsupportedError
 from headrace.params import EngineParams, ModelParams
-from headrace.protocols import Embedder, Pooling, SequenceDecoder, Vocabulary
+from headrace.protocols import (
+    ChatRequest,
+    Embedder,
+    Pooling,
+    RenderedChat,
+    SequenceDecoder,
+    Vocabulary,
+)
 from headrace.results import Capability, ModelInfo
 from headrace_llamacpp import build
 from headrace_llamacpp._native import lib
 from headrace_llamacpp.abilities import ABILITIES
+from headrace_llamacpp.chat import LlamaTemplates
 from headrace_llamacpp.context import open_context
 from headrace_llamacpp.decoder import LlamaDecoder
 from headrace_llamacpp.devices import chosen_devices
@@ -58,6 +66,7 @@ class LlamaModel:
         vocabulary = LlamaVocabulary(self._handle)
         self.vocabulary: Vocabulary = vocabulary
         self._vocabulary = vocabulary
+        self._templates = LlamaTemplates(self._handle)
         self.info = _info(path, pointer, metadata, vocabulary)
 
     def generate_hint(self) -> str | None:
@@ -75,7 +84,19 @@ class LlamaModel:
             able.discard(Capability.SHIFT)
         if not self._on_cpu:
             able.discard(Capability.INTERRUPT)
+        if not lib.hr_chat_available():
+            able.discard(Capability.CHAT)
         return frozenset(able)
+
+    def render_chat(self, request: ChatRequest) -> RenderedChat:
+        """Render a conversation; see ``headrace.protocols.ChatFormatter``.
+
+        Raises:
+            TemplateError: If there is no template, or it cannot be parsed or rendered.
+            UnsupportedError: If the binding was compiled without the template engine.
+            ClosedError: If the model was closed.
+        """
+        return self._templates.render(request)
 
     def open_decoder(self, params: EngineParams) -> SequenceDecoder:
         """A new context.

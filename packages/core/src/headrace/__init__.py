@@ -12,6 +12,15 @@ Everything a caller needs is re-exported here; backends are plugins, found when
 a model is loaded.
 """
 
+from headrace.chat.stream import ChatStream
+from headrace.chat.types import (
+    ChatChunk,
+    ChatCompletion,
+    ChatMessage,
+    Tool,
+    ToolCall,
+    ToolCallDelta,
+)
 from headrace.embeddings import Embeddings, RankedDocument, Ranking
 from headrace.errors import (
     BackendCrashedError,
@@ -20,6 +29,7 @@ from headrace.errors import (
     BackendProtocolError,
     BackendUnavailableError,
     BusyError,
+    ChatParseError,
     ClosedError,
     ContextFullError,
     DecodeError,
@@ -70,6 +80,11 @@ __all__ = [
     "BackendUnavailableError",
     "BusyError",
     "Capability",
+    "ChatChunk",
+    "ChatCompletion",
+    "ChatMessage",
+    "ChatParseError",
+    "ChatStream",
     "Chunk",
     "ClosedError",
     "Completion",
@@ -107,6 +122,9 @@ __all__ = [
     "TokenLogprob",
     "TokenStream",
     "TokenizeError",
+    "Tool",
+    "ToolCall",
+    "ToolCallDelta",
     "UnsupportedError",
     "Usage",
     "UsageError",

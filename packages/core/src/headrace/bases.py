@@ -20,6 +20,12 @@ from headrace.results import Completion
 from headrace.stream import TokenStream
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from headrace.chat.keywords import ChatKeywords, Messages, RenderKeywords
+    from headrace.chat.stream import ChatStream
+    from headrace.chat.types import ChatCompletion
+    from headrace.protocols.chat import RenderedChat
     from headrace.state import StateSource, StateTarget
 
 
@@ -81,6 +87,14 @@ class ModelBase(Closing):
             f"{type(self).__name__} has no {method}",
             hint="model.capabilities says what a model can do.",
         )
+
+    def render_chat(self, messages: Messages, **request: Unpack[RenderKeywords]) -> RenderedChat:
+        """A conversation as the model sees it; see ``Model.render_chat``.
+
+        Raises:
+            UnsupportedError: Unless the backend has it.
+        """
+        raise self._lacks("render_chat")
 
 
 class SessionBase(Closing):
@@ -165,9 +179,42 @@ class SessionBase(Closing):
         """``load_state`` for a task of asyncio or trio, by a worker thread."""
         await to_thread(functools.partial(self.load_state, source))
 
+    def chat(self, messages: Messages, **request: Unpack[ChatKeywords]) -> ChatStream:
+        """Answer a conversation; see ``Session.chat``.
+
+        Raises:
+            UnsupportedError: Unless the backend has it.
+        """
+        raise no_chat(None)
+
+    def complete_chat(self, messages: Messages, **request: Unpack[ChatKeywords]) -> ChatCompletion:
+        """The same as ``chat``, read to its end."""
+        with self.chat(messages, **request) as stream:
+            for _ in stream:
+                pass
+            return stream.result
+
+    async def acomplete_chat(
+        self, messages: Messages, **request: Unpack[ChatKeywords]
+    ) -> ChatCompletion:
+        """``complete_chat`` for a task of asyncio or trio; cancelling the task cancels it."""
+        async with self.chat(messages, **request) as stream:
+            async for _ in stream:
+                pass
+            return stream.result
+
 
 def _no_state() -> UnsupportedError:
     return UnsupportedError(
         "sessions of this backend cannot be saved",
         hint="Keep the texts, and begin a new session with them.",
+    )
+
+
+def no_chat(backend: str | None) -> UnsupportedError:
+    """What a backend without chat raises."""
+    return UnsupportedError(
+        "the backend answers no conversations",
+        hint="Write the conversation as a text of the model's format, for session.generate.",
+        backend=backend,
     )

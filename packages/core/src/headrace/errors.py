@@ -27,6 +27,7 @@ Classes inherit a builtin where a caller would expect it, so that
     ├── TokenizeError(ValueError)
     ├── GrammarError(ValueError)
     ├── TemplateError(ValueError)
+    │   └── ChatParseError                  an answer is not in its template's format
     ├── StateError(ValueError)
     ├── ContextFullError                    the prompt does not fit
     ├── DecodeError                         the native call failed
@@ -148,6 +149,18 @@ class GrammarError(HeadraceError, ValueError):
 
 class TemplateError(HeadraceError, ValueError):
     """A chat template cannot be parsed or rendered."""
+
+
+class ChatParseError(TemplateError):
+    """What the model wrote cannot be read as a message of its template's format.
+
+    Args:
+        text: All that the model wrote.
+    """
+
+    def __init__(self, message: str, *, text: str = "", **details: Any) -> None:
+        super().__init__(message, **details)
+        self.text = text
 
 
 class StateError(HeadraceError, ValueError):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import numbers
+import secrets
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from headrace.errors import ParamsError, TokenizeError
-from headrace.params import SamplingParams
+from headrace.params import MAX_SEED, SamplingParams
 
 if TYPE_CHECKING:
     from headrace.engine.model import EngineModel
@@ -108,3 +109,8 @@ def check_generation(
         if not isinstance(string, str) or not string:
             raise ParamsError(f"stop must hold non-empty strings, got {string!r:.60}")
     return stops
+
+
+def draw_seed(sampling: SamplingParams) -> int:
+    """The seed to use, drawn if none is given."""
+    return secrets.randbelow(MAX_SEED + 1) if sampling.seed is None else sampling.seed

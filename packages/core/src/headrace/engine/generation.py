@@ -8,6 +8,7 @@ other; in between they are only a count, because they stand in the sequence's
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
@@ -40,6 +41,7 @@ class EngineGeneration:
         seed: int,
         max_tokens: int | None,
         ignore_eog: bool,
+        spoken: Mapping[int, bytes],
     ) -> None:
         self.engine = engine
         self.sequence = sequence
@@ -47,6 +49,8 @@ class EngineGeneration:
         self.seed = seed
         self.max_tokens = max_tokens
         self.ignore_eog = ignore_eog
+        # Control tokens whose text the reader asked for.
+        self.spoken = spoken
         # Counted from the first token there ever was, see ``Line.dropped``.
         self.base = sequence.line.dropped + len(sequence.line)
         self.start = self.base + len(prompt)
@@ -153,12 +157,17 @@ class EngineGeneration:
         tokens = line[first : first + self.produced - self.pulled]
         logprobs = self.logprobs[self.pulled : self.produced]
         self.pulled = self.produced
-        vocabulary = self.engine.vocabulary
         pieces = tuple(
-            Piece(token, b"" if vocabulary.is_eog(token) else vocabulary.piece(token), logprob)
+            Piece(token, self._bytes_of(token), logprob)
             for token, logprob in zip_longest(tokens, logprobs)
         )
         return Delta(pieces, self.end)
+
+    def _bytes_of(self, token: int) -> bytes:
+        if token in self.spoken:
+            return self.spoken[token]
+        vocabulary = self.engine.vocabulary
+        return b"" if vocabulary.is_eog(token) else vocabulary.piece(token)
 
     def accept(
         self, tokens: tuple[int, ...], at: int, logprobs: tuple[TokenLogprob, ...] = ()

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
+from headrace.bases import no_chat
+from headrace.chat.checking import check_chat
 from headrace.engine.embedding import EmbeddingMethods
 from headrace.engine.scheduler import Engine
 from headrace.engine.session import EngineSession
 from headrace.errors import ClosedError, UnsupportedError
 from headrace.params import EngineParams, SessionParams
 from headrace.prompts import check_text, check_tokens
+from headrace.protocols.chat import ChatFormatter, RenderedChat
 from headrace.protocols.decoder import DecoderModel
 from headrace.results import Capability, ModelInfo
 
 _WITHOUT_SESSIONS = {Capability.TOKENIZE, Capability.EMBED, Capability.RERANK}
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from headrace.chat.keywords import Messages, RenderKeywords
 
 
 class EngineModel(EmbeddingMethods):
@@ -82,6 +90,23 @@ class EngineModel(EmbeddingMethods):
         self._check_open()
         ids = check_tokens("tokens", tokens, self._model.vocabulary.n_tokens)
         return self._model.vocabulary.detokenize(ids, special=special)
+
+    def render_chat(self, messages: Messages, **request: Unpack[RenderKeywords]) -> RenderedChat:
+        """A conversation as the model sees it: what ``session.chat`` runs.
+
+        Args:
+            messages: The conversation; see ``Session.chat``, also for the keywords.
+
+        Raises:
+            ParamsError: For an argument outside its range, naming message and field.
+            TemplateError: If there is no template, or it cannot be parsed or rendered.
+            UnsupportedError: If the backend has no chat.
+        """
+        self._check_open()
+        checked = check_chat(messages, **request)
+        if not isinstance(self._model, ChatFormatter):
+            raise no_chat(self.info.backend)
+        return self._model.render_chat(checked)
 
     def open_session(self, params: SessionParams | None = None) -> EngineSession:
         """A new, empty session.

@@ -7,6 +7,8 @@ under the mutex and for microseconds.
 from __future__ import annotations
 
 import numbers
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from headrace.engine.calls import Calls
 from headrace.engine.generation import EngineGeneration
@@ -21,6 +23,8 @@ from headrace.errors import (
 from headrace.params import SamplingParams, SessionParams
 from headrace.protocols.waist import GenerationReport
 from headrace.results import StopReason
+
+_NOTHING: Mapping[int, bytes] = MappingProxyType({})
 
 
 class Engine(Calls):
@@ -66,6 +70,7 @@ class Engine(Calls):
         seed: int,
         max_tokens: int | None,
         ignore_eog: bool,
+        spoken: Mapping[int, bytes] = _NOTHING,
     ) -> EngineGeneration:
         """Append a prompt (possibly none) and begin a generation.
 
@@ -95,6 +100,7 @@ class Engine(Calls):
                 seed=seed,
                 max_tokens=max_tokens,
                 ignore_eog=ignore_eog,
+                spoken=spoken,
             )
             sequence.line.extend(prompt)
             sequence.in_line = False

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Sequence as Tokens
 from typing import TYPE_CHECKING
 
 import headrace
-from headrace.bases import SessionBase
 from headrace.engine import saving
+from headrace.engine.chatting import ChattingSession
 from headrace.engine.sampling import check_sampling
 from headrace.engine.scheduler import Engine
-from headrace.params import MAX_SEED, SamplingParams, SessionParams
-from headrace.prompts import check_generation, check_prompt
+from headrace.params import SamplingParams, SessionParams
+from headrace.prompts import check_generation, check_prompt, draw_seed
 from headrace.state import StateSource, StateTarget, pack, read_state, unpack, write_state
 from headrace.state.files import check_target
 from headrace.stream import TokenStream
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from headrace.engine.model import EngineModel
 
 
-class EngineSession(SessionBase):
+class EngineSession(ChattingSession):
     """A conversation: its history grows with every prompt and every token that was read."""
 
     def __init__(self, model: EngineModel, engine: Engine, params: SessionParams) -> None:
@@ -79,7 +78,7 @@ class EngineSession(SessionBase):
             self._sequence,
             check_prompt(prompt, self._model, history=bool(self._sequence.line)),
             sampling=sampling,
-            seed=secrets.randbelow(MAX_SEED + 1) if sampling.seed is None else sampling.seed,
+            seed=draw_seed(sampling),
             max_tokens=max_tokens,
             ignore_eog=ignore_eog,
         )

@@ -5,6 +5,14 @@ implements directly; ``decoder`` is what an in-process library implements to
 get the waist from ``headrace.engine`` for free.
 """
 
+from headrace.protocols.chat import (
+    ChatFormatter,
+    ChatGrammar,
+    ChatParser,
+    ChatRequest,
+    RenderedChat,
+    Trigger,
+)
 from headrace.protocols.decoder import (
     DecoderInfo,
     DecoderModel,
@@ -34,6 +42,10 @@ from headrace.protocols.waist import (
 __all__ = [
     "PROTOCOL_VERSION",
     "Backend",
+    "ChatFormatter",
+    "ChatGrammar",
+    "ChatParser",
+    "ChatRequest",
     "DecoderInfo",
     "DecoderModel",
     "Delta",
@@ -46,6 +58,7 @@ __all__ = [
     "Model",
     "Piece",
     "Pooling",
+    "RenderedChat",
     "Row",
     "RowResult",
     "Sampler",
@@ -54,6 +67,7 @@ __all__ = [
     "StatefulDecoder",
     "StepOutcome",
     "StepStatus",
+    "Trigger",
     "Truncation",
     "Vocabulary",
 ]

@@ -29,6 +29,12 @@ from headrace.results import (
 )
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from headrace.chat.keywords import ChatKeywords, Messages, RenderKeywords
+    from headrace.chat.stream import ChatStream
+    from headrace.chat.types import ChatCompletion
+    from headrace.protocols.chat import RenderedChat
     from headrace.state import StateSource, StateTarget
     from headrace.stream import TokenStream
 
@@ -102,6 +108,10 @@ class Model(Protocol):
 
     def detokenize(self, tokens: Sequence[int], *, special: bool = False) -> bytes:
         """Bytes that the tokens stand for."""
+        ...
+
+    def render_chat(self, messages: Messages, **request: Unpack[RenderKeywords]) -> RenderedChat:
+        """A conversation as the model sees it."""
         ...
 
     def open_session(self, params: SessionParams | None = None) -> Session:
@@ -230,6 +240,20 @@ class Session(Protocol):
         ignore_eog: bool = False,
         timeout: float | None = None,
     ) -> Completion:
+        """The same for a task of asyncio or trio."""
+        ...
+
+    def chat(self, messages: Messages, **request: Unpack[ChatKeywords]) -> ChatStream:
+        """Answer a conversation, whose rendering becomes the history."""
+        ...
+
+    def complete_chat(self, messages: Messages, **request: Unpack[ChatKeywords]) -> ChatCompletion:
+        """The same, without streaming."""
+        ...
+
+    async def acomplete_chat(
+        self, messages: Messages, **request: Unpack[ChatKeywords]
+    ) -> ChatCompletion:
         """The same for a task of asyncio or trio."""
         ...
 

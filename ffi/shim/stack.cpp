@@ -1,0 +1,65 @@
+// Threads with large stacks.
+//
+// What recurses with its input overflows an ordinary stack, which no handler can
+// turn into an error. A stack made for the call is address space, given memory
+// only as far as it is used.
+#include "stack.h"
+
+#if !defined(_WIN32)
+#include <pthread.h>
+#include <sys/mman.h>
+#endif
+
+#include "guard.h"
+
+namespace hr {
+
+#if defined(_WIN32)
+
+// The default stack is what there is; untested.
+int with_stack(size_t, const std::function<void()> &body) {
+    body();
+    return HR_OK;
+}
+
+#else
+
+#if !defined(MAP_NORESERVE)
+#define MAP_NORESERVE 0
+#endif
+
+namespace {
+
+void *run_body(void *body) {
+    thread_state().helper = true;
+    (*static_cast<const std::function<void()> *>(body))();
+    return nullptr;
+}
+
+}  // namespace
+
+int with_stack(size_t n_bytes, const std::function<void()> &body) {
+    void *stack = mmap(nullptr, n_bytes, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (stack == MAP_FAILED) {
+        return HR_OUT_OF_MEMORY;
+    }
+    pthread_attr_t attributes;
+    pthread_t thread;
+    pthread_attr_init(&attributes);
+    int failed = pthread_attr_setstack(&attributes, stack, n_bytes);
+    if (failed == 0) {
+        failed = pthread_create(&thread, &attributes, run_body,
+                                const_cast<std::function<void()> *>(&body));
+    }
+    if (failed == 0) {
+        pthread_join(thread, nullptr);
+    }
+    pthread_attr_destroy(&attributes);
+    munmap(stack, n_bytes);
+    return failed == 0 ? HR_OK : HR_OUT_OF_MEMORY;
+}
+
+#endif
+
+}  // namespace hr

@@ -1,0 +1,127 @@
+"""The fake's chat format: simple enough to script an answer by hand.
+
+A message is rendered as a line ``role: content`` that ends with ``<eos>``. What
+the model writes is read so::
+
+    <think>what it thinks</think>
+    text, the answer
+    <tool_call>{"name": "add", "arguments": {"a": 1}}</tool_call>
+
+The thoughts come first, the calls come last, and each part may be missing. A
+``FakeOptions.script`` of that kind is how a test makes a model call a tool.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from headrace.chat.types import ChatMessage, ToolCall
+from headrace.errors import ChatParseError, UnsupportedError
+from headrace.protocols import ChatRequest, RenderedChat
+
+THINK, END_THINK = "<think>", "</think>"
+CALL, END_CALL = "<tool_call>", "</tool_call>"
+
+
+def render(request: ChatRequest) -> RenderedChat:
+    """The conversation as text, up to where the assistant's next answer begins.
+
+    Raises:
+        UnsupportedError: If a template was given: the fake has no template engine.
+    """
+    if request.template is not None:
+        raise UnsupportedError(
+            "the fake backend renders no templates",
+            hint="Leave out template=, or load a model of another backend.",
+            backend="fake",
+        )
+    lines = [_line(message) for message in request.messages]
+    if request.tools and request.tool_choice != "none":
+        known = [{"name": tool.name, "parameters": tool.parameters} for tool in request.tools]
+        lines.insert(0, f"tools: {json.dumps(known)}<eos>\n")
+    return RenderedChat(
+        prompt="".join(lines) + "assistant: ",
+        parser=FakeChatParser(calls=bool(request.tools) and request.tool_choice != "none"),
+    )
+
+
+def _line(message: ChatMessage) -> str:
+    calls = "".join(
+        f'{CALL}{{"name": {json.dumps(call.name)}, "arguments": {call.arguments}}}{END_CALL}'
+        for call in message.tool_calls
+    )
+    thoughts = f"{THINK}{message.reasoning}{END_THINK}" if message.reasoning else ""
+    return f"{message.role}: {thoughts}{message.content}{calls}<eos>\n"
+
+
+class FakeChatParser:
+    """Reads an answer.
+
+    Args:
+        calls: Whether there are tools to call; without them, all is text.
+    """
+
+    def __init__(self, *, calls: bool) -> None:
+        self._calls = calls
+
+    def parse(self, text: str, *, partial: bool) -> ChatMessage:
+        """See ``ChatParser``."""
+        reasoning, text = _reasoning(text, partial)
+        content, calls = _split_calls(text, partial) if self._calls else (text, [])
+        return ChatMessage(
+            role="assistant",
+            content=content,
+            reasoning=reasoning,
+            tool_calls=tuple(_call(each) for each in calls),
+        )
+
+
+def _reasoning(text: str, partial: bool) -> tuple[str, str]:
+    """The thoughts at the beginning, and what follows them."""
+    if partial and THINK.startswith(text):
+        return "", ""
+    if not text.startswith(THINK):
+        return "", text
+    thoughts, ended, rest = text.removeprefix(THINK).partition(END_THINK)
+    if partial and not ended:
+        thoughts = _sure(thoughts, END_THINK)
+    return thoughts, rest
+
+
+def _split_calls(text: str, partial: bool) -> tuple[str, list[str]]:
+    """The answer's text, and the JSON of every whole call."""
+    content, *rest = text.split(CALL)
+    if partial and not rest:
+        return _sure(content, CALL), []
+    calls = []
+    for each in rest:
+        call, ended, after = each.partition(END_CALL)
+        if not ended and partial:
+            break
+        if not ended or (after.strip() and not partial):
+            raise ChatParseError(
+                "the answer has a call that does not end, or text after one",
+                text=text,
+                backend="fake",
+            )
+        calls.append(call)
+    return content, calls
+
+
+def _sure(text: str, tag: str) -> str:
+    """The text without an end that may be the beginning of a tag."""
+    for length in range(min(len(text), len(tag) - 1), 0, -1):
+        if text.endswith(tag[:length]):
+            return text[:-length]
+    return text
+
+
+def _call(text: str) -> ToolCall:
+    try:
+        found: Any = json.loads(text)
+        return ToolCall(name=found["name"], arguments=json.dumps(found["arguments"]))
+    except (ValueError, TypeError, KeyError) as error:
+        raise ChatParseError(
+            f"a call in the answer cannot be read: {error!r}", text=text, backend="fake"
+        ) from None

@@ -1,0 +1,169 @@
+"""Chat templates and the parsers of their answers, by llama.cpp's libllama-common.
+
+Requests and results cross the boundary as JSON; the shim says what of it is
+native. A template is compiled once for a model and kept.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from headrace.chat.types import ChatMessage, ToolCall
+from headrace.errors import ChatParseError, TemplateError
+from headrace.protocols import ChatGrammar, ChatRequest, RenderedChat, Trigger
+from headrace_llamacpp._native import ffi, lib, new_report
+from headrace_llamacpp._statuses import Operation
+from headrace_llamacpp.failures import check, error_of
+
+_KEPT = 8
+"""Compiled templates of callers that a model keeps."""
+
+
+class LlamaTemplates:
+    """The chat templates of a loaded model; usable from any thread until the model is closed.
+
+    Args:
+        handle: The model's ``hr_model *``.
+    """
+
+    def __init__(self, handle: Any) -> None:
+        self._handle = handle
+        self._compiled: dict[str | None, Any] = {}
+        self._lock = threading.Lock()
+
+    def render(self, request: ChatRequest) -> RenderedChat:
+        """Render a conversation; see ``ChatFormatter``."""
+        data = json.dumps(_as_json(request)).encode()
+        template = self._template(request.template)
+        parser = LlamaChatParser()
+        report = new_report()
+        text = _filled(
+            lambda out: lib.hr_chat_render(template, data, len(data), parser.pointer, out, report)
+        )
+        check(report, Operation.RENDER)
+        return _rendered(json.loads(text), parser)
+
+    def _template(self, source: str | None) -> Any:
+        """The compiled template, by its source; the model's own for None."""
+        with self._lock:
+            found = self._compiled.pop(source, None)
+            if found is None:
+                found = self._compile(source)
+            self._compiled[source] = found  # the last one used is the last one to go
+            if len(self._compiled) > _KEPT:
+                del self._compiled[next(iter(self._compiled))]
+        return found
+
+    def _compile(self, source: str | None) -> Any:
+        template = ffi.gc(lib.hr_chat_new(), lib.hr_chat_delete)
+        data = ffi.NULL if source is None else source.encode()
+        report = new_report()
+        status = lib.hr_chat_compile(
+            template, self._handle, data, 0 if source is None else len(data), report
+        )
+        if status == lib.HR_NO_TEMPLATE:
+            raise error_of(
+                report,
+                Operation.RENDER,
+                message="the model has no chat template",
+                hint="Give the source of one: session.chat(…, template=…).",
+            )
+        check(report, Operation.RENDER)
+        return template
+
+
+class LlamaChatParser:
+    """Reads the answers to one rendered conversation."""
+
+    def __init__(self) -> None:
+        self.pointer = ffi.gc(lib.hr_chat_parser_new(), lib.hr_chat_parser_delete)
+        """The ``hr_chat_parser *``; ``hr_chat_render`` sets it up."""
+        self._report = new_report()
+
+    def parse(self, text: str, *, partial: bool) -> ChatMessage:
+        """What the model wrote, as a message; see the protocol.
+
+        Raises:
+            ChatParseError: If it is not in the template's format.
+        """
+        data = text.encode()
+        message = _filled(
+            lambda out: lib.hr_chat_parse(self.pointer, data, len(data), partial, out, self._report)
+        )
+        if self._report.status != lib.HR_OK:
+            error = error_of(self._report, Operation.READ)
+            if isinstance(error, ChatParseError):
+                error.text = text
+            raise error
+        return _message(json.loads(message))
+
+
+def _filled(call: Callable[[Any], int]) -> bytes:
+    """What a call of the shim writes into an ``hr_chat_text``; nothing if it failed."""
+    out = ffi.new("hr_chat_text *")
+    try:
+        call(out)
+        return bytes(ffi.buffer(out.bytes, out.n_bytes)) if out.n_bytes else b""
+    finally:
+        lib.hr_chat_text_free(out)
+
+
+def _as_json(request: ChatRequest) -> dict[str, Any]:
+    return {
+        "messages": [message.as_dict() for message in request.messages],
+        "tools": [
+            {
+                "type": "function",
+                "function": {
+                    "name": tool.name,
+                    "description": tool.description,
+                    "parameters": tool.parameters,
+                },
+            }
+            for tool in request.tools
+        ],
+        "tool_choice": request.tool_choice,
+        "parallel_tool_calls": request.parallel_tool_calls,
+        "json_schema": request.json_schema or "",
+        "enable_thinking": request.thinking,
+        "template_args": dict(request.template_args),
+    }
+
+
+def _rendered(found: dict[str, Any], parser: LlamaChatParser) -> RenderedChat:
+    prompt = found["prompt"]
+    if not prompt:
+        raise TemplateError(
+            "the chat template renders this conversation as an empty text", backend="llamacpp"
+        )
+    grammar = None
+    if found["grammar"]:
+        lazy = found["lazy"]
+        grammar = ChatGrammar(
+            text=found["grammar"],
+            lazy=lazy,
+            triggers=tuple(Trigger(each["kind"], each["value"]) for each in found["triggers"]),
+            prefill="" if lazy else found["generation_prompt"],
+        )
+    return RenderedChat(
+        prompt=prompt,
+        parser=parser,
+        grammar=grammar,
+        stops=tuple(found["stops"]),
+        spoken=tuple(found["preserved_tokens"]),
+    )
+
+
+def _message(found: dict[str, Any]) -> ChatMessage:
+    return ChatMessage(
+        role="assistant",
+        content=found["content"],
+        reasoning=found["reasoning"],
+        tool_calls=tuple(
+            ToolCall(id=call["id"], name=call["name"], arguments=call["arguments"])
+            for call in found["tool_calls"]
+        ),
+    )

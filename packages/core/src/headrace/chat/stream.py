@@ -1,0 +1,220 @@
+"""``ChatStream``: what ``session.chat`` returns, a message as it is written.
+
+It stands over a ``TokenStream``, which keeps the rules of reading, cancelling and
+ending. What was written so far is read as a message after every chunk, and the
+difference to the reading before is handed out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import AsyncIterator, Iterator
+from typing import TYPE_CHECKING
+
+import attrs
+
+from headrace.chat.deltas import MessageDeltas
+from headrace.chat.types import ChatChunk, ChatCompletion, ChatMessage
+from headrace.closing import Closing
+from headrace.errors import ChatParseError, HeadraceError, StreamConsumedError
+from headrace.results import StopReason, StreamStatistics
+
+if TYPE_CHECKING:
+    from headrace.protocols.chat import RenderedChat
+    from headrace.stream import TokenStream
+
+_WHOLE = (StopReason.EOG, StopReason.STOP_STRING)
+"""Ends at which the model has written all it wanted to."""
+_ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_ID_LENGTH = 9
+"""Some templates take ids of this length only."""
+
+
+class ChatStream(Closing):
+    """An answer as it comes: iterate it for ``ChatChunk`` objects.
+
+    Leave its ``with`` block, ``cancel()`` it or drop it to end the answer early.
+    The chunks one after the other are ``result.message``.
+
+    Args:
+        stream: Where the text comes from.
+        rendered: The request that is being answered.
+        prompt_tokens: Tokens of the rendered conversation.
+        reused: How many of them the session's history held already.
+    """
+
+    def __init__(
+        self, stream: TokenStream, rendered: RenderedChat, *, prompt_tokens: int, reused: int
+    ) -> None:
+        super().__init__()
+        self.prompt = rendered.prompt
+        """The conversation as the model sees it."""
+        self._stream = stream
+        self._parser = rendered.parser
+        self._prompt_tokens = prompt_tokens
+        self._reused = reused
+        self._deltas = MessageDeltas(self._make_id)
+        # Reentrant for the reason that the stream's own lock is.
+        self._lock = threading.RLock()
+        self._text = ""
+        self._reading = ChatMessage(role="assistant")
+        self._message: ChatMessage | None = None
+        self._failure: HeadraceError | None = None
+        self._consumed = False
+
+    # -- reading ----------------------------------------------------------
+
+    def __iter__(self) -> Iterator[ChatChunk]:
+        if self._consumed:
+            raise StreamConsumedError(
+                "this stream was read to its end", hint="Use stream.result for its message."
+            )
+        return self
+
+    def __next__(self) -> ChatChunk:
+        """The next chunk.
+
+        Raises:
+            StopIteration: At the end; ``result`` is there then.
+            ChatParseError: If the whole answer is not in the template's format.
+            HeadraceError: If the generation failed.
+        """
+        with self._lock:
+            try:
+                while not self._over():
+                    text = next(self._stream, None)
+                    chunk = self._finish() if text is None else self._take(text.text)
+                    if chunk is not None:
+                        return chunk
+            except BaseException as error:
+                self._note_failure(error)
+                raise
+        self._consumed = True
+        raise StopIteration
+
+    def __aiter__(self) -> AsyncIterator[ChatChunk]:
+        self.__iter__()
+        return self
+
+    async def __anext__(self) -> ChatChunk:
+        """The next chunk, under asyncio or trio; cancelling the task cancels the stream.
+
+        Raises:
+            StopAsyncIteration: At the end; ``result`` is there then.
+            ChatParseError: If the whole answer is not in the template's format.
+            BusyError: If another task is reading the stream.
+            HeadraceError: If the generation failed.
+        """
+        try:
+            while not self._over():
+                text = await anext(self._stream, None)
+                chunk = self._finish() if text is None else self._take(text.text)
+                if chunk is not None:
+                    return chunk
+        except BaseException as error:
+            self._note_failure(error)
+            raise
+        self._consumed = True
+        raise StopAsyncIteration
+
+    def _over(self) -> bool:
+        if self._failure is not None:
+            raise self._failure
+        return self._message is not None
+
+    def _note_failure(self, error: BaseException) -> None:
+        # A KeyboardInterrupt may have lost a chunk between two bytecodes; going on would
+        # show an answer with a hole in it.
+        if not isinstance(error, HeadraceError):
+            self._stream.cancel()
+
+    def _take(self, text: str) -> ChatChunk | None:
+        """What a chunk of text adds to the message."""
+        if not text:
+            return None
+        self._text += text
+        self._reading = self._read_so_far(self._text)
+        return self._deltas.advance(self._reading)
+
+    def _read_so_far(self, text: str) -> ChatMessage:
+        """A reading of an unfinished answer; the one before if there is none of this text."""
+        try:
+            return self._parser.parse(text, partial=True)
+        except ChatParseError:
+            return self._reading  # more text may make a message of it; if not, the end says so
+
+    def _finish(self) -> ChatChunk | None:
+        """Read the whole answer; what was not handed out of it yet."""
+        done = self._stream.result
+        try:
+            if done.stop_reason in _WHOLE:
+                message = self._parser.parse(done.text, partial=False)
+            else:
+                message = self._read_so_far(done.text)
+            self._message, chunk = self._deltas.finish(message, done.text)
+        except HeadraceError as error:
+            self._failure = error
+            raise
+        return chunk
+
+    def _make_id(self, index: int) -> str:
+        """An id for a call: the same for the same conversation, as the tokens are."""
+        digest = hashlib.sha256(f"{self.prompt}\0{index}".encode()).digest()
+        return "".join(_ALPHABET[byte % len(_ALPHABET)] for byte in digest[:_ID_LENGTH])
+
+    # -- ending -----------------------------------------------------------
+
+    def cancel(self) -> None:
+        """End the answer early, from any thread, also from a signal handler.
+
+        The reader gets no further text; ``result`` tells what was delivered.
+        """
+        self._stream.cancel()
+
+    def close(self) -> None:
+        """Cancel, and wait until a reader in another thread has noticed."""
+        self._stream.close()
+
+    async def aclose(self) -> None:
+        """The same for a task; it waits for nothing but a thread that reads the stream."""
+        await self._stream.aclose()
+
+    @property
+    def result(self) -> ChatCompletion:
+        """The whole answer.
+
+        Raises:
+            BusyError: Before the end.
+            ChatParseError: If it is not in the template's format.
+            HeadraceError: What the generation failed with.
+        """
+        self._check_process()
+        done = self._stream.result
+        with self._lock:
+            if not self._over():
+                self._finish()
+        assert self._message is not None
+        usage = attrs.evolve(
+            done.usage,
+            prompt_tokens=self._prompt_tokens,
+            cached_tokens=min(done.usage.cached_tokens, self._reused),
+        )
+        return ChatCompletion(
+            message=self._message,
+            stop_reason=done.stop_reason,
+            text=done.text,
+            tokens=done.tokens,
+            usage=usage,
+            timings=done.timings,
+            receipt=done.receipt,
+        )
+
+    @property
+    def text(self) -> str:
+        """All that the model has written so far, before it is read as a message."""
+        return self._text
+
+    def statistics(self) -> StreamStatistics:
+        """What the stream is doing at the moment."""
+        return self._stream.statistics()

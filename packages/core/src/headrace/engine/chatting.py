@@ -1,0 +1,152 @@
+"""A session's turn in a conversation: what of it is in the history stays, the rest is run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from headrace.bases import SessionBase
+from headrace.chat.stream import ChatStream
+from headrace.engine.sampling import check_sampling
+from headrace.engine.sequence import common_prefix
+from headrace.errors import ContextFullError, UnsupportedError
+from headrace.params import SamplingParams
+from headrace.prompts import check_generation, draw_seed
+from headrace.stream import TokenStream
+
+if TYPE_CHECKING:
+    from headrace.chat.keywords import Messages, Tools
+    from headrace.engine.model import EngineModel
+    from headrace.engine.scheduler import Engine
+    from headrace.engine.sequence import Sequence as EngineSequence
+    from headrace.protocols.chat import RenderedChat
+
+
+class ChattingSession(SessionBase):
+    """The part of a session that answers conversations."""
+
+    _model: EngineModel
+    _engine: Engine
+    _sequence: EngineSequence
+
+    def chat(
+        self,
+        messages: Messages,
+        *,
+        tools: Tools = (),
+        tool_choice: str | Mapping[str, Any] = "auto",
+        parallel_tool_calls: bool = False,
+        response_format: str | Mapping[str, Any] | None = None,
+        template: str | None = None,
+        reasoning: bool = True,
+        template_args: Mapping[str, Any] | None = None,
+        sampling: SamplingParams | None = None,
+        max_tokens: int | None = None,
+        stop: Sequence[str] | str = (),
+        timeout: float | None = None,
+    ) -> ChatStream:
+        """Answer a conversation.
+
+        The history becomes the conversation as the template renders it: what it
+        begins with already is kept, so that a next turn runs only what is new.
+
+        Args:
+            messages: The whole conversation, oldest first: ``ChatMessage`` objects,
+                or dicts as in OpenAI's chat API.
+            tools: What the model may call: ``Tool`` objects or OpenAI's dicts.
+            tool_choice: ``auto``, ``none``, ``required``, or
+                ``{"type": "function", "function": {"name": …}}`` for a certain one.
+            parallel_tool_calls: Whether one answer may call several tools.
+            response_format: ``text``, ``json_object``, or OpenAI's dict with a JSON schema.
+            template: Source of a Jinja template to use instead of the model's own.
+            reasoning: Whether the model may think first, where its template has that.
+            template_args: Further variables of the template.
+            sampling: How tokens are chosen.
+            max_tokens: Most new tokens; None: until the model ends or the context is full.
+            stop: Strings that end the answer; they are not part of it.
+            timeout: Seconds until the answer ends by itself; None: never.
+
+        Returns:
+            A stream of ``ChatChunk``; nothing is computed before it is read.
+
+        Raises:
+            ParamsError: For an argument outside its range, naming message and field.
+            TemplateError: If there is no template, or it cannot be parsed or rendered.
+            UnsupportedError: If the backend has no chat, or lacks what the answer needs.
+            ContextFullError: If the conversation does not fit; the history is as before.
+            BusyError: If another generation is under way.
+            ClosedError: If the session or its model was closed.
+        """
+        self._check_process()
+        stops = check_generation(sampling, max_tokens, stop, False, timeout)
+        sampling = sampling or SamplingParams()
+        check_sampling(sampling, self._model.info, self._model.capabilities)
+        rendered = self._model.render_chat(
+            messages,
+            tools=tools,
+            tool_choice=tool_choice,
+            parallel_tool_calls=parallel_tool_calls,
+            response_format=response_format,
+            template=template,
+            reasoning=reasoning,
+            template_args=template_args,
+        )
+        _refuse_strict_grammar(rendered, self._model.info.backend)
+        tokens = _conversation_tokens(self._model, rendered)
+        self._engine.check_idle(self._sequence)
+        kept = self._keep_beginning(tokens)
+        generation = self._engine.generate(
+            self._sequence,
+            tokens[kept:],
+            sampling=sampling,
+            seed=draw_seed(sampling),
+            max_tokens=max_tokens,
+            ignore_eog=False,
+            spoken=_spoken(self._model, rendered),
+        )
+        stream = TokenStream(
+            generation, stop=(*stops, *rendered.stops), timeout=timeout, owner=self
+        )
+        return ChatStream(stream, rendered, prompt_tokens=len(tokens), reused=kept)
+
+    def _keep_beginning(self, tokens: list[int]) -> int:
+        """Cut the history to what the conversation begins with too, leaving one token to run."""
+        limit = self._engine.info.n_ctx_sequence
+        if len(tokens) > limit:
+            raise ContextFullError(
+                f"the conversation does not fit: it has {len(tokens)} tokens, "
+                f"the context holds {limit}",
+                hint="Leave out old messages, or raise EngineParams.n_ctx.",
+                backend=self._model.info.backend,
+            )
+        history = self._engine.history(self._sequence)
+        kept = min(common_prefix(history, tokens), len(tokens) - 1)
+        self._engine.rewind(self._sequence, kept)
+        return kept
+
+
+def _refuse_strict_grammar(rendered: RenderedChat, backend: str) -> None:
+    if rendered.grammar is not None and not rendered.grammar.lazy:
+        raise UnsupportedError(
+            "answers are not constrained by grammars",
+            hint="Leave out response_format, and tool_choice unless it is 'auto'.",
+            backend=backend,
+        )
+
+
+def _conversation_tokens(model: EngineModel, rendered: RenderedChat) -> list[int]:
+    """The token ids of a rendered conversation, special tokens as such, BOS once."""
+    tokens = model.tokenize(rendered.prompt, add_special=True, parse_special=True)
+    bos = model.info.special_tokens.get("bos")
+    twice = len(tokens) > 1 and tokens[0] == tokens[1] == bos
+    return tokens[1:] if twice else tokens
+
+
+def _spoken(model: EngineModel, rendered: RenderedChat) -> dict[int, bytes]:
+    """The control tokens that the answer's parser has to see, with their texts."""
+    found = {}
+    for text in rendered.spoken:
+        ids = model.tokenize(text, add_special=False, parse_special=True)
+        if len(ids) == 1:
+            found[ids[0]] = text.encode()
+    return found

@@ -1,0 +1,58 @@
+"""What is new from one reading of an answer to the next."""
+
+from __future__ import annotations
+
+import pytest
+
+from headrace import ChatChunk, ChatMessage, ChatParseError, ToolCall, ToolCallDelta
+from headrace.chat.deltas import MessageDeltas
+
+
+def message(content="", reasoning="", *calls):
+    """An assistant's message with calls given as (name, arguments)."""
+    return ChatMessage(
+        role="assistant",
+        content=content,
+        reasoning=reasoning,
+        tool_calls=tuple(ToolCall(name=name, arguments=text) for name, text in calls),
+    )
+
+
+@pytest.fixture
+def deltas():
+    """Nothing was shown yet; calls without ids get ``id0``, and so on."""
+    return MessageDeltas(lambda index: f"id{index}")
+
+
+def test_only_what_is_new_is_shown(deltas):
+    """Of the text and of the thoughts."""
+    assert deltas.advance(message("", "a")) == ChatChunk(reasoning="a")
+    assert deltas.advance(message("", "a")) is None
+    assert deltas.advance(message("x", "ab")) == ChatChunk("x", "b")
+
+
+def test_what_a_reading_takes_back_is_not_shown_twice(deltas):
+    """Text that may become a tag comes and goes."""
+    deltas.advance(message("ab"))
+    assert deltas.advance(message("a")) is None
+    assert deltas.advance(message("abc")) == ChatChunk("c")
+
+
+def test_a_call_is_shown_once_its_name_is_known(deltas):
+    """A name grows while it is written; its arguments follow it."""
+    assert deltas.advance(message("", "", ("ad", ""))) is None
+    chunk = deltas.advance(message("", "", ("add", '{"a"')))
+    assert chunk.tool_calls == (ToolCallDelta(0, "id0", "add", '{"a"'),)
+    chunk = deltas.advance(message("", "", ("add", '{"a":1}'), ("sub", "")))
+    assert chunk.tool_calls == (ToolCallDelta(0, arguments=":1}"),)
+    whole, chunk = deltas.finish(message("", "", ("add", '{"a":1}'), ("sub", "")), "")
+    assert chunk.tool_calls == (ToolCallDelta(1, "id1", "sub"),)
+    assert [call.id for call in whole.tool_calls] == ["id0", "id1"]
+
+
+def test_an_end_that_contradicts_what_was_shown_is_an_error(deltas):
+    """Never silently another message than the one streamed."""
+    deltas.advance(message("ab"))
+    with pytest.raises(ChatParseError) as caught:
+        deltas.finish(message("b"), "raw")
+    assert caught.value.text == "raw"
