@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-from pathlib import Path
 
 import pytest
 
 from headrace.params import EngineParams, SamplingParams
 from headrace_llamacpp_ffi import library_dir
-from native_build.settings import Settings
-from native_build.source import find_source
 from tests.integration.driving import Driver, load_decoder_model
+from tests.integration.programs import compile_program
 
 N_TOKENS = 48
 PROMPTS = (
@@ -25,25 +22,10 @@ PROMPTS = (
 )
 
 
-def _include_dirs() -> list[Path]:
-    """The headers that the binding was compiled against."""
-    settings = Settings.from_environment()
-    if settings.prefix is not None:
-        return [settings.prefix / "include"]
-    source = find_source(settings).folder
-    return [source / "include", source / "ggml" / "include"]
-
-
 @pytest.fixture(scope="module")
 def reference(tmp_path_factory, gemma_path):
     """Runs the C++ program: prompts in, tokens out."""
-    program = tmp_path_factory.mktemp("reference") / "reference"
-    compiler = os.environ.get("CXX", "c++")
-    command = [compiler, "-std=c++17", "-o", program, Path(__file__).with_name("reference.cpp")]
-    command += [f"-I{folder}" for folder in _include_dirs()]
-    command += [f"-L{library_dir}", "-lllama", "-lggml", "-lggml-base"]
-    command += [f"-Wl,-rpath,{library_dir}", f"-Wl,-rpath-link,{library_dir}"]
-    subprocess.run(command, check=True)
+    program = compile_program("reference.cpp", tmp_path_factory.mktemp("reference"))
 
     def run(prompts: list[list[int]], seed: int) -> list[list[int]]:
         done = subprocess.run(
