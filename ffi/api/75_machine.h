@@ -11,10 +11,12 @@ typedef struct hr_buffers {
 } hr_buffers;
 
 /* What a model and a context of it would need: reads the file's header, allocates nothing of it.
+ * A context length of 0 becomes the model's own, at most `default_n_ctx`; *n_ctx is what came of it.
  * Writes at most `capacity` kinds of buffers. */
 int hr_estimate(const char *path, const struct llama_model_params *model_params,
-                const struct llama_context_params *context_params, hr_buffers *buffers,
-                int32_t capacity, int32_t *count, hr_report *report);
+                const struct llama_context_params *context_params, uint32_t default_n_ctx,
+                uint32_t *n_ctx, hr_buffers *buffers, int32_t capacity, int32_t *count,
+                hr_report *report);
 /* What an open context and its model have. */
 int hr_context_memory(hr_context *context, hr_buffers *buffers, int32_t capacity, int32_t *count,
                       hr_report *report);

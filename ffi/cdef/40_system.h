@@ -1,7 +1,6 @@
 /* llama.h: the library itself. */
 
 const char * llama_version(void);
-const char * llama_print_system_info(void);
 size_t llama_max_parallel_sequences(void);
 bool llama_supports_mmap(void);
 bool llama_supports_mlock(void);

@@ -5,6 +5,7 @@
 // open context has, is told by a C++ function of libllama that only its own
 // libllama-common declares. It is declared again here, weakly: a llama.cpp that
 // has no such function gives no estimate, and loads all the same.
+#include <algorithm>
 #include <cstdio>
 #include <map>
 
@@ -71,8 +72,9 @@ int tell(const llama_context *, hr_buffers *, int32_t, int32_t *) { return HR_NO
 extern "C" {
 
 int hr_estimate(const char *path, const struct llama_model_params *model_params,
-                const struct llama_context_params *context_params, hr_buffers *buffers,
-                int32_t capacity, int32_t *count, hr_report *report) {
+                const struct llama_context_params *context_params, uint32_t default_n_ctx,
+                uint32_t *n_ctx, hr_buffers *buffers, int32_t capacity, int32_t *count,
+                hr_report *report) {
     return hr::guarded(report, [&]() -> int {
         llama_model_params settings = *model_params;
         settings.no_alloc = true;
@@ -83,7 +85,13 @@ int hr_estimate(const char *path, const struct llama_model_params *model_params,
         if (model == nullptr) {
             return HR_LOAD_FAILED;
         }
-        llama_context *context = llama_init_from_model(model, *context_params);
+        llama_context_params wanted = *context_params;
+        if (wanted.n_ctx == 0) {
+            const auto trained = static_cast<uint32_t>(std::max(0, llama_model_n_ctx_train(model)));
+            wanted.n_ctx = trained == 0 ? default_n_ctx : std::min(trained, default_n_ctx);
+        }
+        *n_ctx = wanted.n_ctx;
+        llama_context *context = llama_init_from_model(model, wanted);
         int status = HR_CONTEXT_FAILED;
         if (context != nullptr) {
             status = hr::tell(context, buffers, capacity, count);

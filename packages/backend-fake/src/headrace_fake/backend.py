@@ -17,8 +17,10 @@ from headrace.errors import (
     ModelMemoryError,
     ModelNotFoundError,
 )
+from headrace.machine import Device, MemoryEstimate
 from headrace.protocols import PROTOCOL_VERSION, LoadRequest, Model
 from headrace.results import Capability
+from headrace_fake import memory_needs
 from headrace_fake._version import __version__
 from headrace_fake.decoder import FakeDecoder
 from headrace_fake.misuse import MisuseError, MisuseLog
@@ -95,6 +97,19 @@ class FakeBackend:
             able.discard(Capability.SHIFT)
         return frozenset(able)
 
+    def build(self) -> str:
+        """Its own version: there is no library behind it."""
+        return f"headrace-fake {self.version}"
+
+    def devices(self) -> tuple[Device, ...]:
+        """One that pretends to compute."""
+        return (memory_needs.device(self.options),)
+
+    def estimate(self, request: LoadRequest) -> MemoryEstimate:
+        """What a model and a context would need, see ``FakeOptions.memory``."""
+        options = parse_reference(request.reference, self.options)
+        return memory_needs.estimate(options, request.engine)
+
     def load(self, request: LoadRequest) -> Model:
         """Load a model; see ``load_model`` for what it raises."""
         # Imported here because discovery imports this module and needs no engine.
@@ -109,10 +124,10 @@ class FakeBackend:
     def load_decoder_model(self, request: LoadRequest) -> FakeModel:
         """The same without an engine around it."""
         options = parse_reference(request.reference, self.options)
+        if request.params.check_memory and not request.params.vocab_only:
+            memory_needs.check(options, None)
         _pretend_to_load(options, request.progress)
-        model = FakeModel(
-            options, request.params, build=f"headrace-fake {self.version}", misuse=self._misuse
-        )
+        model = FakeModel(options, request.params, build=self.build(), misuse=self._misuse)
         self._models[next(self._numbers)] = model
         return model
 

@@ -24,6 +24,7 @@ from headrace.protocols import (
 )
 from headrace_fake.alarm import Alarm
 from headrace_fake.memory import Memory
+from headrace_fake.memory_needs import context_length
 from headrace_fake.misuse import MisuseLog
 from headrace_fake.options import FakeOptions, Fault
 from headrace_fake.sampler import FakeSampler
@@ -65,7 +66,7 @@ class FakeDecoder:
         misuse: MisuseLog,
         on_close: Callable[[FakeDecoder], None],
     ) -> None:
-        n_ctx = params.n_ctx or min(options.n_ctx, 4096)
+        n_ctx = context_length(options, params)
         self.info = DecoderInfo(
             n_ctx=n_ctx,
             n_ctx_sequence=min(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 
 from headrace.errors import ClosedError
+from headrace.machine import SystemInfo
 from headrace.params import EngineParams, ModelParams
 from headrace.protocols import (
     ChatRequest,
@@ -15,6 +16,7 @@ from headrace.protocols import (
     Vocabulary,
 )
 from headrace.results import ModelInfo
+from headrace_fake import memory_needs
 from headrace_fake.chat import render
 from headrace_fake.decoder import FakeDecoder
 from headrace_fake.embedder import FakeEmbedder, rank_prompt
@@ -52,6 +54,7 @@ class FakeModel:
         """The decoders that are open, oldest first."""
         self._options = options
         self._vocab_only = params.vocab_only
+        self._check_memory = params.check_memory
         self._misuse = misuse
         self._steps = itertools.count(1)
         self._closed = False
@@ -72,6 +75,8 @@ class FakeModel:
         """A new, empty context."""
         if self._closed:
             raise ClosedError("the model was closed", backend="fake")
+        if self._check_memory:
+            memory_needs.check(self._options, params)
         decoder = FakeDecoder(
             self._options,
             params,
@@ -108,6 +113,17 @@ class FakeModel:
             pooling,
             next_step=self._steps.__next__,
             misuse=self._misuse,
+        )
+
+    def system_info(self, params: EngineParams) -> SystemInfo:
+        """Nothing but threads that do not exist."""
+        n_threads = params.n_threads or 1
+        return SystemInfo(
+            backend="fake",
+            build=self.info.build,
+            devices=(memory_needs.DEVICE,),
+            n_threads=n_threads,
+            n_threads_batch=params.n_threads_batch or n_threads,
         )
 
     def close(self) -> None:

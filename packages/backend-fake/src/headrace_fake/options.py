@@ -16,6 +16,13 @@ from headrace.protocols import Row, Truncation
 _E = TypeVar("_E", bound=enum.Enum)
 
 
+WEIGHTS = 1_000_000
+"""Bytes of memory that a fake model pretends to take."""
+
+CELL = 1_000
+"""Bytes of memory that a context pretends to take for each token it can hold."""
+
+
 class Fault(str, enum.Enum):
     """What goes wrong in a step chosen by ``fault_at``."""
 
@@ -163,6 +170,10 @@ class FakeOptions:
         validator=_one_of(Fault),
     )
     """What goes wrong there."""
+
+    memory: int = attrs.field(default=2**40, validator=integer(0, 2**62))
+    """Bytes of memory that there are: a model takes ``WEIGHTS`` of them, and a context
+    ``CELL`` for each token. What does not fit is a ``ModelMemoryError``."""
 
     load_delay: float = attrs.field(default=0.0, validator=number(0))
     """Seconds a load takes."""

@@ -13,7 +13,7 @@ from typing import Any
 from headrace.errors import BackendUnavailableError
 from headrace_llamacpp_ffi import build_info, ffi, lib, library_dir
 
-__all__ = ["build_info", "ffi", "lib", "new_report", "status_name", "text"]
+__all__ = ["build_info", "ffi", "lib", "library_files", "new_report", "status_name", "text"]
 
 
 def new_report() -> Any:
@@ -24,6 +24,11 @@ def new_report() -> Any:
 def text(pointer: Any) -> str:
     """A C string of the library as text; names in a damaged file may be no UTF-8."""
     return "" if pointer == ffi.NULL else ffi.string(pointer).decode("utf-8", errors="replace")
+
+
+def library_files() -> tuple[str, ...]:
+    """Names of the library's files."""
+    return tuple(sorted(path.name for path in library_dir.iterdir() if path.is_file()))
 
 
 _NAMES: dict[int, str] = ffi.typeof("enum hr_status").elements

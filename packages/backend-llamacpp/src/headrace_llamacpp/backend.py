@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from headrace.errors import BackendUnavailableError
+from headrace.machine import Device, MemoryEstimate
 from headrace.protocols import PROTOCOL_VERSION, LoadRequest, Model
 from headrace.protocols.files import FileInfo, QuantizeRequest, TensorInfo
 from headrace.results import Capability
@@ -41,6 +42,33 @@ class LlamaCppBackend:
 
         model = self.load_decoder_model(request)
         return EngineModel(model, request.engine, model.capabilities(request.engine))
+
+    def build(self) -> str:
+        """llama.cpp and its commit, without importing it.
+
+        Raises:
+            BackendUnavailableError: If the binding is not installed.
+        """
+        with _native_part():
+            from headrace_llamacpp_ffi import build_info
+        return f"llama.cpp {build_info.llama_cpp_commit[:10]}"
+
+    def devices(self) -> tuple[Device, ...]:
+        """The devices of the machine that llama.cpp was built for.
+
+        Raises:
+            BackendUnavailableError: If the binding cannot be imported.
+        """
+        with _native_part():
+            from headrace_llamacpp.system import devices
+        return devices()
+
+    def estimate(self, request: LoadRequest) -> MemoryEstimate:
+        """What a model will need; see ``headrace.estimate_memory``."""
+        path = check_model_file(request.reference)
+        with _native_part():
+            from headrace_llamacpp.memory import estimate
+        return estimate(path, request.params, request.engine)
 
     def load_decoder_model(self, request: LoadRequest) -> LlamaModel:
         """The same without an engine around it."""

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import functools
-import re
 
-from headrace_llamacpp._native import build_info, lib, text
+from headrace_llamacpp._native import build_info
+from headrace_llamacpp.devices import all_devices, features_of
+
+
+@functools.cache
+def kernels() -> tuple[str, ...]:
+    """The features that the CPU's kernels use."""
+    cpu = next((each for each in all_devices() if each.kind == "cpu"), None)
+    found = features_of(cpu) if cpu is not None else {}
+    return tuple(name for name, value in found.items() if value == "1")
 
 
 @functools.cache
 def description() -> str:
     """Version and commit of llama.cpp and the kernels in use: what tokens may depend on."""
-    system = text(lib.llama_print_system_info())
-    kernels = re.findall(r"(\w+) = 1\b", system.partition("CPU : ")[2])
     commit = build_info.llama_cpp_commit[:10]
-    return f"llama.cpp {commit} (CPU: {', '.join(kernels) or 'generic'})"
+    return f"llama.cpp {commit} (CPU: {', '.join(kernels()) or 'generic'})"

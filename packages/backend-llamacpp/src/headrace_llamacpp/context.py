@@ -65,7 +65,7 @@ def open_context(
     """
     # As with a load: the handle is there first, and frees what came of it.
     handle = ffi.gc(lib.hr_context_new(), lib.hr_context_delete)
-    n_ctx = params.n_ctx or min(n_ctx_train or DEFAULT_N_CTX, DEFAULT_N_CTX)
+    n_ctx = context_length(params, n_ctx_train)
     native = native_params(params, n_ctx)
     info = ffi.new("hr_context_info *")
     report = new_report()
@@ -85,6 +85,11 @@ def open_context(
         can_shift=info.can_shift and traits.can_shift(full_window=params.full_window),
         interruptible=on_cpu,
     )
+
+
+def context_length(params: EngineParams, n_ctx_train: int) -> int:
+    """Tokens of a context: what was asked for, else the model's own, at most 4096."""
+    return params.n_ctx or min(n_ctx_train or DEFAULT_N_CTX, DEFAULT_N_CTX)
 
 
 def native_params(params: EngineParams, n_ctx: int) -> Any:

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from headrace.errors import ClosedError, HeadraceError
+from headrace.machine import DeviceMemory
 from headrace.params import SamplingParams
 from headrace.protocols import (
     DecoderInfo,
@@ -28,6 +29,7 @@ from headrace_llamacpp import callbacks, logs
 from headrace_llamacpp._native import ffi, lib, new_report
 from headrace_llamacpp._statuses import Operation
 from headrace_llamacpp.failures import check, error_of, meaning_of
+from headrace_llamacpp.memory import in_use
 from headrace_llamacpp.sampler import LlamaSampler
 
 QUIETLY = 10
@@ -200,6 +202,10 @@ class LlamaDecoder:
         data = ffi.from_buffer("uint8_t[]", state)
         self._call(lib.hr_state_set, sequence, data, state.nbytes, self._length)
         return int(self._length[0])
+
+    def memory(self) -> tuple[DeviceMemory, ...]:
+        """What the context and its model take of each device's memory."""
+        return in_use(self._context)
 
     def _change(self, function: Any, *numbers: int) -> int:
         self._call(function, *numbers, self._length)

@@ -21,6 +21,7 @@ from headrace_llamacpp._native import ffi, lib, new_report, text
 from headrace_llamacpp._statuses import Operation
 from headrace_llamacpp.failures import error_of
 from headrace_llamacpp.requests import native_params
+from headrace_llamacpp.splits import error_about_parts
 
 Progress = Callable[[float], "bool | None"]
 
@@ -117,6 +118,11 @@ def load_error(report: Any, path: Path, params: ModelParams) -> HeadraceError:
             hint="The patterns are those of ECMAScript; a backslash goes before ( [ { * + ? . |.",
             backend="llamacpp",
         )
+    about_parts = error_about_parts(path, reason)
+    if about_parts is not None:
+        about_parts.native_log = logs.tail(report.call_id)
+        logs.drain()
+        return about_parts
     kind, said, hint = _classify(reason)
     return error_of(
         report, Operation.LOAD, kind=kind, message=f"{name} {said}: {reason}", hint=hint

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from headrace.errors import ClosedError, UnsupportedError
+from headrace.machine import SystemInfo
 from headrace.params import EngineParams, ModelParams
 from headrace.protocols import (
     ChatRequest,
@@ -23,7 +24,7 @@ from headrace_llamacpp import build
 from headrace_llamacpp._native import lib
 from headrace_llamacpp.abilities import ABILITIES
 from headrace_llamacpp.chat import LlamaTemplates
-from headrace_llamacpp.context import open_context
+from headrace_llamacpp.context import context_length, open_context
 from headrace_llamacpp.decoder import LlamaDecoder
 from headrace_llamacpp.devices import chosen_devices
 from headrace_llamacpp.embedding import (
@@ -34,7 +35,9 @@ from headrace_llamacpp.embedding import (
 )
 from headrace_llamacpp.identity import fingerprint, memory_key
 from headrace_llamacpp.loading import Progress, description_of, load_model, metadata_of
+from headrace_llamacpp.memory import check_context, check_weights, context_bound
 from headrace_llamacpp.requests import overridden
+from headrace_llamacpp.system import system_info
 from headrace_llamacpp.traits import Traits
 from headrace_llamacpp.vocabulary import LlamaVocabulary
 
@@ -53,6 +56,8 @@ class LlamaModel:
 
     def __init__(self, path: Path, params: ModelParams, progress: Progress | None = None) -> None:
         self._closed = True  # until there is something to close
+        self._path = path
+        check_weights(path, params)
         self._handle = load_model(path, params, progress)
         self._closed = False
         self._params = params
@@ -115,6 +120,7 @@ class LlamaModel:
             raise UnsupportedError(
                 f"the model {self.info.name!r} opens no context", hint=hint, backend="llamacpp"
             )
+        check_context(self._path, self._params, params, self._bound(params))
         context, info = open_context(
             self._handle, params, self._traits, self.info.n_ctx_train, on_cpu=self._on_cpu
         )
@@ -163,6 +169,31 @@ class LlamaModel:
         embedder = LlamaEmbedder(context, info)
         self._contexts.add(embedder)
         return embedder
+
+    def system_info(self, params: EngineParams) -> SystemInfo:
+        """What a context with these settings computes with."""
+        return system_info(self._params, params)
+
+    def _bound(self, params: EngineParams) -> int | None:
+        """Bytes that a context on the CPU takes at most; None for memory of other kinds."""
+        if self._traits.whole_only:
+            return None
+        pointer = lib.hr_model_pointer(self._handle)
+        architecture = f"{self.info.architecture}.attention."
+        n_embd, n_head = lib.llama_model_n_embd(pointer), lib.llama_model_n_head(pointer)
+        sizes = [
+            int(self.info.metadata.get(f"{architecture}{each}_length") or n_embd // max(1, n_head))
+            for each in ("key", "value")
+        ]
+        return context_bound(
+            params,
+            n_ctx=context_length(params, self.info.n_ctx_train),
+            n_layer=lib.llama_model_n_layer(pointer),
+            n_head=n_head,
+            head_sizes=sum(sizes),
+            n_embd=n_embd,
+            n_vocab=self.info.n_vocab,
+        )
 
     def close(self) -> None:
         """Free the weights, after the contexts. Closing again does nothing."""

@@ -51,7 +51,9 @@ from headrace.errors import (
     UsageError,
 )
 from headrace.files import inspect_file, merge_model, quantize_model, split_model
+from headrace.inspection import devices, estimate_memory
 from headrace.loading import aload_model, backends, load_model
+from headrace.machine import Device, DeviceMemory, MemoryEstimate, SystemInfo
 from headrace.params import EngineParams, ModelParams, SamplingParams, SessionParams
 from headrace.protocols.files import FileInfo, TensorInfo
 from headrace.protocols.waist import Backend, Model, Session
@@ -90,12 +92,15 @@ __all__ = [
     "Completion",
     "ContextFullError",
     "DecodeError",
+    "Device",
+    "DeviceMemory",
     "Embeddings",
     "EngineParams",
     "FileInfo",
     "ForkedProcessError",
     "GrammarError",
     "HeadraceError",
+    "MemoryEstimate",
     "Model",
     "ModelError",
     "ModelFormatError",
@@ -116,6 +121,7 @@ __all__ = [
     "StopReason",
     "StreamConsumedError",
     "StreamStatistics",
+    "SystemInfo",
     "TemplateError",
     "TensorInfo",
     "Timings",
@@ -131,6 +137,8 @@ __all__ = [
     "__version__",
     "aload_model",
     "backends",
+    "devices",
+    "estimate_memory",
     "inspect_file",
     "load_model",
     "merge_model",

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from headrace.closing import Closing, to_thread
 from headrace.embeddings import Embeddings, Ranking
 from headrace.errors import UnsupportedError
+from headrace.machine import SystemInfo
 from headrace.params import SamplingParams
 from headrace.results import Completion
 from headrace.stream import TokenStream
@@ -31,6 +32,10 @@ if TYPE_CHECKING:
 
 class ModelBase(Closing):
     """A model without its substance; what is optional raises ``UnsupportedError``."""
+
+    def system_info(self) -> SystemInfo:
+        """What the model computes with: build, kernels, threads, devices."""
+        raise self._lacks("system_info")
 
     def embed(
         self,

@@ -67,11 +67,11 @@ def load_model(
         ModelLoadCancelledError: If ``progress`` returned False.
         ModelMemoryError: If there is not enough memory.
     """
-    text = _checked_reference(reference)
+    text = checked_reference(reference, "load_model")
     request = LoadRequest(
         reference=text,
-        params=_checked("params", params, ModelParams),
-        engine=_checked("engine", engine, EngineParams),
+        params=checked("params", params, ModelParams, "load_model"),
+        engine=checked("engine", engine, EngineParams, "load_model"),
         progress=None if progress is None else _Watched(progress),
     )
     return _load(choose_backend(backend, text), request)
@@ -124,22 +124,24 @@ def _discover(*, refresh: bool = False) -> Discovery:
     return discover(refresh=refresh)
 
 
-def _checked_reference(reference: object) -> str:
+def checked_reference(reference: object, caller: str) -> str:
+    """A reference as text, or a ``ParamsError`` that names the function it was given to."""
     if not isinstance(reference, (str, os.PathLike)):
-        raise ParamsError(f"load_model's reference must be a string or a path, got {reference!r}")
+        raise ParamsError(f"{caller}'s reference must be a string or a path, got {reference!r}")
     text = os.fsdecode(reference)
     if not text:
-        raise ParamsError("load_model's reference is empty")
+        raise ParamsError(f"{caller}'s reference is empty")
     if "\0" in text:
-        raise ParamsError(f"load_model's reference contains a NUL character: {text!r}")
+        raise ParamsError(f"{caller}'s reference contains a NUL character: {text!r}")
     return text
 
 
-def _checked(name: str, value: object, kind: type[_T]) -> _T:
+def checked(name: str, value: object, kind: type[_T], caller: str) -> _T:
+    """An argument, or the default of its class; a ``ParamsError`` if it is something else."""
     if value is None:
         return kind()
     if not isinstance(value, kind):
-        raise ParamsError(f"load_model's {name} must be {kind.__name__}, got {value!r}")
+        raise ParamsError(f"{caller}'s {name} must be {kind.__name__}, got {value!r}")
     return value
 
 

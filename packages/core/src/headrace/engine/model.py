@@ -12,10 +12,12 @@ from headrace.engine.embedding import EmbeddingMethods
 from headrace.engine.scheduler import Engine
 from headrace.engine.session import EngineSession
 from headrace.errors import ClosedError, UnsupportedError
+from headrace.machine import SystemInfo
 from headrace.params import EngineParams, SessionParams
 from headrace.prompts import check_text, check_tokens
 from headrace.protocols.chat import ChatFormatter, RenderedChat
 from headrace.protocols.decoder import DecoderModel
+from headrace.protocols.machine import TellsSystem
 from headrace.results import Capability, ModelInfo
 
 _WITHOUT_SESSIONS = {Capability.TOKENIZE, Capability.EMBED, Capability.RERANK}
@@ -129,6 +131,17 @@ class EngineModel(EmbeddingMethods):
         # Outside the lock: it takes the engine's mutex, in which a signal handler
         # may be waiting for the lock to close the model.
         return EngineSession(self, engine, params or SessionParams())
+
+    def system_info(self) -> SystemInfo:
+        """What the model computes with: build, kernels, threads, devices.
+
+        Raises:
+            UnsupportedError: If the backend does not tell.
+        """
+        self._check_open()
+        if not isinstance(self._model, TellsSystem):
+            return super().system_info()
+        return self._model.system_info(self.engine_params)
 
     def _usable_engine(self) -> Engine:
         engine = self._engine

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 import attrs
 
 from headrace.embeddings import Embeddings, Ranking
+from headrace.machine import SystemInfo
 from headrace.params import EngineParams, ModelParams, SamplingParams, SessionParams
 from headrace.results import (
     Capability,
@@ -166,6 +167,10 @@ class Model(Protocol):
         progress: Callable[[float], object] | None = None,
     ) -> Ranking:
         """The same for a task of asyncio or trio."""
+        ...
+
+    def system_info(self) -> SystemInfo:
+        """What the model computes with: build, kernels, threads, devices."""
         ...
 
     def close(self) -> None:

@@ -1,0 +1,60 @@
+"""How much memory the fake pretends to need: the same for the same settings."""
+
+from __future__ import annotations
+
+from headrace.errors import ModelMemoryError
+from headrace.machine import Device, DeviceMemory, MemoryEstimate
+from headrace.params import EngineParams
+from headrace_fake.options import CELL, WEIGHTS, FakeOptions
+
+DEVICE = "FAKE"
+
+
+def context_length(options: FakeOptions, engine: EngineParams) -> int:
+    """Tokens that a context holds: what was asked for, else the model's own, at most 4096."""
+    return engine.n_ctx or min(options.n_ctx, 4096)
+
+
+def device(options: FakeOptions) -> Device:
+    """The only device there is."""
+    return Device(
+        name=DEVICE,
+        description="pretends to compute",
+        kind="cpu",
+        backend="fake",
+        library=DEVICE,
+        memory_total=options.memory,
+        memory_free=options.memory,
+    )
+
+
+def estimate(options: FakeOptions, engine: EngineParams) -> MemoryEstimate:
+    """What a model and a context of it would need."""
+    n_ctx = context_length(options, engine)
+    need = DeviceMemory(
+        device=DEVICE,
+        weights=WEIGHTS,
+        cache=CELL * n_ctx,
+        free=options.memory,
+        limit="FakeOptions.memory",
+    )
+    return MemoryEstimate(backend="fake", n_ctx=n_ctx, devices=(need,))
+
+
+def check(options: FakeOptions, engine: EngineParams | None) -> None:
+    """Refuse a model, or with settings of an engine a context beside it, that does not fit.
+
+    Raises:
+        ModelMemoryError: As a real backend does.
+    """
+    what, needed = "the fake model", WEIGHTS
+    if engine is not None:
+        n_ctx = context_length(options, engine)
+        what, needed = f"a context of {n_ctx} tokens", WEIGHTS + CELL * n_ctx
+    if needed > options.memory:
+        raise ModelMemoryError(
+            f"{what} needs {needed} bytes of memory, and {options.memory} are free",
+            hint="Lower EngineParams.n_ctx or raise FakeOptions.memory; "
+            "ModelParams(check_memory=False) tries all the same.",
+            backend="fake",
+        )

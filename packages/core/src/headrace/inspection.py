@@ -1,0 +1,114 @@
+"""Questions to backends that load nothing: which devices there are, whether a model would fit."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+
+import attrs
+
+from headrace.errors import BackendError, HeadraceError, UnsupportedError
+from headrace.loading import backends, checked, checked_reference, choose_backend
+from headrace.machine import Device, MemoryEstimate
+from headrace.params import EngineParams, ModelParams
+from headrace.protocols.machine import EstimatesMemory, ListsDevices
+from headrace.protocols.waist import Backend, LoadRequest
+
+
+@attrs.frozen
+class Survey:
+    """What the backends answered about their devices."""
+
+    devices: tuple[Device, ...]
+    failures: dict[str, HeadraceError]
+    """For each backend that could not answer, why."""
+
+
+def devices(*, backend: str | Backend | None = None) -> tuple[Device, ...]:
+    """The devices that models can be loaded on.
+
+    Args:
+        backend: Name of an installed backend, or a backend object; None: all that are installed
+            and know their devices.
+
+    Raises:
+        BackendNotFoundError: If there is no backend of that name.
+        BackendUnavailableError: If the backend that was named cannot be imported on this machine.
+        UnsupportedError: If the backend that was named does not know its devices.
+    """
+    if backend is None:
+        return survey(backends().values()).devices
+    chosen = choose_backend(backend, "")
+    if not isinstance(chosen, ListsDevices):
+        raise UnsupportedError(
+            f"backend {chosen.name!r} does not list devices", backend=chosen.name
+        )
+    return _devices_of(chosen, chosen.name)
+
+
+def survey(candidates: Iterable[Backend]) -> Survey:
+    """The devices of several backends; one that fails does not hide the others."""
+    found: list[Device] = []
+    failures: dict[str, HeadraceError] = {}
+    for each in candidates:
+        if isinstance(each, ListsDevices):
+            try:
+                found += _devices_of(each, each.name)
+            except HeadraceError as error:
+                failures[each.name] = error
+    return Survey(tuple(found), failures)
+
+
+def _devices_of(backend: ListsDevices, name: str) -> tuple[Device, ...]:
+    try:
+        return tuple(backend.devices())
+    except HeadraceError:
+        raise
+    except Exception as error:
+        raise BackendError(
+            f"backend {name!r} failed to list its devices: {type(error).__name__}: {error}",
+            backend=name,
+        ) from error
+
+
+def estimate_memory(
+    reference: str | os.PathLike[str],
+    *,
+    backend: str | Backend | None = None,
+    params: ModelParams | None = None,
+    engine: EngineParams | None = None,
+) -> MemoryEstimate:
+    """What a model and one context of it will need, without loading its weights.
+
+    Args:
+        reference: As for ``load_model``.
+        backend: As for ``load_model``.
+        params: What would be loaded and where.
+        engine: What its sessions would share.
+
+    Raises:
+        ParamsError: If an argument is not what it must be.
+        BackendError: As for ``load_model``.
+        ModelError: What ``load_model`` would raise for the same file.
+        UnsupportedError: If the backend cannot tell, or the model opens no session.
+    """
+    text = checked_reference(reference, "estimate_memory")
+    request = LoadRequest(
+        reference=text,
+        params=checked("params", params, ModelParams, "estimate_memory"),
+        engine=checked("engine", engine, EngineParams, "estimate_memory"),
+    )
+    chosen = choose_backend(backend, text)
+    if not isinstance(chosen, EstimatesMemory):
+        raise UnsupportedError(
+            f"backend {chosen.name!r} does not estimate memory", backend=chosen.name
+        )
+    try:
+        return chosen.estimate(request)
+    except HeadraceError:
+        raise
+    except Exception as error:
+        raise BackendError(
+            f"backend {chosen.name!r} failed to estimate {text!r}: {type(error).__name__}: {error}",
+            backend=chosen.name,
+        ) from error
