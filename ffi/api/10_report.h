@@ -54,6 +54,10 @@ enum hr_status {
     HR_BAD_TEMPLATE = 73,   /* the template cannot be parsed */
     HR_RENDER_FAILED = 74,  /* the template cannot render this conversation */
     HR_BAD_OUTPUT = 75,     /* what the model wrote is not in the format of its template */
+    /* Constrained output. */
+    HR_GRAMMAR_REFUSED = 60, /* NULL from llama_sampler_init_grammar: the log says why */
+    HR_BAD_TRIGGER = 61,     /* std::regex cannot read a pattern */
+    HR_DEAD_END = 62,        /* of one row: the grammar allows no token that the model has */
 };
 
 /* How a call ended, in the caller's memory. */

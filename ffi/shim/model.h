@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "guard.h"
+#include "pieces.h"
 
 namespace hr {
 
@@ -19,6 +20,7 @@ struct ModelCore {
     // The model keeps a set of its adapters, which loading and freeing one change, and which a
     // context goes through when it reserves memory for its computations.
     std::mutex adapters;
+    Fragments fragments;
     unsigned born = generation();
 
     ModelCore() = default;

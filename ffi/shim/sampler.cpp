@@ -71,11 +71,18 @@ llama_token draw_adjusted(hr_sampler &sampler, const float *logits, int32_t n_vo
 }
 
 llama_token draw(hr_sampler &sampler, float *logits, int32_t n_vocab) {
-    const Adjusted adjusted(sampler, logits, n_vocab);
-    return draw_adjusted(sampler, logits, n_vocab);
+    Adjusted adjusted(sampler, logits, n_vocab);
+    const llama_token token = draw_adjusted(sampler, logits, n_vocab);
+    if (sampler.constraint == nullptr || (token >= 0 && sampler.constraint->allows(token))) {
+        return token;
+    }
+    return redraw(sampler, adjusted, logits, n_vocab, token);
 }
 
 void accept(hr_sampler &sampler, llama_token token) {
+    if (sampler.constraint != nullptr) {
+        sampler.constraint->accept(token);
+    }
     sampler.recent.push(token);
     for (const auto *chain : {&sampler.plan.penalties, &sampler.plan.chain}) {
         if (*chain != nullptr) {
@@ -106,6 +113,9 @@ std::unique_ptr<hr_sampler> clone(const hr_sampler &sampler) {
                     clone(sampler.plan.chain), sampler.plan.adaptive};
     cloned->biases = sampler.biases;
     cloned->recent = sampler.recent;
+    if (sampler.constraint != nullptr) {
+        cloned->constraint = sampler.constraint->clone();
+    }
     cloned->adaptive_draws = sampler.adaptive_draws;
     if (sampler.plan.adaptive) {
         llama_sampler *chain = cloned->plan.chain.get();
@@ -122,7 +132,7 @@ int sample(hr_sampler &sampler, float *logits, int32_t n_vocab, int32_t *token) 
     }
     const llama_token chosen = draw(sampler, logits, n_vocab);
     if (chosen < 0) {
-        return HR_NO_CANDIDATE;
+        return sampler.constraint != nullptr ? HR_DEAD_END : HR_NO_CANDIDATE;
     }
     accept(sampler, chosen);
     *token = chosen;

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "chain.h"
+#include "constraint.h"
 #include "recent.h"
 
 struct hr_sampler {
@@ -18,6 +19,7 @@ struct hr_sampler {
     hr::Plan plan;
     std::vector<llama_logit_bias> biases;  // -inf for what is banned
     hr::Recent recent;
+    std::unique_ptr<hr::Constraint> constraint;  // empty: none
     uint64_t adaptive_draws = 0;  // random numbers that adaptive-p has used
     bool abandoned = false;
     // Kept for their memory alone.

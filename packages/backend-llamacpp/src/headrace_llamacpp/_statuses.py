@@ -16,6 +16,7 @@ from headrace.errors import (
     ClosedError,
     DecodeError,
     ForkedProcessError,
+    GrammarError,
     HeadraceError,
     ModelFormatError,
     ModelLoadCancelledError,
@@ -140,6 +141,12 @@ MEANINGS: dict[str, Meaning] = {
     "HR_NO_CANDIDATE": Meaning(DecodeError, "no token is left to choose from"),
     "HR_NO_END_TOKEN": Meaning(
         UnsupportedError, "the infill sampler needs a vocabulary with a token that ends a text"
+    ),
+    "HR_GRAMMAR_REFUSED": Meaning(GrammarError, "llama.cpp refused the grammar"),
+    "HR_BAD_TRIGGER": Meaning(GrammarError, "a trigger's pattern cannot be read"),
+    "HR_DEAD_END": Meaning(
+        GrammarError,
+        "the grammar allows no token that could come next; what was generated before is kept",
     ),
     "HR_NO_VECTOR": Meaning(DecodeError, "llama.cpp left no vector for a text"),
     "HR_NO_ESTIMATE": Meaning(UnsupportedError, "this llama.cpp tells no memory needs"),

@@ -18,5 +18,6 @@ ABILITIES = frozenset(
         Capability.RERANK,
         Capability.STATE,
         Capability.CHAT,
+        Capability.GRAMMAR,
     }
 )

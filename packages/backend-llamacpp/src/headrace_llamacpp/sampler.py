@@ -8,6 +8,7 @@ from typing import Any
 from headrace.params import SamplingParams
 from headrace_llamacpp._native import ffi, lib, new_report
 from headrace_llamacpp._statuses import Operation
+from headrace_llamacpp.constraint import constrain
 from headrace_llamacpp.failures import check
 
 _AS_THEY_ARE = (
@@ -76,6 +77,8 @@ class LlamaSampler:
         # Memory and nothing else, so dropping one without closing it is no leak to warn of.
         self.pointer = ffi.gc(made[0], lib.hr_sampler_free)
         check(report, Operation.SAMPLER)
+        if params.grammar is not None:
+            constrain(self.pointer, model, params.grammar)
 
     def close(self) -> None:
         """Free what it holds. Closing again does nothing."""

@@ -51,6 +51,7 @@ from headrace.errors import (
     UsageError,
 )
 from headrace.files import inspect_file, merge_model, quantize_model, split_model
+from headrace.grammar import Choice, Gbnf, Lazy, Regex, Trigger
 from headrace.inspection import devices, estimate_memory
 from headrace.loading import aload_model, backends, load_model
 from headrace.machine import Device, DeviceMemory, MemoryEstimate, SystemInfo
@@ -87,6 +88,7 @@ __all__ = [
     "ChatMessage",
     "ChatParseError",
     "ChatStream",
+    "Choice",
     "Chunk",
     "ClosedError",
     "Completion",
@@ -98,8 +100,10 @@ __all__ = [
     "EngineParams",
     "FileInfo",
     "ForkedProcessError",
+    "Gbnf",
     "GrammarError",
     "HeadraceError",
+    "Lazy",
     "MemoryEstimate",
     "Model",
     "ModelError",
@@ -114,6 +118,7 @@ __all__ = [
     "RankedDocument",
     "Ranking",
     "Receipt",
+    "Regex",
     "SamplingParams",
     "Session",
     "SessionParams",
@@ -131,6 +136,7 @@ __all__ = [
     "Tool",
     "ToolCall",
     "ToolCallDelta",
+    "Trigger",
     "UnsupportedError",
     "Usage",
     "UsageError",

@@ -144,7 +144,27 @@ class TokenizeError(HeadraceError, ValueError):
 
 
 class GrammarError(HeadraceError, ValueError):
-    """A grammar cannot be parsed, or allows no further token."""
+    """A grammar cannot be parsed or converted, or allows no further token.
+
+    Args:
+        line: Of the text of a grammar or pattern, from 1.
+        column: The same, in characters.
+        path: The place in a JSON schema, such as ``#/properties/age/minimum``.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        line: int | None = None,
+        column: int | None = None,
+        path: str | None = None,
+        **details: Any,
+    ) -> None:
+        super().__init__(message, **details)
+        self.line = line
+        self.column = column
+        self.path = path
 
 
 class TemplateError(HeadraceError, ValueError):

@@ -18,9 +18,10 @@ _EVERYWHERE = frozenset(
         "repeat_last_n",
         "seed",
         "logprobs",
+        "grammar",
     }
 )
-"""Fields that every backend honours; ``logprobs`` has a capability of its own."""
+"""Fields that every backend honours; ``logprobs`` and ``grammar`` have their own capabilities."""
 
 
 def check_sampling(
@@ -29,13 +30,19 @@ def check_sampling(
     """Refuse what the model or its backend cannot do.
 
     Raises:
-        UnsupportedError: For log-probabilities or samplers that the backend lacks.
+        UnsupportedError: For log-probabilities, samplers or grammars that the backend lacks.
         ParamsError: For a bias on a token that is not in the vocabulary.
     """
     if params.logprobs is not None and Capability.LOGPROBS not in capabilities:
         raise UnsupportedError(
             f"the backend {info.backend!r} gives no log-probabilities",
             hint="Leave SamplingParams.logprobs at None.",
+            backend=info.backend,
+        )
+    if params.grammar is not None and Capability.GRAMMAR not in capabilities:
+        raise UnsupportedError(
+            f"the backend {info.backend!r} cannot keep its output to a grammar",
+            hint="Leave SamplingParams.grammar at None.",
             backend=info.backend,
         )
     if Capability.SAMPLERS not in capabilities:

@@ -68,6 +68,7 @@ class EngineSession(ChattingSession):
             ContextFullError: If the prompt does not fit.
             BusyError: If another generation is under way.
             ClosedError: If the session or its model was closed.
+            UnsupportedError: For a grammar, on a backend that has none.
         """
         self._check_process()
         stops = check_generation(sampling, max_tokens, stop, ignore_eog, timeout)

@@ -9,6 +9,7 @@ from typing import Any
 
 import attrs
 
+from headrace.grammar import Choice, Gbnf, Grammar, Lazy, Regex
 from headrace.params.fields import integer, number, refuse, strict_names
 from headrace.params.samplers import DEFAULT_SAMPLERS, check_effects, validate_order
 
@@ -68,6 +69,11 @@ def _validate_breakers(instance: Any, field: attrs.Attribute[Any], value: Any) -
         surrogates = any("\ud800" <= character <= "\udfff" for character in each)
         if surrogates or not 1 <= size <= _LONGEST_BREAKER:
             refuse(instance, field, value, allowed)
+
+
+def _validate_grammar(instance: Any, field: attrs.Attribute[Any], value: Any) -> None:
+    if value is not None and not isinstance(value, (Gbnf, Regex, Choice, Lazy)):
+        refuse(instance, field, value, "None or a Gbnf, Regex, Choice or Lazy")
 
 
 @strict_names
@@ -191,6 +197,10 @@ class SamplingParams:
     """The samplers in their order: ``penalties``, ``dry``, ``top_n_sigma``, ``top_k``, ``typ_p``,
     ``top_p``, ``min_p``, ``xtc``, ``temperature``, ``infill``, ``adaptive_p``. What is left is
     drawn from; ``adaptive_p`` draws itself, wherever it stands."""
+
+    grammar: Grammar | None = attrs.field(default=None, validator=_validate_grammar)
+    """What the output must match: a ``Gbnf``, ``Regex``, ``Choice``, or one of them
+    that is ``Lazy``. Each generation begins it anew."""
 
     def __attrs_post_init__(self) -> None:
         check_effects(self)

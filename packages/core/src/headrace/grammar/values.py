@@ -1,0 +1,214 @@
+"""What a caller constrains the output with, and ``Gbnf``, which all of it becomes.
+
+Everything is checked and converted when the object is made, so that a mistake is an error
+in the line that made it, with the place, before a backend sees anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+from headrace.errors import GrammarError
+from headrace.grammar.checks import check_rules
+from headrace.grammar.gbnf import parse_gbnf
+from headrace.grammar.nodes import Node
+from headrace.grammar.places import check_unicode
+
+
+def _string(instance: Any, field: attrs.Attribute[Any], value: Any) -> None:
+    if not isinstance(value, str):
+        kind = type(instance).__name__
+        raise GrammarError(f"{kind}.{field.name} must be a str, got {type(value).__name__}")
+
+
+def _strings(value: Any) -> Any:
+    return tuple(value) if isinstance(value, (list, tuple)) else value
+
+
+@attrs.frozen
+class Gbnf:
+    """A grammar in llama.cpp's notation.
+
+    Raises:
+        GrammarError: If it cannot be parsed (with ``line`` and ``column``), refers to a rule
+            that there is not, is left-recursive, never ends or is too large.
+    """
+
+    text: str = attrs.field(validator=_string)
+    """The rules, ``name ::= …`` (llama.cpp's ``grammars/README.md``)."""
+
+    root: str = attrs.field(default="root", validator=_string)
+    """The rule that the whole output is to match."""
+
+    special_tokens: bool = attrs.field(
+        default=False, kw_only=True, validator=attrs.validators.instance_of(bool)
+    )
+    """Let special tokens such as ``<tool_call>`` stand for their text, as llama.cpp does: their
+    text is then not part of the stream's. Off: only those named as ``<[id]>`` or ``<text>``."""
+
+    _rules: dict[str, Node] = attrs.field(init=False, repr=False, eq=False)
+
+    def __attrs_post_init__(self) -> None:
+        """Parse and check."""
+        rules = parse_gbnf(self.text)
+        check_rules(rules, self.root, self.text)
+        object.__setattr__(self, "_rules", rules)
+
+    @property
+    def rules(self) -> Mapping[str, Node]:
+        """The rules as parsed."""
+        return self._rules
+
+    @property
+    def gbnf(self) -> Gbnf:
+        """Itself."""
+        return self
+
+
+@attrs.frozen
+class Regex:
+    """The whole output matches a regular expression, as with ``re.fullmatch`` and ``re.ASCII``.
+
+    The syntax is Python's, without lookaround, backreferences, possessive and atomic parts,
+    word boundaries and flags.
+
+    Raises:
+        GrammarError: With the position of what cannot be converted.
+    """
+
+    pattern: str = attrs.field(validator=_string)
+    """The expression. ``^`` and ``$`` at its ends change nothing."""
+
+    gbnf: Gbnf = attrs.field(init=False, repr=False, eq=False)
+    """The same as a grammar."""
+
+    def __attrs_post_init__(self) -> None:
+        """Convert."""
+        from headrace.grammar.regex import regex_to_gbnf
+
+        object.__setattr__(self, "gbnf", Gbnf(regex_to_gbnf(self.pattern)))
+
+
+@attrs.frozen
+class Choice:
+    """The output is one of a few texts.
+
+    Raises:
+        GrammarError: If there are none, or one of them is no text.
+    """
+
+    options: tuple[str, ...] = attrs.field(converter=_strings)
+    """The texts."""
+
+    gbnf: Gbnf = attrs.field(init=False, repr=False, eq=False)
+    """The same as a grammar."""
+
+    def __attrs_post_init__(self) -> None:
+        """Check and convert."""
+        from headrace.grammar.nodes import Either, Text
+        from headrace.grammar.writing import write_gbnf
+
+        options: Any = self.options
+        if not isinstance(options, tuple) or not options:
+            raise GrammarError(
+                f"Choice.options must be a non-empty list of texts, got {options!r:.60}"
+            )
+        for index, option in enumerate(options):
+            if not isinstance(option, str) or not option:
+                raise GrammarError(
+                    f"Choice.options[{index}] must be a non-empty str, got {option!r:.60}"
+                )
+            check_unicode("text", option)
+        root = Either(tuple(map(Text, dict.fromkeys(options))))
+        object.__setattr__(self, "gbnf", Gbnf(write_gbnf({"root": root})))
+
+
+@attrs.frozen
+class Trigger:
+    """What wakes a dormant grammar; exactly one of the fields.
+
+    Raises:
+        GrammarError: If none is given, or several are.
+    """
+
+    word: str | None = attrs.field(
+        default=None, kw_only=True, validator=attrs.validators.optional(_string)
+    )
+    """A text that appears in the output; the grammar begins with it."""
+
+    pattern: str | None = attrs.field(
+        default=None, kw_only=True, validator=attrs.validators.optional(_string)
+    )
+    """A regular expression found in the output; the grammar begins with its first group that
+    is not empty, or with the match. In the syntax of ECMAScript, where the backend is llama.cpp."""
+
+    full_pattern: str | None = attrs.field(
+        default=None, kw_only=True, validator=attrs.validators.optional(_string)
+    )
+    """The same, but it has to match the output from its beginning to where it is."""
+
+    token: int | None = attrs.field(default=None, kw_only=True)
+    """Id of a token that is chosen; the grammar begins with it."""
+
+    def __attrs_post_init__(self) -> None:
+        """Check that there is one, and that it can be passed on."""
+        given = {name: value for name, value in attrs.asdict(self).items() if value is not None}
+        if len(given) != 1:
+            named = ", ".join(given) or "none of them"
+            raise GrammarError(
+                f"a Trigger has a word, a pattern, a full_pattern or a token; got {named}"
+            )
+        (name, text), *_ = given.items()
+        if name == "token":
+            if not isinstance(text, int) or isinstance(text, bool) or text < 0:
+                raise GrammarError(f"Trigger.token must be a token id, got {text!r:.60}")
+            return
+        if not text or len(text) > MAX_TRIGGER:
+            raise GrammarError(
+                f"Trigger.{name} must have 1 to {MAX_TRIGGER} characters, got {len(text)}"
+            )
+        check_unicode("trigger", text)
+
+
+MAX_TRIGGER = 1000
+"""Most characters of a trigger: the native library compiles patterns recursively."""
+
+
+@attrs.frozen
+class Lazy:
+    """A grammar that is dormant until a trigger appears in the output.
+
+    Raises:
+        GrammarError: If there is no trigger, or something else than a grammar.
+    """
+
+    grammar: Gbnf | Regex | Choice = attrs.field()
+    """What the output matches from the trigger on."""
+
+    triggers: tuple[Trigger, ...] = attrs.field(converter=_strings)
+    """What wakes it, whichever comes first."""
+
+    def __attrs_post_init__(self) -> None:
+        """Check."""
+        if not isinstance(self.grammar, (Gbnf, Regex, Choice)):
+            raise GrammarError(
+                f"Lazy.grammar must be a Gbnf, Regex or Choice, got {self.grammar!r:.60}"
+            )
+        triggers: Any = self.triggers
+        good = isinstance(triggers, tuple) and all(isinstance(each, Trigger) for each in triggers)
+        if not good or not triggers:
+            raise GrammarError(
+                f"Lazy.triggers must be a non-empty list of Trigger, got {triggers!r:.60}"
+            )
+
+    @property
+    def gbnf(self) -> Gbnf:
+        """The grammar in llama.cpp's notation."""
+        return self.grammar.gbnf
+
+
+Grammar = Gbnf | Regex | Choice | Lazy
+"""What ``SamplingParams(grammar=…)`` takes."""
