@@ -8,24 +8,17 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
-from headrace.errors import (
-    BackendUnavailableError,
-    HeadraceError,
-    ModelFormatError,
-    ModelLoadCancelledError,
-    ModelLoadError,
-    ModelMemoryError,
-    ModelNotFoundError,
-)
+from headrace.errors import ModelLoadCancelledError
 from headrace.machine import Device, MemoryEstimate
 from headrace.protocols import PROTOCOL_VERSION, LoadRequest, Model
 from headrace.results import Capability
 from headrace_fake import memory_needs
 from headrace_fake._version import __version__
 from headrace_fake.decoder import FakeDecoder
+from headrace_fake.faults import fail_to_load
 from headrace_fake.misuse import MisuseError, MisuseLog
 from headrace_fake.model import FakeModel
-from headrace_fake.options import FakeOptions, LoadFault
+from headrace_fake.options import FakeOptions
 from headrace_fake.reference import SCHEME, parse_reference
 
 _LOAD_STEPS = 10
@@ -42,15 +35,10 @@ _ABILITIES = frozenset(
         Capability.RERANK,
         Capability.STATE,
         Capability.CHAT,
+        Capability.LORA,
+        Capability.CONTROL_VECTORS,
     }
 )
-_LOAD_ERRORS: dict[LoadFault, type[HeadraceError]] = {
-    LoadFault.NOT_FOUND: ModelNotFoundError,
-    LoadFault.FORMAT: ModelFormatError,
-    LoadFault.LOAD: ModelLoadError,
-    LoadFault.MEMORY: ModelMemoryError,
-    LoadFault.UNAVAILABLE: BackendUnavailableError,
-}
 
 
 class FakeBackend:
@@ -137,13 +125,6 @@ def _pretend_to_load(options: FakeOptions, progress: Callable[[float], bool | No
         if progress is not None and progress(step / _LOAD_STEPS) is False:
             raise ModelLoadCancelledError("the load was cancelled", backend="fake")
         if options.load_fault is not None and step == _LOAD_STEPS // 2:
-            _fail(options.load_fault)
+            fail_to_load(options.load_fault)
         if options.load_delay and step < _LOAD_STEPS:
             time.sleep(options.load_delay / _LOAD_STEPS)
-
-
-def _fail(fault: LoadFault) -> None:
-    kind = _LOAD_ERRORS.get(fault)
-    if kind is None:
-        raise RuntimeError("the fake backend raises, as it was told to")
-    raise kind(f"the fake backend fails to load ({fault.value}), as it was told to", backend="fake")

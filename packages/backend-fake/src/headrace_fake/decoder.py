@@ -15,6 +15,7 @@ from typing import TypeVar
 from headrace.errors import DecodeError
 from headrace.params import EngineParams, SamplingParams
 from headrace.protocols import (
+    AppliedAdapter,
     DecoderInfo,
     Row,
     RowResult,
@@ -22,6 +23,7 @@ from headrace.protocols import (
     StepOutcome,
     StepStatus,
 )
+from headrace_fake.adapters import FakeAdapter, Flavour
 from headrace_fake.alarm import Alarm
 from headrace_fake.memory import Memory
 from headrace_fake.memory_needs import context_length
@@ -52,6 +54,7 @@ class FakeDecoder:
     Args:
         options: What to write, how long to take, when to fail.
         params: What the engine asked for.
+        model: Whose adapters it can use.
         next_step: Counts the steps of the model, for ``fault_at``.
         misuse: Where violations of the protocol are noted.
         on_close: Called once, by the first ``close``.
@@ -62,6 +65,7 @@ class FakeDecoder:
         options: FakeOptions,
         params: EngineParams,
         *,
+        model: object,
         next_step: Callable[[], int],
         misuse: MisuseLog,
         on_close: Callable[[FakeDecoder], None],
@@ -84,7 +88,9 @@ class FakeDecoder:
             "memory": f"{options.truncation.value}, reach {options.reach}",
         }
         self._options = options
+        self._model = model
         self._next_step = next_step
+        self._flavour = Flavour()
         self._misuse = misuse
         self._on_close = on_close
         self._memories = [
@@ -124,6 +130,10 @@ class FakeDecoder:
             recent=recent,
             ban_eog=ban_eog,
         )
+
+    def use_adapters(self, adapters: Sequence[AppliedAdapter]) -> None:
+        """Compute the steps that follow with these; see the protocol."""
+        self._alone(lambda: self._use(adapters))
 
     def step(
         self, step_id: int, rows: Sequence[Row], *, time_limit: float | None = None
@@ -216,6 +226,13 @@ class FakeDecoder:
             self._misuse.refuse(f"sequence {sequence} is not one of 0 … {len(self._memories) - 1}")
         return self._memories[sequence]
 
+    def _use(self, adapters: Sequence[AppliedAdapter]) -> None:
+        for applied in adapters:
+            loaded = applied.loaded
+            if not isinstance(loaded, FakeAdapter) or loaded.owner is not self._model:
+                self._misuse.refuse("an adapter that another model has loaded")
+        self._flavour = Flavour.of(adapters)
+
     def _copy(self, source: int, target: int, length: int) -> int:
         if not self.info.can_copy:
             self._misuse.refuse("copy was called though can_copy is False")
@@ -226,6 +243,7 @@ class FakeDecoder:
             self._misuse.refuse(f"copy of {length} tokens of {len(origin.tokens)}")
         if not origin.forgettable(length) or self.used + length > self.info.n_ctx:
             return 0
+        copied.flavour = origin.flavour
         copied.append(origin.tokens[:length])
         return length
 
@@ -254,6 +272,8 @@ class FakeDecoder:
     def _step(self, step_id: int, rows: Sequence[Row], limit: float | None) -> StepOutcome:
         self._check(step_id, rows)
         step = self._last = _Step(step_id, rows)
+        for row in rows:
+            self._memories[row.sequence].flavour = self._flavour
         options = self._options
         if options.on_step is not None:
             options.on_step(step_id, rows)
@@ -292,6 +312,8 @@ class FakeDecoder:
                     f"a row of sequence {row.sequence} is at position {row.position}, "
                     f"its memory holds {len(memory.tokens)} tokens"
                 )
+            if memory.tokens and memory.flavour != self._flavour:
+                refuse(f"the memory of sequence {row.sequence} was computed with other adapters")
             if not row.tokens:
                 refuse(f"a row of sequence {row.sequence} has no tokens")
             if min(row.tokens) < 0 or max(row.tokens) >= ByteVocabulary.n_tokens:

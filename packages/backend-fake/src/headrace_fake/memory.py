@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from headrace.protocols import Truncation
 from headrace_fake import chain
+from headrace_fake.adapters import Flavour
 
 
 class Memory:
@@ -17,7 +18,7 @@ class Memory:
     changed or not. The hashes are a cache that catches up when asked.
     """
 
-    __slots__ = ("_floor", "_hashes", "_kind", "_reach", "may_be_shifted", "tokens")
+    __slots__ = ("_floor", "_hashes", "_kind", "_reach", "flavour", "may_be_shifted", "tokens")
 
     def __init__(self, kind: Truncation, reach: int) -> None:
         self.tokens: list[int] = []
@@ -25,6 +26,8 @@ class Memory:
         self._kind = kind
         self._reach = reach
         self._floor = 0
+        self.flavour = Flavour()
+        """The adapters with which what is in it was computed."""
         self.may_be_shifted = False
         """Whether tokens were forgotten in the middle of any memory of its decoder."""
 
@@ -66,6 +69,7 @@ class Memory:
             length = 0
         if length == 0:
             self._floor = 0
+            self.flavour = Flavour()
         del self._hashes[length:]
         del self.tokens[length:]
         return length

@@ -10,6 +10,7 @@ from headrace.params import EngineParams, ModelParams
 from headrace.protocols import (
     ChatRequest,
     Embedder,
+    LoadedAdapter,
     Pooling,
     RenderedChat,
     SequenceDecoder,
@@ -17,6 +18,7 @@ from headrace.protocols import (
 )
 from headrace.results import ModelInfo
 from headrace_fake import memory_needs
+from headrace_fake.adapters import FakeAdapter
 from headrace_fake.chat import render
 from headrace_fake.decoder import FakeDecoder
 from headrace_fake.embedder import FakeEmbedder, rank_prompt
@@ -80,6 +82,7 @@ class FakeModel:
         decoder = FakeDecoder(
             self._options,
             params,
+            model=self,
             next_step=self._steps.__next__,
             misuse=self._misuse,
             on_close=self.decoders.remove,
@@ -125,6 +128,14 @@ class FakeModel:
             n_threads=n_threads,
             n_threads_batch=params.n_threads_batch or n_threads,
         )
+
+    def load_adapter(self, path: str) -> LoadedAdapter:
+        """Make an adapter from a reference such as ``fake:Ahoy``."""
+        return FakeAdapter(path, self)
+
+    def load_control_vector(self, path: str) -> LoadedAdapter:
+        """Make a control vector: the same, as far as the fake is concerned."""
+        return FakeAdapter(path, self)
 
     def close(self) -> None:
         """Closing again does nothing; closing with open decoders is a misuse."""

@@ -83,7 +83,11 @@ class FakeSampler:
         state = self._state
         now = memory.hash()
         self._check(state, memory, now)
-        token = self._seeded(now, state) if self._script is None else self._written(state.n_chosen)
+        flavour = memory.flavour
+        if self._script is None:
+            token = self._seeded(now, state, flavour.salt)
+        else:
+            token = self._written(flavour.script or self._script, state.n_chosen)
         recent = (*state.recent, token)[-self._penalised :] if self._penalised else ()
         self._state = _State(
             state.n_chosen + 1,
@@ -106,16 +110,15 @@ class FakeSampler:
         """Closing again does nothing."""
         self.closed = True
 
-    def _written(self, count: int) -> int:
-        script = self._script or b""
+    def _written(self, script: bytes, count: int) -> int:
         if count < len(script):
             return script[count]
         if not self._ban_eog:
             return EOS
         return script[count % len(script)] if script else ord(" ")
 
-    def _seeded(self, memory_hash: int, state: _State) -> int:
-        salt = self._salt + state.n_chosen if self._draws else self._salt
+    def _seeded(self, memory_hash: int, state: _State, salt: int) -> int:
+        salt += self._salt + state.n_chosen if self._draws else self._salt
         if self._penalised:
             recent = state.recent[-self._penalised :]
             salt ^= chain.links(chain.EMPTY, recent)[-1] if recent else 1

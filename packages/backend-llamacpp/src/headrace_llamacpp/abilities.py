@@ -19,5 +19,7 @@ ABILITIES = frozenset(
         Capability.STATE,
         Capability.CHAT,
         Capability.GRAMMAR,
+        Capability.LORA,
+        Capability.CONTROL_VECTORS,
     }
 )

@@ -17,6 +17,7 @@ from headrace.errors import ClosedError, HeadraceError
 from headrace.machine import DeviceMemory
 from headrace.params import SamplingParams
 from headrace.protocols import (
+    AppliedAdapter,
     DecoderInfo,
     Row,
     RowResult,
@@ -28,6 +29,7 @@ from headrace.results import TokenLogprob
 from headrace_llamacpp import callbacks, logs
 from headrace_llamacpp._native import ffi, lib, new_report
 from headrace_llamacpp._statuses import Operation
+from headrace_llamacpp.adapters import use_adapters
 from headrace_llamacpp.failures import check, error_of, meaning_of
 from headrace_llamacpp.memory import in_use
 from headrace_llamacpp.sampler import LlamaSampler
@@ -73,6 +75,11 @@ class LlamaDecoder:
             recent=recent,
             ban_eog=ban_eog,
         )
+
+    def use_adapters(self, adapters: Sequence[AppliedAdapter]) -> None:
+        """Compute the steps that follow with these; see the protocol."""
+        self._check_open()
+        use_adapters(self._context, adapters)
 
     def step(
         self, step_id: int, rows: Sequence[Row], *, time_limit: float | None = None

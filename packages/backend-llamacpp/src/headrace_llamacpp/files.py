@@ -43,8 +43,12 @@ def looks_like_model(reference: str) -> bool:
         return False
 
 
-def check_model_file(reference: str) -> Path:
+def check_model_file(reference: str, what: str = "model file") -> Path:
     """The path of a file that begins as a GGUF file does.
+
+    Args:
+        reference: The path.
+        what: What it is to be, for messages.
 
     Raises:
         ModelNotFoundError: If there is no file there.
@@ -53,32 +57,32 @@ def check_model_file(reference: str) -> Path:
     """
     if "\0" in reference:
         raise _error(
-            ModelNotFoundError, f"there is no model file at {reference!r}: a path has no NUL in it"
+            ModelNotFoundError, f"there is no {what} at {reference!r}: a path has no NUL in it"
         )
     path = Path(reference)
     try:
         kind = path.stat().st_mode
         if stat.S_ISDIR(kind):
-            raise _directory_error(path)
+            raise _directory_error(path, what)
         if not stat.S_ISREG(kind):
             raise _error(ModelFormatError, f"{reference!r} is not a regular file")
         with path.open("rb") as file:
             start = file.read(64)
     except (FileNotFoundError, NotADirectoryError):
-        raise _not_found(path) from None
+        raise _not_found(path, what) from None
     except PermissionError as error:
         raise _error(
             ModelLoadError,
-            f"the model file {reference!r} cannot be read: permission denied",
+            f"the {what} {reference!r} cannot be read: permission denied",
             hint="Check who owns the file, and its mode.",
         ) from error
     except OSError as error:
         reason = error.strerror or error
         raise _error(
-            ModelLoadError, f"the model file {reference!r} cannot be read: {reason}"
+            ModelLoadError, f"the {what} {reference!r} cannot be read: {reason}"
         ) from error
     if start[: len(MAGIC)] != MAGIC:
-        raise _format_error(reference, start)
+        raise _format_error(reference, start, what)
     return path
 
 
@@ -86,7 +90,7 @@ def _error(kind: type[HeadraceError], message: str, **details: Any) -> HeadraceE
     return kind(message, backend=BACKEND, **details)
 
 
-def _not_found(path: Path) -> HeadraceError:
+def _not_found(path: Path, what: str) -> HeadraceError:
     hint = None
     folder = path.parent
     if folder.is_dir():
@@ -95,22 +99,20 @@ def _not_found(path: Path) -> HeadraceError:
             hint = f"In {os.fspath(folder)!r} there is: {', '.join(near[:5])}."
     elif path.is_absolute() or folder != Path():
         hint = f"There is no directory {os.fspath(folder)!r}."
-    return _error(ModelNotFoundError, f"there is no model file at {os.fspath(path)!r}", hint=hint)
+    return _error(ModelNotFoundError, f"there is no {what} at {os.fspath(path)!r}", hint=hint)
 
 
-def _directory_error(path: Path) -> HeadraceError:
+def _directory_error(path: Path, what: str) -> HeadraceError:
     found = sorted(each.name for each in path.glob(f"*{SUFFIX}"))
     hint = f"Name a file in it: {', '.join(found[:5])}." if found else "Name a GGUF file."
-    return _error(
-        ModelFormatError, f"{os.fspath(path)!r} is a directory, not a model file", hint=hint
-    )
+    return _error(ModelFormatError, f"{os.fspath(path)!r} is a directory, not a {what}", hint=hint)
 
 
-def _format_error(reference: str, start: bytes) -> HeadraceError:
+def _format_error(reference: str, start: bytes, what: str) -> HeadraceError:
     if not start:
         return _error(
             ModelFormatError,
-            f"the model file {reference!r} is empty",
+            f"the {what} {reference!r} is empty",
             hint="A download may have failed; get the file again.",
         )
     for magic, what in _OTHER_MAGICS.items():

@@ -14,6 +14,7 @@ from headrace.params import EngineParams, ModelParams
 from headrace.protocols import (
     ChatRequest,
     Embedder,
+    LoadedAdapter,
     Pooling,
     RenderedChat,
     SequenceDecoder,
@@ -23,6 +24,7 @@ from headrace.results import Capability, ModelInfo
 from headrace_llamacpp import build
 from headrace_llamacpp._native import lib
 from headrace_llamacpp.abilities import ABILITIES
+from headrace_llamacpp.adapters import load_control_vector, load_lora
 from headrace_llamacpp.chat import LlamaTemplates
 from headrace_llamacpp.context import context_length, open_context
 from headrace_llamacpp.decoder import LlamaDecoder
@@ -194,6 +196,14 @@ class LlamaModel:
             n_embd=n_embd,
             n_vocab=self.info.n_vocab,
         )
+
+    def load_adapter(self, path: str) -> LoadedAdapter:
+        """Load a LoRA adapter; see ``AdapterModel``."""
+        return load_lora(self._handle, self._path, path)
+
+    def load_control_vector(self, path: str) -> LoadedAdapter:
+        """Load a control vector; see ``AdapterModel``."""
+        return load_control_vector(self._handle, path)
 
     def close(self) -> None:
         """Free the weights, after the contexts. Closing again does nothing."""

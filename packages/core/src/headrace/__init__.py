@@ -12,6 +12,7 @@ Everything a caller needs is re-exported here; backends are plugins, found when
 a model is loaded.
 """
 
+from headrace.adapters import Adapter, AdapterInfo, ControlVector
 from headrace.chat.stream import ChatStream
 from headrace.chat.types import (
     ChatChunk,
@@ -55,7 +56,14 @@ from headrace.grammar import Choice, Gbnf, Lazy, Regex, Trigger
 from headrace.inspection import devices, estimate_memory
 from headrace.loading import aload_model, backends, load_model
 from headrace.machine import Device, DeviceMemory, MemoryEstimate, SystemInfo
-from headrace.params import EngineParams, ModelParams, SamplingParams, SessionParams
+from headrace.params import (
+    AdapterUse,
+    ControlVectorUse,
+    EngineParams,
+    ModelParams,
+    SamplingParams,
+    SessionParams,
+)
 from headrace.protocols.files import FileInfo, TensorInfo
 from headrace.protocols.waist import Backend, Model, Session
 from headrace.results import (
@@ -75,6 +83,9 @@ from headrace.stream import TokenStream
 __version__ = "0.1.0"
 
 __all__ = [
+    "Adapter",
+    "AdapterInfo",
+    "AdapterUse",
     "Backend",
     "BackendCrashedError",
     "BackendError",
@@ -93,6 +104,8 @@ __all__ = [
     "ClosedError",
     "Completion",
     "ContextFullError",
+    "ControlVector",
+    "ControlVectorUse",
     "DecodeError",
     "Device",
     "DeviceMemory",

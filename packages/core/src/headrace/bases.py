@@ -8,10 +8,12 @@ engine's own classes.
 from __future__ import annotations
 
 import functools
+import os
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from headrace.adapters import Adapter, ControlVector
 from headrace.closing import Closing, to_thread
 from headrace.embeddings import Embeddings, Ranking
 from headrace.errors import UnsupportedError
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from headrace.chat.types import ChatCompletion
     from headrace.protocols.chat import RenderedChat
     from headrace.state import StateSource, StateTarget
+
+_LACKS = "model.capabilities says what a model can do."
 
 
 class ModelBase(Closing):
@@ -90,7 +94,7 @@ class ModelBase(Closing):
     def _lacks(self, method: str) -> UnsupportedError:
         return UnsupportedError(
             f"{type(self).__name__} has no {method}",
-            hint="model.capabilities says what a model can do.",
+            hint=_LACKS,
         )
 
     def render_chat(self, messages: Messages, **request: Unpack[RenderKeywords]) -> RenderedChat:
@@ -100,6 +104,22 @@ class ModelBase(Closing):
             UnsupportedError: Unless the backend has it.
         """
         raise self._lacks("render_chat")
+
+    def load_adapter(self, path: str | os.PathLike[str]) -> Adapter:
+        """Load a LoRA adapter.
+
+        Raises:
+            UnsupportedError: Here, where nothing is known of a backend that has them.
+        """
+        raise self._lacks("load_adapter")
+
+    def load_control_vector(self, path: str | os.PathLike[str]) -> ControlVector:
+        """Load a control vector.
+
+        Raises:
+            UnsupportedError: Here, where nothing is known of a backend that has them.
+        """
+        raise self._lacks("load_control_vector")
 
 
 class SessionBase(Closing):
@@ -117,6 +137,22 @@ class SessionBase(Closing):
         timeout: float | None = None,
     ) -> TokenStream:
         """Append the prompt to the history and stream what follows."""
+
+    def set_adapters(self, adapters: Iterable[object]) -> None:
+        """Compute with these LoRA adapters from the next generation on.
+
+        Raises:
+            UnsupportedError: Here, where nothing is known of a backend that has them.
+        """
+        raise UnsupportedError(f"{type(self).__name__} uses no adapters", hint=_LACKS)
+
+    def set_control_vectors(self, vectors: Iterable[object]) -> None:
+        """Compute with these control vectors from the next generation on.
+
+        Raises:
+            UnsupportedError: Here, where nothing is known of a backend that has them.
+        """
+        raise UnsupportedError(f"{type(self).__name__} uses no control vectors", hint=_LACKS)
 
     def complete(
         self,

@@ -23,6 +23,7 @@ from headrace.errors import (
     ParamsError,
 )
 from headrace.params import EngineParams, ModelParams
+from headrace.prompts import check_path
 from headrace.protocols import Backend, LoadRequest, Model
 
 if TYPE_CHECKING:
@@ -126,14 +127,7 @@ def _discover(*, refresh: bool = False) -> Discovery:
 
 def checked_reference(reference: object, caller: str) -> str:
     """A reference as text, or a ``ParamsError`` that names the function it was given to."""
-    if not isinstance(reference, (str, os.PathLike)):
-        raise ParamsError(f"{caller}'s reference must be a string or a path, got {reference!r}")
-    text = os.fsdecode(reference)
-    if not text:
-        raise ParamsError(f"{caller}'s reference is empty")
-    if "\0" in text:
-        raise ParamsError(f"{caller}'s reference contains a NUL character: {text!r}")
-    return text
+    return check_path(f"{caller}'s reference", reference)
 
 
 def checked(name: str, value: object, kind: type[_T], caller: str) -> _T:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import numbers
+import os
 import secrets
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,22 @@ from headrace.params import MAX_SEED, SamplingParams
 
 if TYPE_CHECKING:
     from headrace.engine.model import EngineModel
+
+
+def check_path(name: str, path: Any) -> str:
+    """A path, or another reference to a file, as text.
+
+    Raises:
+        ParamsError: If it is something else, empty, or has a NUL in it.
+    """
+    if not isinstance(path, (str, os.PathLike)):
+        raise ParamsError(f"{name} must be a string or a path, got {path!r}")
+    text = os.fsdecode(path)
+    if not text:
+        raise ParamsError(f"{name} is empty")
+    if "\0" in text:
+        raise ParamsError(f"{name} contains a NUL character: {text!r}")
+    return text
 
 
 def check_text(name: str, text: Any) -> None:

@@ -161,6 +161,8 @@ class Receipt:
     """True if the same call on the same history gives the same tokens."""
     reason: str
     """Why ``reproducible`` is what it is."""
+    adapters: tuple[tuple[str, float], ...] = ()
+    """Names of the adapters and control vectors the session computed with, and their scales."""
 
 
 @attrs.frozen

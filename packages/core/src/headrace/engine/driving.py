@@ -16,6 +16,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from typing import cast
 
 from headrace.engine import fairness, steps
 from headrace.engine.generation import EngineGeneration
@@ -31,7 +32,9 @@ from headrace.errors import (
     DecodeError,
     HeadraceError,
 )
-from headrace.params import EngineParams
+from headrace.params import ControlVectorUse, EngineParams
+from headrace.params.adapters import Use
+from headrace.protocols.adapters import AdapterDecoder, AppliedAdapter
 from headrace.protocols.decoder import (
     Sampler,
     SequenceDecoder,
@@ -51,6 +54,14 @@ driver that died between giving up the role and waking its successor is noticed 
 _WORTH_OVERLAPPING = 0.002
 """Seconds of a step from which the worker thread computes ahead of the tasks it works for.
 In a shorter one the event loop would get no turn at the GIL."""
+
+
+def _applied(use: Use) -> AppliedAdapter:
+    """What a decoder is told of an adapter."""
+    if isinstance(use, ControlVectorUse):
+        layers = (use.first_layer, use.last_layer)
+        return AppliedAdapter(use.handle.loaded, use.scale, *layers)
+    return AppliedAdapter(use.handle.loaded, use.scale)
 
 
 class Driving:
@@ -81,6 +92,7 @@ class Driving:
         self._begun: Step | None = None
         self._running: Step | None = None
         self._step_id = 0
+        self._adapters: tuple[Use, ...] | None = ()
         self.slots = Slots(decoder, self.lookahead)
         self._planner = Planner(decoder, self.slots)
         self._sequences: dict[Sequence, None] = {}
@@ -311,6 +323,8 @@ class Driving:
 
     def _run(self, step: Step, time_limit: float | None) -> StepOutcome:
         rows = [planned.row for planned in step.rows]
+        if step.adapters != self._adapters:
+            self._use(step.adapters)
         self._running = step
         started = time.monotonic()
         try:
@@ -322,6 +336,12 @@ class Driving:
         finally:
             self._running = None
             self._step_seconds = step.seconds = time.monotonic() - started
+
+    def _use(self, adapters: tuple[Use, ...]) -> None:
+        """Have the decoder compute with these from now on."""
+        self._adapters = None  # not known, should this be interrupted
+        cast("AdapterDecoder", self.decoder).use_adapters([_applied(use) for use in adapters])
+        self._adapters = adapters
 
     def _finish_begun(self, outcome: StepOutcome | None = None) -> None:
         """Hand out the results of a step that was begun, by this driver or one before."""

@@ -45,6 +45,7 @@ class EngineGeneration:
     ) -> None:
         self.engine = engine
         self.sequence = sequence
+        self.adapters = sequence.adapters
         self.sampling = sampling
         self.seed = seed
         self.max_tokens = max_tokens
@@ -251,5 +252,6 @@ class EngineGeneration:
                 reason="computed alone, with cuts of its own"
                 if reproducible
                 else "the session was not opened with reproducible=True",
+                adapters=tuple((use.handle.name, use.scale) for use in self.adapters),
             ),
         )

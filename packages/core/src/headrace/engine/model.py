@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import os
 import threading
+import weakref
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar, cast
 
+from headrace.adapters import Adapter, ControlVector, LoadedHandle
 from headrace.bases import no_chat
 from headrace.chat.checking import check_chat
 from headrace.engine.embedding import EmbeddingMethods
 from headrace.engine.scheduler import Engine
 from headrace.engine.session import EngineSession
-from headrace.errors import ClosedError, UnsupportedError
+from headrace.errors import ClosedError, ParamsError, UnsupportedError
 from headrace.machine import SystemInfo
 from headrace.params import EngineParams, SessionParams
-from headrace.prompts import check_text, check_tokens
+from headrace.prompts import check_path, check_text, check_tokens
+from headrace.protocols.adapters import AdapterModel
 from headrace.protocols.chat import ChatFormatter, RenderedChat
 from headrace.protocols.decoder import DecoderModel
 from headrace.protocols.machine import TellsSystem
 from headrace.results import Capability, ModelInfo
 
 _WITHOUT_SESSIONS = {Capability.TOKENIZE, Capability.EMBED, Capability.RERANK}
+_Handle = TypeVar("_Handle", bound=LoadedHandle)
+
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
@@ -51,6 +57,7 @@ class EngineModel(EmbeddingMethods):
         self._engine: Engine | None = None
         self._lock = threading.RLock()
         self._closed = False
+        self._adapters: weakref.WeakSet[LoadedHandle] = weakref.WeakSet()
 
     @property
     def capabilities(self) -> frozenset[Capability]:
@@ -125,12 +132,72 @@ class EngineModel(EmbeddingMethods):
                 hint=hint,
                 backend=self.info.backend,
             )
+        params = params or SessionParams()
+        self.check_adapters(params)
         with self._lock:
             self._check_open()
             engine = self._usable_engine()
         # Outside the lock: it takes the engine's mutex, in which a signal handler
         # may be waiting for the lock to close the model.
-        return EngineSession(self, engine, params or SessionParams())
+        return EngineSession(self, engine, params)
+
+    def load_adapter(self, path: str | os.PathLike[str]) -> Adapter:
+        """Load a LoRA adapter for this model's sessions; it is closed with the model.
+
+        Args:
+            path: Its file, or what else the backend understands.
+
+        Raises:
+            ModelNotFoundError: If there is no such file.
+            ModelFormatError: If it is something else than a LoRA adapter, or damaged.
+            ModelLoadError: If it was made for another model.
+            ModelMemoryError: If there is no memory for it.
+            UnsupportedError: If the model opens no sessions, or its backend has no adapters.
+        """
+        source = self._adapter_model(Capability.LORA, "adapters")
+        return self._keep(Adapter(source.load_adapter(check_path("path", path)), self))
+
+    def load_control_vector(self, path: str | os.PathLike[str]) -> ControlVector:
+        """Load a control vector for this model's sessions; see ``load_adapter`` for the errors."""
+        source = self._adapter_model(Capability.CONTROL_VECTORS, "control vectors")
+        return self._keep(ControlVector(source.load_control_vector(check_path("path", path)), self))
+
+    def _adapter_model(self, capability: Capability, what: str) -> AdapterModel:
+        self._check_open()
+        hint = self._model.generate_hint()
+        able = capability in self.capabilities and isinstance(self._model, AdapterModel)
+        if hint is not None or not able:
+            raise UnsupportedError(
+                f"the model {self.info.name!r} loads no {what}",
+                hint=hint or f"The backend {self.info.backend!r} has none.",
+                backend=self.info.backend,
+            )
+        return cast("AdapterModel", self._model)
+
+    def _keep(self, handle: _Handle) -> _Handle:
+        """Have it closed with the model."""
+        with self._lock:
+            if not self._closed:
+                self._adapters.add(handle)
+                return handle
+        handle.close()
+        raise ClosedError("the model was closed", backend=self.info.backend)
+
+    def check_adapters(self, params: SessionParams) -> None:
+        """Raise unless the adapters that a session is to use are this model's, and open.
+
+        Raises:
+            ParamsError: For one that another model has loaded.
+            ClosedError: For one that was closed.
+        """
+        for use in params.uses:
+            handle = use.handle
+            handle.check_open()
+            if handle.model is not self:
+                raise ParamsError(
+                    f"the {handle.kind} {handle.name!r} was loaded by another model",
+                    hint=f"Load {handle.path!r} with the model whose sessions use it.",
+                )
 
     def system_info(self) -> SystemInfo:
         """What the model computes with: build, kernels, threads, devices.
@@ -166,9 +233,15 @@ class EngineModel(EmbeddingMethods):
             engine, self._engine = self._engine, None
         self._embedders.close()
         if engine is None:
-            self._model.close()
+            self._free()
         else:
-            engine.close(then=self._model.close)
+            engine.close(then=self._free)
+
+    def _free(self) -> None:
+        """Free the adapters, and then the weights that they belong to."""
+        for handle in list(self._adapters):
+            handle.close()
+        self._model.close()
 
     def _check_open(self) -> None:
         self._check_process()

@@ -43,7 +43,8 @@ def _save(engine: Engine, sequence: Sequence) -> SessionState:
         # Not read back yet. It may be longer than the history by now, and then stays behind.
         if stored.tokens == tokens[: len(stored.tokens)]:
             memory, length = stored.data, len(stored.tokens)
-    elif length:
+    elif length and not sequence.resident_adapters:
+        # Nothing says on loading that adapters are the same: their sessions save the history alone.
         memory = engine.slots.write_down(sequence)
     return SessionState(
         identity=identity(engine),
@@ -78,7 +79,8 @@ def load(engine: Engine, sequence: Sequence, state: SessionState) -> None:
         )
     stored = None
     # What was computed beside others, or in other pieces, cannot be repeated to the last bit.
-    if state.memory_length and (state.reproducible or not sequence.reproducible):
+    usable = not sequence.adapters and (state.reproducible or not sequence.reproducible)
+    if state.memory_length and usable:
         stored = StoredMemory(state.tokens[: state.memory_length], state.memory)
     with engine.mutex:
         engine.check_idle(sequence)

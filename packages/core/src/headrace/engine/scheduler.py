@@ -40,6 +40,7 @@ class Engine(Calls):
                 backend=self.model_info.backend,
             )
         sequence = Sequence(params)
+        sequence.check_adapters()
         with self.mutex:
             self._check_usable()
             self._retire_dropped()
@@ -79,6 +80,7 @@ class Engine(Calls):
         """
         with self.mutex:
             self._check_sequence(sequence)
+            sequence.check_adapters()
             needed, limit = len(sequence.line) + len(prompt), self.info.n_ctx_sequence
             if needed > limit:
                 forgotten = min(sequence.forgettable(0) * 2, max(needed - limit, limit // 4))
@@ -139,6 +141,13 @@ class Engine(Calls):
                 )
             sequence.forget_after(to)
             sequence.carry = b""
+
+    def set_params(self, sequence: Sequence, params: SessionParams) -> None:
+        """Give an idle sequence other adapters; memory computed with those before is rebuilt."""
+        with self.mutex:
+            self.check_idle(sequence)
+            sequence.params = params
+            sequence.in_line = False
 
     def copy_history(self, source: Sequence, target: Sequence) -> None:
         """Give a new sequence the history of an idle one."""

@@ -14,6 +14,7 @@ import attrs
 
 from headrace.errors import HeadraceError
 from headrace.params import SessionParams
+from headrace.params.adapters import Use
 
 if TYPE_CHECKING:
     from headrace.engine.generation import EngineGeneration
@@ -55,6 +56,8 @@ class Sequence:
     """Tokens in the decoder's memory, in order."""
     stored: StoredMemory | None = None
     """Put into the decoder before anything is computed, instead of ``resident``."""
+    resident_adapters: tuple[Use, ...] = ()
+    """What ``resident`` was computed with: of no use with others."""
     slot: int | None = None
     """The sequence number the decoder knows it by; None: not in memory."""
     seated_at: int = 0
@@ -82,9 +85,19 @@ class Sequence:
         return self.params.reproducible
 
     @property
+    def adapters(self) -> tuple[Use, ...]:
+        """The adapters and control vectors it is computed with."""
+        return self.params.uses
+
+    def check_adapters(self) -> None:
+        """Raise ``ClosedError`` if one of them was closed."""
+        for use in self.adapters:
+            use.handle.check_open()
+
+    @property
     def batch_key(self) -> object:
         """Only sequences with equal keys share a native call; a reproducible one has its own."""
-        return self if self.reproducible else None
+        return self if self.reproducible else self.adapters
 
     def keepable(self) -> int:
         """How much of ``resident`` agrees with ``line``, leaving at least one token to run."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from collections.abc import Sequence as Tokens
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import attrs
 
 import headrace
 from headrace.engine import saving
@@ -160,6 +163,39 @@ class EngineSession(ChattingSession):
         self._check_process()
         state = saving.save(self._engine, self._sequence)
         return pack(state, f"headrace {headrace.__version__}")
+
+    def set_adapters(self, adapters: Iterable[object]) -> None:
+        """Compute with these LoRA adapters from the next generation on, instead of those before.
+
+        The history stays; what memory holds of it is computed again.
+
+        Args:
+            adapters: As in ``SessionParams.adapters``; empty: none.
+
+        Raises:
+            ParamsError: For something else than this model's adapters.
+            ClosedError: If one of them was closed.
+            BusyError: If a generation is under way.
+        """
+        self._check_process()
+        self._change_params(adapters=adapters)
+
+    def set_control_vectors(self, vectors: Iterable[object]) -> None:
+        """The same for control vectors: as in ``SessionParams.control_vectors``.
+
+        Raises:
+            ParamsError: For something else than this model's control vectors.
+            ClosedError: If one of them was closed.
+            BusyError: If a generation is under way.
+        """
+        self._check_process()
+        self._change_params(control_vectors=vectors)
+
+    def _change_params(self, **changes: Any) -> None:
+        params = attrs.evolve(self.params, **changes)
+        self._model.check_adapters(params)
+        self._engine.set_params(self._sequence, params)
+        self.params = params
 
     def close(self) -> None:
         """End a running generation with ``ClosedError`` and give the memory back."""

@@ -86,6 +86,7 @@ class Slots:
             self._clear(slot)
             sequence.resident = []
         self._read_back(sequence, slot)
+        self._forget_other_adapters(sequence, slot)
         self._shift(sequence, slot)
         keep = sequence.keepable()
         if keep < len(sequence.resident):
@@ -105,6 +106,7 @@ class Slots:
         self._clear(slot)
         sequence.resident = []
         self._unclean[slot] = True
+        sequence.resident_adapters = ()  # states are of memory computed without
         length = decoder.import_state(slot, stored.data)
         if length == len(stored.tokens):
             sequence.resident = list(stored.tokens)
@@ -119,6 +121,15 @@ class Slots:
         if slot is None or self._unclean[slot] or not isinstance(decoder, StatefulDecoder):
             return memoryview(b"")
         return decoder.export_state(slot)
+
+    def _forget_other_adapters(self, sequence: Sequence, slot: int) -> None:
+        """What was computed with other adapters is rebuilt."""
+        adapters = sequence.adapters
+        if sequence.resident_adapters != adapters:
+            if sequence.resident:
+                self._clear(slot)
+                sequence.resident = []
+            sequence.resident_adapters = adapters
 
     def _shift(self, sequence: Sequence, slot: int) -> None:
         """Forget in memory what was forgotten in the line; if refused, the end is rebuilt."""
@@ -136,6 +147,8 @@ class Slots:
         donor, length = None, len(sequence.resident) + _SHARE_AT_LEAST - 1
         for other in self._holders:
             if other is None or other is sequence or len(other.resident) <= length:
+                continue
+            if other.resident_adapters != sequence.adapters:
                 continue
             assert other.slot is not None
             common = min(common_prefix(other.resident, sequence.line), len(sequence.line) - 1)

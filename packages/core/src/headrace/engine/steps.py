@@ -17,6 +17,7 @@ from headrace.engine.generation import EngineGeneration
 from headrace.engine.sequence import Sequence
 from headrace.engine.slots import Slots
 from headrace.errors import HeadraceError
+from headrace.params.adapters import Use
 from headrace.protocols.decoder import Row, RowResult, Sampler, SequenceDecoder
 from headrace.results import StopReason
 
@@ -43,6 +44,9 @@ class Step:
 
     step_id: int
     rows: list[PlannedRow]
+    adapters: tuple[Use, ...] = ()
+    """What its sequences are computed with, all of them with the same; noted here because an
+    idle session may be given others while the step runs."""
     seconds: float = 0.0
 
     @property
@@ -88,7 +92,7 @@ class Planner:
         prefills = len([s for s in seated if len(s.line) - len(s.resident) > 1])
         prefill_left = self.limits.prefill(len(seated) - prefills, prefills)
         tokens_left = self._decoder.info.n_batch
-        step = Step(step_id, [])
+        step = Step(step_id, [], batch[0].adapters if batch else ())
         for sequence in seated:
             # Equal shares, so that a long prompt does not make a short one wait for it.
             share = min(tokens_left, -(-prefill_left // max(1, prefills)))
@@ -114,6 +118,11 @@ class Planner:
         generation = sequence.generation
         assert generation is not None
         assert sequence.slot is not None
+        try:
+            sequence.check_adapters()
+        except HeadraceError as error:
+            generation.error = error
+            return None
         position, line = len(sequence.resident), sequence.line
         generation.found_in_memory(position)
         end = sequence.chunk_end(share if len(line) - position > 1 else 1)

@@ -7,6 +7,7 @@ Values are checked when an object is made, so that nothing invalid reaches a
 backend; every error names the field, the value and what is allowed.
 """
 
+from headrace.params.adapters import AdapterUse, ControlVectorUse
 from headrace.params.engine import EngineParams
 from headrace.params.fields import check_names, choice, flag, integer, number
 from headrace.params.model import ModelParams
@@ -18,6 +19,8 @@ __all__ = [
     "DEFAULT_SAMPLERS",
     "MAX_LOGPROBS",
     "MAX_SEED",
+    "AdapterUse",
+    "ControlVectorUse",
     "EngineParams",
     "ModelParams",
     "SamplingParams",

@@ -5,6 +5,13 @@ from __future__ import annotations
 import attrs
 
 from headrace.errors import ParamsError
+from headrace.params.adapters import (
+    AdapterUse,
+    ControlVectorUse,
+    Use,
+    adapter_uses,
+    control_vector_uses,
+)
 from headrace.params.fields import choice, flag, integer, strict_names
 
 
@@ -26,6 +33,20 @@ class SessionParams:
 
     keep: int = attrs.field(default=0, validator=integer(0, 2**31 - 1))
     """With ``shift``: tokens at the beginning of the history that are never forgotten."""
+
+    adapters: tuple[AdapterUse, ...] = attrs.field(default=(), converter=adapter_uses)
+    """LoRA adapters the session computes with: what ``model.load_adapter`` returned, alone, in a
+    pair with its scale, or as ``AdapterUse``."""
+
+    control_vectors: tuple[ControlVectorUse, ...] = attrs.field(
+        default=(), converter=control_vector_uses
+    )
+    """Control vectors it computes with, likewise; ``ControlVectorUse`` names layers too."""
+
+    @property
+    def uses(self) -> tuple[Use, ...]:
+        """Adapters and control vectors together."""
+        return (*self.adapters, *self.control_vectors)
 
     def __attrs_post_init__(self) -> None:
         """Refuse what excludes each other."""

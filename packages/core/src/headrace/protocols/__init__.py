@@ -5,6 +5,12 @@ implements directly; ``decoder`` is what an in-process library implements to
 get the waist from ``headrace.engine`` for free.
 """
 
+from headrace.protocols.adapters import (
+    AdapterDecoder,
+    AdapterModel,
+    AppliedAdapter,
+    LoadedAdapter,
+)
 from headrace.protocols.chat import (
     ChatFormatter,
     ChatGrammar,
@@ -41,6 +47,9 @@ from headrace.protocols.waist import (
 
 __all__ = [
     "PROTOCOL_VERSION",
+    "AdapterDecoder",
+    "AdapterModel",
+    "AppliedAdapter",
     "Backend",
     "ChatFormatter",
     "ChatGrammar",
@@ -55,6 +64,7 @@ __all__ = [
     "Generation",
     "GenerationReport",
     "LoadRequest",
+    "LoadedAdapter",
     "Model",
     "Piece",
     "Pooling",

@@ -9,12 +9,14 @@ backend supplies for it is a ``Generation``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import attrs
 
+from headrace.adapters import Adapter, ControlVector
 from headrace.embeddings import Embeddings, Ranking
 from headrace.machine import SystemInfo
 from headrace.params import EngineParams, ModelParams, SamplingParams, SessionParams
@@ -173,6 +175,14 @@ class Model(Protocol):
         """What the model computes with: build, kernels, threads, devices."""
         ...
 
+    def load_adapter(self, path: str | os.PathLike[str]) -> Adapter:
+        """Load a LoRA adapter for its sessions; it is closed with the model."""
+        ...
+
+    def load_control_vector(self, path: str | os.PathLike[str]) -> ControlVector:
+        """Load a control vector for its sessions; it is closed with the model."""
+        ...
+
     def close(self) -> None:
         """Close the sessions, then free the weights. Closing again does nothing."""
         ...
@@ -292,6 +302,14 @@ class Session(Protocol):
 
     async def aload_state(self, source: StateSource) -> None:
         """``load_state`` for a task of asyncio or trio."""
+        ...
+
+    def set_adapters(self, adapters: Iterable[object]) -> None:
+        """Compute with these LoRA adapters from the next generation on, and no others."""
+        ...
+
+    def set_control_vectors(self, vectors: Iterable[object]) -> None:
+        """Compute with these control vectors from the next generation on, and no others."""
         ...
 
     def close(self) -> None:
