@@ -1,0 +1,206 @@
+"""Every template that llama.cpp tests itself with: rendered, and its answers read back.
+
+What the model would write is taken from the template itself: the rendering of a
+conversation in which the assistant has answered, from where the answer begins to
+what follows any answer. The parser must give the answer back, and give it in
+parts wherever the text is cut.
+"""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+import headrace
+from headrace import ChatMessage, ChatParseError, ModelParams, TemplateError, Tool, ToolCall
+from headrace.chat.deltas import MessageDeltas
+from tests.support import chat_templates, tiny_gguf
+
+ANSWER = "It rains in Paris."
+ARGUMENTS = {"city": "Paris", "days": 2}
+WEATHER = Tool(
+    name="get_weather",
+    description="The weather of a city.",
+    parameters={
+        "type": "object",
+        "properties": {"city": {"type": "string"}, "days": {"type": "integer"}},
+        "required": ["city"],
+    },
+)
+ASKED = [
+    ChatMessage(role="system", content="Be brief."),
+    ChatMessage(role="user", content="Is it raining in Paris?"),
+]
+GO_ON = ChatMessage(role="user", content="Go on.")
+SAYS = ChatMessage(role="assistant", content=ANSWER)
+CALLS = ChatMessage(
+    role="assistant",
+    # Some templates take ids of nine characters only.
+    tool_calls=(ToolCall(id="abcdefghi", name="get_weather", arguments=json.dumps(ARGUMENTS)),),
+)
+THOUGHT = "It is autumn."
+
+# Templates whose conversation does not begin with its own prompt, or whose answers do not end
+# alike, so that what the model would write cannot be cut out of it.
+NOT_CUT_OUT = {
+    "says": {
+        "Apriel-1.6-15b-Thinker-fixed",
+        "Cohere2MoE",
+        "CohereForAI-c4ai-command-r-plus-tool_use",
+        "Mistral-Small-3.2-24B-Instruct-2506",
+        "llama-cpp-rwkv-world",
+        "mistralai-Mistral-Nemo-Instruct-2407",
+        "upstage-Solar-Open-100B",
+    },
+    "calls": {
+        "Apriel-1.6-15b-Thinker-fixed",
+        "Cohere2MoE",
+        "CohereForAI-c4ai-command-r-plus-tool_use",
+        "CohereForAI-c4ai-command-r7b-12-2024-tool_use",
+        "Kimi-K3",
+        "deepseek-ai-DeepSeek-R1-Distill-Llama-8B",
+        "deepseek-ai-DeepSeek-R1-Distill-Qwen-32B",
+        "google-gemma-4-31B-it",
+        "meetkai-functionary-medium-v3.1",
+        "openai-gpt-oss-120b",
+        "unsloth-Apriel-1.5",
+        "upstage-Solar-Open-100B",
+    },
+}
+# Templates that want a user's turn to follow a call only after its result.
+NO_TURN_AFTER_CALL = {
+    "Mistral-Small-3.2-24B-Instruct-2506",
+    "mistralai-Ministral-3-14B-Reasoning-2512",
+    "mistralai-Mistral-Nemo-Instruct-2407",
+}
+# Templates that show no calls of earlier turns.
+NO_CALLS = {
+    "HuggingFaceTB-SmolLM3-3B",
+    "LFM2-8B-A1B",
+    "LFM2.5-Instruct",
+    "google-gemma-2-2b-it",
+    "ibm-granite-granite-3.3-2B-Instruct",
+    "llama-cpp-rwkv-world",
+    "microsoft-Phi-3.5-mini-instruct",
+}
+
+NAMES = chat_templates.names()
+
+
+@pytest.fixture(scope="module")
+def model():
+    """A vocabulary is all that rendering needs."""
+    params = ModelParams(vocab_only=True)
+    with headrace.load_model(tiny_gguf.path("attention"), params=params) as model:
+        yield model
+
+
+@pytest.fixture
+def written(model):
+    """What the model writes when it gives an answer, and the parser to read it with."""
+
+    def written_(name, answer):
+        source = chat_templates.source(name)
+        asked = model.render_chat(ASKED, tools=[WEATHER], template=source)
+        told = model.render_chat([*ASKED, SAYS, GO_ON], tools=[WEATHER], template=source).prompt
+        end = told[told.rindex(ANSWER) + len(ANSWER) :]
+        if answer is not SAYS:
+            whole = [*ASKED, answer, GO_ON]
+            told = model.render_chat(whole, tools=[WEATHER], template=source).prompt
+        assert told.endswith(end)
+        told = told.removesuffix(end)
+        begin = asked.prompt
+        if not told.startswith(begin):
+            # It begins to think; the template forgets the thoughts of earlier turns.
+            begin, _, rest = begin.rpartition("<think>")
+            assert not rest.strip()
+            assert told.startswith(begin)
+            text = told.removeprefix(begin).removeprefix("<think>")
+            _, thinks, after = text.partition("</think>")
+            return f"{THOUGHT}</think>{after if thinks else text}", asked.parser
+        return told.removeprefix(begin), asked.parser
+
+    return written_
+
+
+def read_in_parts(parser, text):
+    """The message that the chunks amount to when every character comes alone."""
+    deltas = MessageDeltas(lambda index: f"id{index}")
+    chunks = []
+    for end in range(len(text) + 1):
+        try:
+            message = parser.parse(text[:end], partial=True)
+        except ChatParseError:
+            continue
+        chunks.append(deltas.advance(message))
+    whole, last = deltas.finish(parser.parse(text, partial=False), text)
+    shown = [chunk for chunk in [*chunks, last] if chunk is not None]
+    assert "".join(chunk.content for chunk in shown) == whole.content
+    assert "".join(chunk.reasoning for chunk in shown) == whole.reasoning
+    for index, call in enumerate(whole.tool_calls):
+        parts = [part for chunk in shown for part in chunk.tool_calls if part.index == index]
+        assert "".join(part.name for part in parts) == call.name
+        assert "".join(part.arguments for part in parts) == call.arguments
+    return whole
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_conversation_is_rendered(model, name):
+    """All that was said, and with tools their names; each time the same."""
+    source = chat_templates.source(name)
+    without = model.render_chat(ASKED, template=source)
+    assert ASKED[1].content in without.prompt
+    assert model.render_chat(ASKED, template=source).prompt == without.prompt
+    offered = model.render_chat(ASKED, tools=[WEATHER], template=source)
+    assert ASKED[1].content in offered.prompt
+    whole = model.render_chat([*ASKED, SAYS, GO_ON], template=source).prompt
+    assert whole.index(ASKED[1].content) < whole.index(ANSWER) < whole.index(GO_ON.content)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in NOT_CUT_OUT["says"]])
+def test_an_answer_is_read_back(written, name):
+    """As text, with no call in it, wherever it is cut."""
+    text, parser = written(name, SAYS)
+    message = read_in_parts(parser, text)
+    assert message.content.strip() == ANSWER
+    assert message.tool_calls == ()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [name for name in NAMES if name not in NOT_CUT_OUT["calls"] | NO_TURN_AFTER_CALL | NO_CALLS],
+)
+def test_a_call_is_read_back(written, name):
+    """With its name and arguments, wherever it is cut."""
+    text, parser = written(name, CALLS)
+    message = read_in_parts(parser, text)
+    assert [call.name for call in message.tool_calls] == ["get_weather"]
+    assert message.tool_calls[0].parsed() == ARGUMENTS
+
+
+@pytest.mark.parametrize("name", sorted(NO_TURN_AFTER_CALL))
+def test_a_templates_own_refusal_is_told(model, name):
+    """With its words and the line it stands in."""
+    source = chat_templates.source(name)
+    with pytest.raises(TemplateError, match=r"(?s)at line \d+.*roles must alternate"):
+        model.render_chat([*ASKED, CALLS, GO_ON], tools=[WEATHER], template=source)
+
+
+def test_thoughts_are_kept_apart(model):
+    """And can be switched off where the template has that."""
+    source = chat_templates.source("Qwen-Qwen3-0.6B")
+    thinks = model.render_chat(ASKED, template=source)
+    message = thinks.parser.parse("<think>\nHm.\n</think>\n\nYes.", partial=False)
+    assert (message.reasoning.strip(), message.content.strip()) == ("Hm.", "Yes.")
+    silent = model.render_chat(ASKED, template=source, reasoning=False)
+    assert silent.prompt != thinks.prompt
+    assert silent.prompt.rstrip().endswith("</think>")
+    assert silent.parser.parse("Yes.", partial=False).content == "Yes."
+
+
+def test_variables_reach_the_template(model):
+    """Those of ``template_args``."""
+    template = "{{ messages[0].content }} {{ moods | join('-') }}"
+    rendered = model.render_chat(ASKED, template=template, template_args={"moods": [1, "x"]})
+    assert rendered.prompt == "Be brief. 1-x"
