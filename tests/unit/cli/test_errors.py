@@ -54,11 +54,12 @@ def test_a_missing_file_is_named(call):
     assert "there is no model file at 'no/such/file.gguf'" in ended.err
 
 
-@pytest.mark.parametrize("where", [("--debug", "fake:#load_fault=raise"),
-                                   ("fake:#load_fault=raise", "--debug")])  # fmt: skip
+@pytest.mark.parametrize("where", [("run", "--debug", "fake:#load_fault=raise"),
+                                   ("run", "fake:#load_fault=raise", "--debug"),
+                                   ("--debug", "run", "fake:#load_fault=raise")])  # fmt: skip
 def test_debug_shows_the_traceback_with_its_cause(call, where):
     """Wherever the option stands."""
-    ended = call("run", *where, "hi")
+    ended = call(*where, "hi")
     assert ended.code == 1
     assert "RuntimeError: the fake backend raises" in ended.err
     assert "direct cause" in ended.err
@@ -164,3 +165,33 @@ def test_text_that_the_terminal_cannot_show_does_not_end_the_generation():
     environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
     ended = subprocess.run(command, capture_output=True, env=environment, check=True)
     assert ended.stdout == b"a?b\n"
+
+
+def test_ctrl_c_while_the_program_is_still_being_imported_is_one_line(tmp_path):
+    """An import that is interrupted, here of click, shows no traceback."""
+    (tmp_path / "click.py").write_text("raise KeyboardInterrupt\n")
+    ended = subprocess.run(
+        [sys.executable, "-c", "from headrace_command import main; main()"],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert (ended.returncode, ended.stderr) == (130, "headrace: interrupted\n")
+
+
+@pytest.mark.parametrize(
+    ("files", "hint"),
+    [
+        (["config.json", "model.safetensors"], "look for a GGUF file"),
+        (["b.gguf", "a.gguf"], "Name a file in it: a.gguf, b.gguf."),
+        ([], "Name a backend"),
+    ],
+)
+def test_a_directory_is_told_what_to_name_instead(call, tmp_path, files, hint):
+    """A checkpoint of a training framework, a folder of model files, or neither."""
+    for name in files:
+        (tmp_path / name).write_text("x")
+    ended = call("run", str(tmp_path), "hi")
+    assert ended.code == 1
+    assert "a directory" in ended.err
+    assert hint in ended.err

@@ -141,3 +141,105 @@ def test_detokenize_refuses_what_is_no_token(call, text):
     ended = call("tokenize", "--detokenize", "fake:", "--", text)
     assert ended.code in (1, 2)
     assert text in ended.err
+
+
+def test_backends_names_the_library_behind_each(call):
+    """Without importing it; the fake has only itself."""
+    version = headrace.backends()["fake"].version
+    assert f"    library: headrace-fake {version}" in call("backends").out
+    installed = json.loads(call("backends", "--json").out)["backends"]
+    (fake,) = [each for each in installed if each["name"] == "fake"]
+    assert fake["library"] == f"headrace-fake {version}"
+
+
+def test_devices_are_listed_with_what_the_option_takes(call):
+    """Name, kind, backend and memory."""
+    assert "FAKE  cpu, fake: pretends to compute (1024.0 GiB of 1024.0 GiB free)" in (
+        call("devices").out
+    )
+    listed = json.loads(call("devices", "--json").out)
+    (fake,) = [each for each in listed["devices"] if each["backend"] == "fake"]
+    assert (fake["name"], fake["kind"], fake["memory_total"]) == ("FAKE", "cpu", 2**40)
+    assert isinstance(listed["failures"], dict)
+
+
+def test_a_backend_that_cannot_tell_its_devices_is_named_on_stderr(call, monkeypatch):
+    """The others are listed all the same."""
+    fake = headrace.backends()["fake"]
+
+    def fail():
+        raise headrace.BackendUnavailableError("no driver")
+
+    monkeypatch.setattr(type(fake), "devices", lambda self: fail())
+    ended = call("devices")
+    assert ended.code == 0
+    assert "fake: no devices: no driver" in ended.err
+
+
+def test_info_estimates_memory(call):
+    """A table, and whether it fits; nothing is loaded."""
+    out = call("info", "--estimate", "--n-ctx", "2000", "fake:").out
+    assert "2,000 tokens of context" in out
+    assert out.splitlines()[1].split() == [
+        "device", "weights", "cache", "compute", "total", "free"
+    ]  # fmt: skip
+    assert "FAKE    976.6 KiB  1.9 MiB" in out
+    assert out.endswith("It fits.\n")
+
+
+def test_info_says_what_does_not_fit(call):
+    """And by how much."""
+    out = call("info", "--estimate", "fake:#memory=2000000").out
+    assert "It does not fit on FAKE: 4.9 MiB are needed, 1.9 MiB are free." in out
+    told = json.loads(call("info", "--estimate", "--json", "fake:#memory=2000000").out)
+    assert told["fits"] is False
+    assert told["total"] == 1_000_000 + 4096 * 1000
+
+
+def test_options_reach_the_params_and_are_checked_by_them(call, monkeypatch):
+    """Each of them, with the values that were given."""
+    seen = {}
+    fake = headrace.backends()["fake"]
+    plain = type(fake).load_decoder_model
+
+    def load(self, request):
+        seen.update(params=request.params, engine=request.engine)
+        return plain(self, request)
+
+    monkeypatch.setattr(type(fake), "load_decoder_model", load)
+    ended = call(
+        "run", "fake:Hello", "hi", "-q", "--gpu-layers", "3", "--device", "A", "--device", "B",
+        "--split-mode", "row", "--main-gpu", "1", "--tensor-split", "3,1.5", "--load-mode", "mlock",
+        "--override-kv", "a.b=int:7", "--override-kv", "c=str:x:y", "--override-kv", "d=bool:true",
+        "--numa", "isolate", "--no-check-memory", "--n-batch", "64", "--n-ubatch", "32",
+        "--flash-attention", "on", "--cache-type-k", "q8_0", "--cache-type-v", "q4_0",
+        "--rope-scaling", "yarn", "--rope-freq-base", "500", "--rope-freq-scale", "0.5",
+    )  # fmt: skip
+    assert (ended.code, ended.out) == (0, "Hello\n")
+    assert seen["params"] == headrace.ModelParams(
+        n_gpu_layers=3, devices=("A", "B"), split_mode="row", main_gpu=1, tensor_split=(3, 1.5),
+        load_mode="mlock", kv_overrides={"a.b": 7, "c": "x:y", "d": True}, numa="isolate",
+        check_memory=False,
+    )  # fmt: skip
+    assert seen["engine"] == headrace.EngineParams(
+        n_batch=64, n_ubatch=32, flash_attention=True, cache_type_k="q8_0", cache_type_v="q4_0",
+        rope_scaling="yarn", rope_freq_base=500.0, rope_freq_scale=0.5,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--override-kv", "a=7"], "--override-kv must be KEY=TYPE:VALUE"),
+        (["--override-kv", "a=int:x"], "--override-kv must be KEY=TYPE:VALUE"),
+        (["--override-kv", "a=bool:1"], "--override-kv must be KEY=TYPE:VALUE"),
+        (["--tensor-split", "1;2"], "--tensor-split must be numbers"),
+        (["--gpu-layers", "-3"], "ModelParams.n_gpu_layers must be"),
+        (["--cache-type-v", "q8_0", "--flash-attention", "off"], "needs flash attention"),
+    ],
+)
+def test_options_that_make_no_sense_are_usage_errors(call, options, message):
+    """With what is allowed."""
+    ended = call("run", "fake:Hello", "hi", *options)
+    assert ended.code == 2
+    assert message in ended.err

@@ -1,5 +1,5 @@
 """``python -m headrace``: the command line, where its script is not on the path."""
 
-from headrace.cli import main
+from headrace_command import main
 
 main()

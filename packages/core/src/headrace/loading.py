@@ -220,8 +220,27 @@ def _unclaimed(reference: str, discovery: Discovery, failures: list[str]) -> Hea
         asked += f"; failed when asked: {'; '.join(failures)}"
     return BackendNotFoundError(
         f"no installed backend can load {reference!r}{asked}",
-        hint="Name a backend to learn its reasons, or install one that knows this kind of model.",
+        hint=_directory_hint(Path(reference))
+        or "Name a backend to learn its reasons, or install one that knows this kind of model.",
     )
+
+
+def _directory_hint(path: Path) -> str | None:
+    """What to name instead of a directory, where its files tell; None if it is none."""
+    try:
+        names = sorted(each.name for each in path.iterdir()) if path.is_dir() else []
+    except OSError:
+        return None
+    models = [name for name in names if name.lower().endswith(".gguf")]
+    if models:
+        return f"Name a file in it: {', '.join(models[:5])}."
+    if any(name.endswith((".safetensors", ".bin", ".pt")) for name in names):
+        return (
+            "It looks like a checkpoint for training frameworks, such as those on Hugging Face. "
+            "The installed backends take a single file: look for a GGUF file of the model, or "
+            "convert it with llama.cpp's convert_hf_to_gguf.py."
+        )
+    return None
 
 
 def _state_of(reference: str) -> str | None:

@@ -15,8 +15,8 @@ from typing import Any, NoReturn
 import click
 
 import headrace
-from headrace.cli import backends, demo, gguf, info, run, tokenize
-from headrace.cli.common import Settings
+from headrace.cli import backends, demo, devices, gguf, info, run, tokenize
+from headrace.cli.common import Settings, debug_option
 from headrace.errors import HeadraceError, ParamsError, UsageError
 
 FAILURE, USAGE, INTERRUPTED, PIPE_CLOSED = 1, 2, 130, 141
@@ -41,6 +41,7 @@ class _App(click.Group):
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(headrace.__version__, prog_name="headrace")
+@debug_option
 def app() -> None:
     """Run language models on this machine.
 
@@ -51,6 +52,7 @@ def app() -> None:
 for command in (
     run.run,
     backends.backends,
+    devices.devices,
     info.info,
     tokenize.tokenize,
     demo.demo,

@@ -7,8 +7,10 @@ from typing import Any
 import click
 
 from headrace.cli.common import Settings, debug_option, json_option, write_json
+from headrace.errors import HeadraceError
 from headrace.loading import INSTALL_HINT
 from headrace.plugins import Discovery, InstalledBackend, Quarantined, discover
+from headrace.protocols.machine import TellsBuild
 
 
 @click.command()
@@ -34,6 +36,9 @@ def backends(settings: Settings, as_json: bool) -> None:
 
 def _show_backend(entry: InstalledBackend) -> None:
     click.echo(f"{entry.name} {entry.backend.version}  ({_origin(entry)})")
+    library = _library(entry)
+    if library:
+        click.echo(f"    library: {library}")
     click.echo(f"    capabilities: {', '.join(_capabilities(entry)) or 'none'}")
 
 
@@ -50,6 +55,16 @@ def _origin(entry: InstalledBackend | Quarantined) -> str:
     return f"{entry.distribution} {entry.distribution_version}"
 
 
+def _library(entry: InstalledBackend) -> str | None:
+    """Which native library the backend has, or why it has none."""
+    if not isinstance(entry.backend, TellsBuild):
+        return None
+    try:
+        return entry.backend.build()
+    except HeadraceError as error:
+        return f"none: {error}"
+
+
 def _capabilities(entry: InstalledBackend) -> list[str]:
     return sorted(str(each) for each in entry.backend.capabilities())
 
@@ -61,6 +76,7 @@ def _as_json(found: Discovery) -> dict[str, Any]:
                 "name": entry.name,
                 "version": entry.backend.version,
                 "protocol_version": entry.backend.protocol_version,
+                "library": _library(entry),
                 "capabilities": _capabilities(entry),
                 "plugin": entry.plugin,
                 "distribution": entry.distribution,

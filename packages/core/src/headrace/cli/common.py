@@ -21,6 +21,10 @@ class Settings:
     """What was asked of the program as a whole."""
 
     debug: bool = False
+    model: dict[str, Any] = attrs.field(factory=dict)
+    """Fields of ``ModelParams`` that were given as options."""
+    engine: dict[str, Any] = attrs.field(factory=dict)
+    """Fields of ``EngineParams`` that were given as options."""
 
 
 def _set_debug(context: click.Context, parameter: click.Parameter, value: bool) -> None:
@@ -56,7 +60,10 @@ def model_options(command: _F) -> _F:
         backend_option,
     ):
         command = option(command)
-    return command
+    # Imported here because the settings are kept in what this module defines.
+    from headrace.cli.settings import settings_options
+
+    return settings_options(command)
 
 
 def given(**options: Any) -> dict[str, Any]:
@@ -71,11 +78,23 @@ def load(
     params: headrace.ModelParams | None = None,
     engine: headrace.EngineParams | None = None,
 ) -> headrace.Model:
-    """Load a model behind a progress bar."""
+    """Load a model behind a progress bar, with the settings that were given as options."""
+    params, engine = with_options(params, engine)
     with progress_bar("Loading") as progress:
         return headrace.load_model(
             reference, backend=backend, params=params, engine=engine, progress=progress
         )
+
+
+def with_options(
+    params: headrace.ModelParams | None, engine: headrace.EngineParams | None
+) -> tuple[headrace.ModelParams, headrace.EngineParams]:
+    """Params with what was given of ``headrace.cli.settings``."""
+    settings = click.get_current_context().ensure_object(Settings)
+    return (
+        attrs.evolve(params or headrace.ModelParams(), **settings.model),
+        attrs.evolve(engine or headrace.EngineParams(), **settings.engine),
+    )
 
 
 @contextlib.contextmanager

@@ -7,23 +7,48 @@ from collections.abc import Iterator
 import attrs
 import click
 
-from headrace.cli.common import backend_option, debug_option, json_option, load, write_json
+from headrace.cli.common import (
+    debug_option,
+    given,
+    json_option,
+    load,
+    model_options,
+    with_options,
+    write_json,
+)
+from headrace.cli.estimate import show_estimate
 from headrace.cli.report import shortened, size
 from headrace.errors import UnsupportedError
-from headrace.params import ModelParams
+from headrace.inspection import estimate_memory
+from headrace.params import EngineParams, ModelParams
 from headrace.results import ModelInfo
 
 
 @click.command()
 @click.argument("model")
-@backend_option
+@click.option("--estimate", is_flag=True, help="Show what memory it needs, and if it fits.")
+@model_options
 @json_option
 @debug_option
-def info(model: str, backend: str | None, as_json: bool) -> None:
-    """Show what MODEL says of itself.
+def info(
+    model: str,
+    estimate: bool,
+    n_ctx: int | None,
+    threads: int | None,
+    backend: str | None,
+    as_json: bool,
+) -> None:
+    """Show what MODEL says of itself, or with --estimate what memory it will need.
 
     Its weights are not loaded, where the backend can do without.
     """
+    if estimate:
+        engine = EngineParams(**given(n_ctx=n_ctx, n_threads=threads))
+        params, engine = with_options(None, engine)
+        show_estimate(
+            estimate_memory(model, backend=backend, params=params, engine=engine), as_json=as_json
+        )
+        return
     found = _look(model, backend)
     if as_json:
         write_json(attrs.asdict(found))

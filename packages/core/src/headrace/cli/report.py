@@ -48,3 +48,13 @@ def shortened(value: Any) -> str:
     text = str(value) if not isinstance(value, str) else value
     text = text.replace("\r", "").replace("\n", "\\n")
     return text if len(text) <= _WIDEST_VALUE else text[: _WIDEST_VALUE - 1] + "…"
+
+
+def binary_size(n_bytes: int) -> str:
+    """An amount of memory, in powers of 1024."""
+    value = float(n_bytes)
+    for unit in ("bytes", "KiB", "MiB", "GiB"):
+        if value < 1024 or unit == "GiB":
+            break
+        value /= 1024
+    return f"{value:.0f} {unit}" if unit == "bytes" else f"{value:.1f} {unit}"

@@ -20,8 +20,8 @@ CHUNK_SECONDS = 0.05
 after which a neighbour's cancel takes effect and its next token comes."""
 
 PREFILLS_ONLY = 4
-"""How much longer a step may be when it carries several prefills and no decode: no reader
-is waiting for its next token then, only a cancel would be."""
+"""How much longer a step may be when it carries prefills and no decode, several of them or one that
+cannot be interrupted: no reader is waiting for its next token then, only a cancel would be."""
 
 MIN_CHUNK = 16
 """Tokens of prefill beside other sequences, however slow the machine."""
@@ -35,6 +35,8 @@ class Limits:
     """What the planner has learnt about the decoder at work."""
 
     n_batch: int
+    interruptible: bool = True
+    """Whether a step can be ended early; if not, only short ones are cancelled soon."""
     seconds_per_token: float | None = None
     """Cost of a prefill token, averaged over recent steps."""
     max_rows: int | None = None
@@ -51,7 +53,7 @@ class Limits:
     def prefill(self, decodes: int, prefills: int) -> int:
         """Prefill tokens allowed in a step of so many sequences of each kind."""
         limit = self.n_batch
-        if decodes + prefills > 1:
+        if decodes + prefills > 1 or not self.interruptible:
             seconds = CHUNK_SECONDS if decodes else CHUNK_SECONDS * PREFILLS_ONLY
             cost = self.seconds_per_token
             affordable = MIN_CHUNK if cost is None else int(seconds / max(cost, 1e-9))

@@ -66,7 +66,9 @@ class Planner:
     def __init__(self, decoder: SequenceDecoder, slots: Slots) -> None:
         self._decoder = decoder
         self._slots = slots
-        self.limits = fairness.Limits(n_batch=decoder.info.n_batch)
+        self.limits = fairness.Limits(
+            n_batch=decoder.info.n_batch, interruptible=decoder.info.interruptible
+        )
 
     def plan(self, candidates: list[Sequence], driving: Sequence, step_id: int) -> Step | None:
         """A step for some of the runnable sequences; None if none of them has a token to run."""

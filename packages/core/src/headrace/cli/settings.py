@@ -1,0 +1,147 @@
+"""Options for the settings of models and contexts, shared by all commands that load one.
+
+Each option stands for a field of ``ModelParams`` or ``EngineParams``. What is
+given is kept in the program's settings, and ``common.load`` puts it into the
+params, which check it: a command takes no argument for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from headrace.cli.common import Settings
+from headrace.errors import ParamsError
+from headrace.params.engine import CACHE_TYPES
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+_FLASH = {"on": True, "off": False, "auto": None}
+_TYPES: dict[str, Callable[[str], Any]] = {
+    "int": int,
+    "float": float,
+    "bool": lambda text: {"true": True, "false": False}[text],
+    "str": str,
+}
+
+
+def _option(
+    owner: str, field: str, *names: str, convert: Callable[[Any], Any] | None = None, **more: Any
+) -> Callable[[_F], _F]:
+    """An option whose value goes to a field of the model's or the engine's params."""
+
+    def keep(context: click.Context, parameter: click.Parameter, value: Any) -> None:
+        if value is not None and value != ():
+            kept = getattr(context.ensure_object(Settings), owner)
+            kept[field] = value if convert is None else convert(value)
+
+    return click.option(*names, callback=keep, expose_value=False, **more)
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(each) for each in text.split(","))
+    except ValueError as error:
+        raise ParamsError(
+            f"--tensor-split must be numbers separated by commas, got {text!r}"
+        ) from error
+
+
+def _overrides(texts: tuple[str, ...]) -> tuple[tuple[str, Any], ...]:
+    return tuple(map(_override, texts))
+
+
+def _override(text: str) -> tuple[str, Any]:
+    key, equals, typed = text.partition("=")
+    kind, colon, value = typed.partition(":")
+    try:
+        if equals and colon:
+            return key, _TYPES[kind](value)
+    except (KeyError, ValueError):
+        pass
+    raise ParamsError(
+        f"--override-kv must be KEY=TYPE:VALUE with a type of {', '.join(_TYPES)}, got {text!r}",
+        hint="Such as --override-kv llama.rope.freq_base=float:1000000.",
+    )
+
+
+_OPTIONS = (
+    _option(
+        "model", "n_gpu_layers", "--gpu-layers", type=int, metavar="N",
+        help="Layers kept on the GPU  [default: all].",
+    ),
+    _option(
+        "model", "devices", "--device", multiple=True, metavar="NAME",
+        help="Device to use; repeatable. `headrace devices` lists them  [default: all].",
+    ),
+    _option(
+        "model", "split_mode", "--split-mode", type=click.Choice(("none", "layer", "row")),
+        help="How a model is divided among GPUs  [default: layer].",
+    ),
+    _option(
+        "model", "main_gpu", "--main-gpu", type=int, metavar="N",
+        help="The GPU that gets the model with --split-mode none  [default: 0].",
+    ),
+    _option(
+        "model", "tensor_split", "--tensor-split", metavar="N,N,…", convert=_numbers,
+        help="Shares of the model for each GPU  [default: by their memory].",
+    ),
+    _option(
+        "model", "load_mode", "--load-mode",
+        type=click.Choice(("auto", "none", "mmap", "mlock", "mmap+mlock", "direct_io")),
+        help="How the file is read  [default: auto].",
+    ),
+    _option(
+        "model", "kv_overrides", "--override-kv", multiple=True, metavar="KEY=TYPE:VALUE",
+        convert=_overrides, help="Replace metadata of the model; repeatable.",
+    ),
+    _option(
+        "model", "numa", "--numa", type=click.Choice(("distribute", "isolate", "numactl")),
+        help="Spread over the nodes of a NUMA machine.",
+    ),
+    _option(
+        "model", "check_memory", "--check-memory/--no-check-memory", default=None,
+        help="Refuse what would not fit into memory  [default: yes].",
+    ),
+    _option(
+        "engine", "n_batch", "--n-batch", type=int, metavar="N",
+        help="Most tokens in one native call  [default: 2048].",
+    ),
+    _option(
+        "engine", "n_ubatch", "--n-ubatch", type=int, metavar="N",
+        help="Most tokens computed at once  [default: 512].",
+    ),
+    _option(
+        "engine", "flash_attention", "--flash-attention", type=click.Choice(tuple(_FLASH)),
+        convert=_FLASH.__getitem__, help="Fused attention kernels  [default: auto].",
+    ),
+    _option(
+        "engine", "cache_type_k", "--cache-type-k", type=click.Choice(CACHE_TYPES),
+        help="What keys are kept as  [default: f16].",
+    ),
+    _option(
+        "engine", "cache_type_v", "--cache-type-v", type=click.Choice(CACHE_TYPES),
+        help="What values are kept as  [default: f16].",
+    ),
+    _option(
+        "engine", "rope_scaling", "--rope-scaling",
+        type=click.Choice(("none", "linear", "yarn", "longrope")),
+        help="How positions are stretched  [default: the model's].",
+    ),
+    _option(
+        "engine", "rope_freq_base", "--rope-freq-base", type=float, metavar="B",
+        help="Base of the rotary frequencies  [default: the model's].",
+    ),
+    _option(
+        "engine", "rope_freq_scale", "--rope-freq-scale", type=float, metavar="F",
+        help="Factor of the rotary frequencies  [default: the model's].",
+    ),
+)  # fmt: skip
+
+
+def settings_options(command: _F) -> _F:
+    """All of them."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
