@@ -19,6 +19,8 @@ from pathlib import Path
 import gguf
 import numpy as np
 
+from tests.support import bert
+
 SEED = 20240607
 N_LAYER = 2
 N_EMBD = 64
@@ -27,6 +29,9 @@ N_FF = 128
 N_CTX_TRAIN = 8192
 WINDOW = 32
 """Length of the sliding window of the ``window`` model, in tokens."""
+
+BERTS = {"bert": gguf.PoolingType.MEAN, "reranker": gguf.PoolingType.RANK}
+"""Kinds that are written by ``tests.support.bert``, with their pooling."""
 
 UNK, BOS, EOS = 0, 1, 2
 FIRST_BYTE = 3
@@ -42,7 +47,8 @@ def path(kind: str) -> Path:
         kind: ``attention``, ``window`` (sliding, five layers in six), ``recurrent``
             (Mamba), ``bpe`` (attention, with a tokenizer that splits by regular expression),
             ``wide_heads`` (attention, with heads of 32 numbers, which quantized caches need),
-            ``encoder`` (not causal), or ``no_vocabulary``.
+            ``encoder`` (not causal), ``no_vocabulary``, or, of ``tests.support.bert``, ``bert``
+            and ``reranker``.
     """
     return _build(kind)
 
@@ -56,6 +62,8 @@ def _folder() -> Path:
 
 @functools.cache
 def _build(kind: str) -> Path:
+    if kind in BERTS:
+        return bert.tiny(BERTS[kind]).write(_folder() / f"{kind}.gguf")
     architecture, layers, tensors = _ARCHITECTURES[kind]
     target = _folder() / f"{kind}.gguf"
     writer = gguf.GGUFWriter(target, architecture)

@@ -73,6 +73,8 @@ class FakeEmbedder:
             self._user = threading.get_ident()
             self._check(call_id, texts)
             self._check_open()
+            if self._options.on_step is not None:
+                self._options.on_step(call_id, ())
             self._perhaps_fail(self._next_step())
             if not self._wait(call_id, texts):
                 self._check_open()

@@ -162,7 +162,8 @@ class FakeOptions:
     """Whether a running step can be ended early, or only one that has not started."""
 
     fault_at: tuple[int, ...] = attrs.field(default=(), converter=_as_steps, validator=_are_steps)
-    """Steps in which ``fault`` happens, counted from 1 over all decoders of a model."""
+    """Steps in which ``fault`` happens, counted from 1 over all contexts of a model; a call that
+    embeds is a step too."""
 
     fault: Fault = attrs.field(
         default=Fault.FAILED,
@@ -186,8 +187,8 @@ class FakeOptions:
     """How a load fails, half-way through; None: it succeeds."""
 
     on_step: Callable[[int, Sequence[Row]], None] | None = None
-    """Called in each step before anything else happens, with its id and rows: for tests that
-    must act while a step runs, such as cancelling in it."""
+    """Called in each step before anything else happens, with its id and rows, and in each call
+    that embeds, without rows: for tests that must act meanwhile, such as cancelling."""
 
     @property
     def shiftable(self) -> bool:

@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 import click
 
 import headrace
-from headrace.cli import backends, demo, devices, gguf, info, run, tokenize
+from headrace.cli import backends, demo, devices, embed, gguf, info, run, tokenize
 from headrace.cli.common import Settings, debug_option
 from headrace.errors import HeadraceError, ParamsError, UsageError
 
@@ -58,6 +58,8 @@ for command in (
     demo.demo,
     gguf.gguf,
     gguf.quantize,
+    embed.embed,
+    embed.rerank,
 ):
     app.add_command(command)
 

@@ -190,7 +190,7 @@ class EmbeddingMethods(ModelBase):
     ) -> Ranking:
         self._check_open()
         _check_flags(sort=sort, truncate=truncate)
-        self._check_able("ranks no documents", EmbeddingModel.rerank_hint)
+        self._check_able("ranks no documents", lambda model: model.rerank_hint())
         check_text("query", query)
         given = _documents(documents)
 
@@ -221,7 +221,7 @@ class EmbeddingMethods(ModelBase):
             raise ParamsError(
                 f"pooling must be None or one of {', '.join(_POOLINGS)}, got {name!r:.60}"
             )
-        self._check_able("makes no vectors", EmbeddingModel.embed_hint)
+        self._check_able("makes no vectors", lambda model: model.embed_hint())
         if name is not None:
             return Pooling(name)
         own = cast(EmbeddingModel, self._model).own_pooling()
