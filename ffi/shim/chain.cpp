@@ -2,7 +2,9 @@
 #include "chain.h"
 
 #include <algorithm>
+#include <iterator>
 #include <new>
+#include <utility>
 #include <vector>
 
 namespace hr {
@@ -63,17 +65,13 @@ bool keeps_the_most_likely(int32_t kind) {
 
 float warm(float temperature) { return temperature < kColdest ? 0.0f : temperature; }
 
-llama_sampler *make(int32_t kind, const ModelCore &model, const hr_sampling &s) {
+llama_sampler *make(int32_t kind, ModelCore &model, const hr_sampling &s) {
     const auto min_keep = static_cast<size_t>(s.min_keep);
     switch (kind) {
         case HR_SAMPLER_PENALTIES:
             return llama_sampler_init_penalties(model.n_vocab, s.repeat_last_n, s.repeat_penalty,
                                                 s.frequency_penalty, s.presence_penalty);
-        case HR_SAMPLER_DRY:
-            return llama_sampler_init_dry(
-                model.vocab, s.dry_multiplier, s.dry_base, s.dry_allowed_length,
-                s.dry_penalty_last_n, s.dry_sequence_breakers,
-                static_cast<size_t>(s.n_dry_sequence_breakers));
+        case HR_SAMPLER_DRY: return model.dry_samplers.make(model.vocab, s).release();
         case HR_SAMPLER_TOP_N_SIGMA: return llama_sampler_init_top_n_sigma(s.top_n_sigma);
         case HR_SAMPLER_TOP_K: return llama_sampler_init_top_k(s.top_k);
         case HR_SAMPLER_TYP_P: return llama_sampler_init_typical(s.typical_p, min_keep);
@@ -122,7 +120,7 @@ bool always_most_likely(const Kinds &rest, const hr_sampling &settings) {
 
 }  // namespace
 
-Plan make_plan(const ModelCore &model, const hr_sampling &settings) {
+Plan make_plan(ModelCore &model, const hr_sampling &settings) {
     Plan plan;
     const Kinds order = effective_order(settings);
     auto next = std::find_if_not(order.begin(), order.end(), only_recent_tokens);
@@ -154,17 +152,6 @@ Plan make_plan(const ModelCore &model, const hr_sampling &settings) {
     chain.add(make_selecting(model, settings, plan.adaptive));
     plan.chain = chain.take();
     return plan;
-}
-
-LlamaSampler clone(const LlamaSampler &sampler) {
-    if (sampler == nullptr) {
-        return nullptr;
-    }
-    LlamaSampler cloned(llama_sampler_clone(sampler.get()));
-    if (cloned == nullptr) {
-        throw std::bad_alloc();
-    }
-    return cloned;
 }
 
 }  // namespace hr

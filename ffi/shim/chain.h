@@ -1,16 +1,10 @@
 // llama.cpp's samplers for what was asked for, in its order.
 #pragma once
 
-#include <memory>
-
+#include "llama_samplers.h"
 #include "model.h"
 
 namespace hr {
-
-struct LlamaSamplerFree {
-    void operator()(llama_sampler *sampler) const { llama_sampler_free(sampler); }
-};
-using LlamaSampler = std::unique_ptr<llama_sampler, LlamaSamplerFree>;
 
 // How a token is drawn. The samplers that begin the order and change the logits of recent tokens
 // only, and a top-k that follows them, stand apart: they need no array of all candidates.
@@ -23,9 +17,6 @@ struct Plan {
 };
 
 // Throws what llama.cpp throws.
-Plan make_plan(const ModelCore &model, const hr_sampling &settings);
-
-// A sampler of the same kind in the same state.
-LlamaSampler clone(const LlamaSampler &sampler);
+Plan make_plan(ModelCore &model, const hr_sampling &settings);
 
 }  // namespace hr

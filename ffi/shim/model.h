@@ -5,6 +5,7 @@
 #include <mutex>
 #include <vector>
 
+#include "dry.h"
 #include "guard.h"
 #include "pieces.h"
 
@@ -20,6 +21,7 @@ struct ModelCore {
     // The model keeps a set of its adapters, which loading and freeing one change, and which a
     // context goes through when it reserves memory for its computations.
     std::mutex adapters;
+    DrySamplers dry_samplers;
     Fragments fragments;
     unsigned born = generation();
 

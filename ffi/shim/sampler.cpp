@@ -94,14 +94,15 @@ void accept(hr_sampler &sampler, llama_token token) {
 namespace {
 
 // llama.cpp's clone of adaptive-p begins its random numbers again. Draws between two tokens of
-// no meaning bring them to where they were; -1 is accepted for none of them.
+// no meaning bring them to where they were. What is accepted then is no token at all (-1 would be
+// taken for the one that is pending, if none is).
 void catch_up(llama_sampler *adaptive, uint64_t draws) {
     for (uint64_t i = 0; i < draws; ++i) {
         llama_token_data pair[] = {{0, 0.0f, 0.0f}, {1, 0.0f, 0.0f}};
         llama_token_data_array array = {pair, 2, -1, false};
         llama_sampler_apply(adaptive, &array);
     }
-    llama_sampler_accept(adaptive, -1);
+    llama_sampler_accept(adaptive, -2);
 }
 
 }  // namespace
