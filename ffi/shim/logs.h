@@ -10,6 +10,9 @@ namespace hr {
 // For llama_log_set and ggml_log_set.
 void on_log(enum ggml_log_level level, const char *text, void *user);
 
+// libllama-common's own log, see common_log.cpp.
+void route_common_log();
+
 uint64_t log_serial() noexcept;
 
 // While it lives, lines that this thread logs go to `function` too, which may throw.
