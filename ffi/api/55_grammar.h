@@ -7,6 +7,8 @@ typedef struct hr_constraint {
     bool special_tokens;  /* tokens that no text is written for may stand for their text */
     const int32_t *named; /* those that may at any rate */
     int32_t n_named;
+    const int32_t *begun; /* tokens of the prompt's end that it begins with; not if lazy */
+    int32_t n_begun;
     bool lazy; /* nothing is refused until one of these appears in the output: */
     const char **words;
     int32_t n_words;

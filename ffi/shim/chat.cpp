@@ -124,7 +124,7 @@ common_json triggers_of(const common_chat_params &params) {
     auto triggers = common_json::array();
     for (const auto &trigger : params.grammar_triggers) {
         const char *kind = trigger.type == COMMON_GRAMMAR_TRIGGER_TYPE_PATTERN        ? "pattern"
-                           : trigger.type == COMMON_GRAMMAR_TRIGGER_TYPE_PATTERN_FULL ? "full"
+                           : trigger.type == COMMON_GRAMMAR_TRIGGER_TYPE_PATTERN_FULL ? "full_pattern"
                                                                                       : "word";
         triggers.push_back({{"kind", kind}, {"value", trigger.value}});
     }

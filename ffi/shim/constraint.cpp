@@ -28,6 +28,7 @@ Constraint::Constraint(ModelCore &model, const hr_constraint &asked) : model_(mo
     rules->root = asked.root;
     rules->special_tokens = asked.special_tokens;
     rules->named.assign(asked.named, asked.named + asked.n_named);
+    rules->begun.assign(asked.begun, asked.begun + asked.n_begun);
     std::sort(rules->named.begin(), rules->named.end());
     if (asked.lazy) {
         rules->triggers.emplace(asked);
@@ -45,7 +46,17 @@ int Constraint::compile(hr_report *report) {
         status = guarded(report, [&]() -> int {
             grammar.reset(llama_sampler_init_grammar(model_.vocab, rules_->text.c_str(),
                                                      rules_->root.c_str()));
-            return grammar == nullptr ? HR_GRAMMAR_REFUSED : HR_OK;
+            if (grammar == nullptr) {
+                return HR_GRAMMAR_REFUSED;
+            }
+            for (const llama_token token : rules_->begun) {
+                if (refused(grammar.get(), token)) {
+                    say(report, "what is begun is no beginning of it");
+                    return HR_GRAMMAR_REFUSED;
+                }
+                llama_sampler_accept(grammar.get(), token);
+            }
+            return HR_OK;
         });
     });
     // A lazy grammar was only tried: it is made when it wakes.

@@ -22,7 +22,7 @@ class Constraint {
   public:
     // Throws std::regex_error. `compile` comes next.
     Constraint(ModelCore &model, const hr_constraint &asked);
-    // Has llama.cpp read the grammar. HR_GRAMMAR_REFUSED if it cannot.
+    // Has llama.cpp read the grammar and what of it is begun. HR_GRAMMAR_REFUSED if it cannot.
     int compile(hr_report *report);
 
     bool dormant() const noexcept { return grammar_ == nullptr; }
@@ -42,6 +42,7 @@ class Constraint {
         std::string root;
         bool special_tokens;
         std::vector<llama_token> named;
+        std::vector<llama_token> begun;
         std::optional<Triggers> triggers;
     };
     struct Awake {

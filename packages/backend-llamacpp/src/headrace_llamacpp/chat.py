@@ -12,8 +12,9 @@ from collections.abc import Callable
 from typing import Any
 
 from headrace.chat.types import ChatMessage, ToolCall
-from headrace.errors import ChatParseError, TemplateError
-from headrace.protocols import ChatGrammar, ChatRequest, RenderedChat, Trigger
+from headrace.errors import ChatParseError, TemplateError, UnsupportedError
+from headrace.grammar import Gbnf, Lazy, Trigger
+from headrace.protocols import ChatRequest, RenderedChat
 from headrace_llamacpp._native import ffi, lib, new_report
 from headrace_llamacpp._statuses import Operation
 from headrace_llamacpp.failures import check, error_of
@@ -44,7 +45,9 @@ class LlamaTemplates:
             lambda out: lib.hr_chat_render(template, data, len(data), parser.pointer, out, report)
         )
         check(report, Operation.RENDER)
-        return _rendered(json.loads(text), parser)
+        rendered = _rendered(json.loads(text), parser)
+        _check_kept_to(request, rendered)
+        return rendered
 
     def _template(self, source: str | None) -> Any:
         """The compiled template, by its source; the model's own for None."""
@@ -139,21 +142,44 @@ def _rendered(found: dict[str, Any], parser: LlamaChatParser) -> RenderedChat:
         raise TemplateError(
             "the chat template renders this conversation as an empty text", backend="llamacpp"
         )
-    grammar = None
-    if found["grammar"]:
-        lazy = found["lazy"]
-        grammar = ChatGrammar(
-            text=found["grammar"],
-            lazy=lazy,
-            triggers=tuple(Trigger(each["kind"], each["value"]) for each in found["triggers"]),
-            prefill="" if lazy else found["generation_prompt"],
-        )
     return RenderedChat(
         prompt=prompt,
         parser=parser,
-        grammar=grammar,
+        grammar=_grammar(found),
         stops=tuple(found["stops"]),
         spoken=tuple(found["preserved_tokens"]),
+    )
+
+
+def _check_kept_to(request: ChatRequest, rendered: RenderedChat) -> None:
+    """Refuse what the model would only be asked for, and not kept to."""
+    asked = "tool_choice='required'" if request.tool_choice == "required" else ""
+    if request.json_schema is not None:
+        asked = "a response_format"
+    if asked and not isinstance(rendered.grammar, Gbnf):
+        raise UnsupportedError(
+            f"llama.cpp makes no grammar for {asked} from this chat template",
+            hint="Give another template, or constrain the answer with SamplingParams.grammar.",
+            backend="llamacpp",
+        )
+
+
+def _grammar(found: dict[str, Any]) -> Gbnf | Lazy | None:
+    """What keeps the answer in the template's format, if anything has to."""
+    if not found["grammar"]:
+        return None
+    lazy = found["lazy"]
+    grammar = Gbnf(
+        found["grammar"],
+        # A call may begin with a token of its own, which the parser is shown as text.
+        special_tokens=bool(found["preserved_tokens"]),
+        begun="" if lazy else found["generation_prompt"],
+        loose=True,
+    )
+    if not lazy:
+        return grammar
+    return Lazy(
+        grammar, tuple(Trigger(**{each["kind"]: each["value"]}) for each in found["triggers"])
     )
 
 

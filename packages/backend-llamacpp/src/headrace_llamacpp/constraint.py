@@ -46,7 +46,8 @@ def _native(gbnf: Gbnf, triggers: tuple[Trigger, ...], model: Any) -> tuple[Any,
     asked.special_tokens = gbnf.special_tokens
     asked.lazy = bool(triggers)
     kept = [text, root]
-    for name, ids in (("named", named), ("tokens", tokens)):
+    begun = _begun_tokens(gbnf.begun, model)
+    for name, ids in (("named", named), ("tokens", tokens), ("begun", begun)):
         array = ffi.new("int32_t[]", ids)
         setattr(asked, name, array)
         setattr(asked, f"n_{name}", len(ids))
@@ -73,6 +74,16 @@ def _named_tokens(gbnf: Gbnf, model: Any) -> list[int]:
         for token in [_token(reference, vocabulary, gbnf.text)]
         if not reference.negated
     ]
+
+
+def _begun_tokens(begun: str, model: Any) -> list[int]:
+    """Ids of the text that the grammar begins with, without a space that the tokenizer adds."""
+    if not begun:
+        return []
+    vocabulary = LlamaVocabulary(model)
+    ids = vocabulary.tokenize(begun, add_special=False, parse_special=True)
+    added = vocabulary.piece(ids[0])[:1].isspace() and not begun[0].isspace()
+    return ids[1:] if added else ids
 
 
 def _token(reference: TokenRef, vocabulary: LlamaVocabulary, text: str) -> int:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import attrs
+
 from headrace.bases import SessionBase
 from headrace.chat.stream import ChatStream
 from headrace.engine.sampling import check_sampling
 from headrace.engine.sequence import common_prefix
-from headrace.errors import ContextFullError, UnsupportedError
+from headrace.errors import ContextFullError, ParamsError
 from headrace.params import SamplingParams
 from headrace.prompts import check_generation, draw_seed
 from headrace.stream import TokenStream
@@ -79,8 +81,6 @@ class ChattingSession(SessionBase):
         """
         self._check_process()
         stops = check_generation(sampling, max_tokens, stop, False, timeout)
-        sampling = sampling or SamplingParams()
-        check_sampling(sampling, self._model.info, self._model.capabilities)
         rendered = self._model.render_chat(
             messages,
             tools=tools,
@@ -91,7 +91,8 @@ class ChattingSession(SessionBase):
             reasoning=reasoning,
             template_args=template_args,
         )
-        _refuse_strict_grammar(rendered, self._model.info.backend)
+        sampling = _constrained(sampling or SamplingParams(), rendered)
+        check_sampling(sampling, self._model.info, self._model.capabilities)
         tokens = _conversation_tokens(self._model, rendered)
         self._engine.check_idle(self._sequence)
         kept = self._keep_beginning(tokens)
@@ -125,13 +126,17 @@ class ChattingSession(SessionBase):
         return kept
 
 
-def _refuse_strict_grammar(rendered: RenderedChat, backend: str) -> None:
-    if rendered.grammar is not None and not rendered.grammar.lazy:
-        raise UnsupportedError(
-            "answers are not constrained by grammars",
-            hint="Leave out response_format, and tool_choice unless it is 'auto'.",
-            backend=backend,
+def _constrained(sampling: SamplingParams, rendered: RenderedChat) -> SamplingParams:
+    """The sampling params with the grammar of the answer's format."""
+    if rendered.grammar is None:
+        return sampling
+    if sampling.grammar is not None:
+        raise ParamsError(
+            "SamplingParams.grammar must be None beside tools or a response_format: they have a "
+            "grammar of their own",
+            hint="Leave out one of them.",
         )
+    return attrs.evolve(sampling, grammar=rendered.grammar)
 
 
 def _conversation_tokens(model: EngineModel, rendered: RenderedChat) -> list[int]:

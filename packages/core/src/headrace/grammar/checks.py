@@ -29,13 +29,14 @@ MAX_RULES = 50_000
 """Most rules, those made for groups and repetitions included."""
 
 
-def check_rules(rules: Rules, root: str, text: str) -> None:
+def check_rules(rules: Rules, root: str, text: str, *, loose: bool = False) -> None:
     """Refuse a grammar that cannot be used.
 
     Args:
         rules: As parsed.
         root: The rule that the output is to match.
         text: What they were parsed from, to point at.
+        loose: Let repetitions repeat what may be empty.
 
     Raises:
         GrammarError: For a rule that is missing, empty for ever, left-recursive or too large.
@@ -48,7 +49,8 @@ def check_rules(rules: Rules, root: str, text: str) -> None:
             raise error_at("grammar", text, node.at, f"rule {node.name!r} is not defined")
     _check_size(rules)
     empty = may_be_empty(rules)
-    _check_repeats(rules, empty, text)
+    if not loose:
+        _check_repeats(rules, empty, text)
     _check_left_recursion(rules, empty, text)
     lengths = shortest(rules)
     for name, rule in rules.items():

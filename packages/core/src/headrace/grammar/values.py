@@ -49,12 +49,22 @@ class Gbnf:
     """Let special tokens such as ``<tool_call>`` stand for their text, as llama.cpp does: their
     text is then not part of the stream's. Off: only those named as ``<[id]>`` or ``<text>``."""
 
+    begun: str = attrs.field(default="", kw_only=True, validator=_string)
+    """The beginning of what ``root`` matches that is written already, at the end of the prompt."""
+
+    loose: bool = attrs.field(
+        default=False, kw_only=True, validator=attrs.validators.instance_of(bool)
+    )
+    """Let a repetition without an end repeat what may be empty, as llama.cpp's grammars of chat
+    formats do."""
+
     _rules: dict[str, Node] = attrs.field(init=False, repr=False, eq=False)
 
     def __attrs_post_init__(self) -> None:
         """Parse and check."""
         rules = parse_gbnf(self.text)
-        check_rules(rules, self.root, self.text)
+        check_rules(rules, self.root, self.text, loose=self.loose)
+        check_unicode("text", self.begun)
         object.__setattr__(self, "_rules", rules)
 
     @property
@@ -203,6 +213,8 @@ class Lazy:
             raise GrammarError(
                 f"Lazy.triggers must be a non-empty list of Trigger, got {triggers!r:.60}"
             )
+        if self.grammar.gbnf.begun:
+            raise GrammarError("Lazy.grammar cannot have begun before its trigger appears")
 
     @property
     def gbnf(self) -> Gbnf:

@@ -13,11 +13,9 @@ from headrace.protocols.adapters import (
 )
 from headrace.protocols.chat import (
     ChatFormatter,
-    ChatGrammar,
     ChatParser,
     ChatRequest,
     RenderedChat,
-    Trigger,
 )
 from headrace.protocols.decoder import (
     DecoderInfo,
@@ -52,7 +50,6 @@ __all__ = [
     "AppliedAdapter",
     "Backend",
     "ChatFormatter",
-    "ChatGrammar",
     "ChatParser",
     "ChatRequest",
     "DecoderInfo",
@@ -77,7 +74,6 @@ __all__ = [
     "StatefulDecoder",
     "StepOutcome",
     "StepStatus",
-    "Trigger",
     "Truncation",
     "Vocabulary",
 ]

@@ -12,6 +12,7 @@ from typing import Any, Protocol, runtime_checkable
 import attrs
 
 from headrace.chat.types import ChatMessage, Tool
+from headrace.grammar import Gbnf, Lazy
 
 
 @attrs.frozen(kw_only=True)
@@ -32,30 +33,6 @@ class ChatRequest:
     """Whether the model may think before it answers, where its template has that."""
     template_args: Mapping[str, Any] = attrs.field(factory=dict)
     """Further variables of the template; JSON values."""
-
-
-@attrs.frozen
-class Trigger:
-    """What sets a lazy grammar to work."""
-
-    kind: str
-    """``word``: the text itself; ``pattern``: a regular expression found anywhere; ``full``: one
-    that matches everything written so far, whose first group is where the grammar begins."""
-    value: str
-
-
-@attrs.frozen(kw_only=True)
-class ChatGrammar:
-    """A grammar that keeps the answer in the template's format."""
-
-    text: str
-    """In GBNF."""
-    lazy: bool = False
-    """Constrain nothing until a trigger comes up."""
-    triggers: tuple[Trigger, ...] = ()
-    prefill: str = ""
-    """The end of the prompt that the grammar begins with: it is accepted before anything is
-    chosen. Not with ``lazy``."""
 
 
 class ChatParser(Protocol):
@@ -85,7 +62,8 @@ class RenderedChat:
     """The text to run, without the special tokens that tokenizing adds by itself."""
     parser: ChatParser
     """Reads what the model writes next."""
-    grammar: ChatGrammar | None = None
+    grammar: Gbnf | Lazy | None = None
+    """What keeps the answer in the template's format."""
     stops: tuple[str, ...] = ()
     """Strings that end the answer."""
     spoken: tuple[str, ...] = ()
