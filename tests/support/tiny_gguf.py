@@ -47,6 +47,7 @@ def path(kind: str) -> Path:
         kind: ``attention``, ``window`` (sliding, five layers in six), ``recurrent``
             (Mamba), ``bpe`` (attention, with a tokenizer that splits by regular expression),
             ``wide_heads`` (attention, with heads of 32 numbers, which quantized caches need),
+            ``recommending`` (attention, with metadata about sampling),
             ``encoder`` (not causal), ``no_vocabulary``, or, of ``tests.support.bert``, ``bert``
             and ``reranker``.
     """
@@ -106,6 +107,12 @@ def _add_parameters(writer: gguf.GGUFWriter, kind: str, layers: int) -> None:
         writer.add_sliding_window(WINDOW)
     if kind == "encoder":
         writer.add_causal_attention(False)
+    if kind == "recommending":
+        writer.add_string("general.sampling.sequence", "top-k;typ;min_p;TEMP")
+        writer.add_int32("general.sampling.top_k", 17)
+        writer.add_float32("general.sampling.top_p", 0.5)  # not in the sequence
+        writer.add_float32("general.sampling.min_p", 0.125)
+        writer.add_float32("general.sampling.temp", 0.25)
 
 
 def _add_spm_vocabulary(writer: gguf.GGUFWriter) -> None:
@@ -225,6 +232,7 @@ _ARCHITECTURES: dict[str, tuple[str, int, Callable[[_Weights, int], None]]] = {
     "recurrent": ("mamba", N_LAYER, _recurrent_tensors),
     "bpe": ("llama", N_LAYER, _attention_tensors),
     "wide_heads": ("llama", N_LAYER, _attention_tensors),
+    "recommending": ("llama", N_LAYER, _attention_tensors),
     "encoder": ("llama", N_LAYER, _attention_tensors),
     "no_vocabulary": ("llama", N_LAYER, _attention_tensors),
 }

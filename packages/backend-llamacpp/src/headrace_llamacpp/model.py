@@ -10,7 +10,7 @@ from typing import Any
 
 from headrace.errors import ClosedError, UnsupportedError
 from headrace.machine import SystemInfo
-from headrace.params import EngineParams, ModelParams
+from headrace.params import EngineParams, ModelParams, SamplingParams
 from headrace.protocols import (
     ChatRequest,
     Embedder,
@@ -38,6 +38,7 @@ from headrace_llamacpp.embedding import (
 from headrace_llamacpp.identity import fingerprint, memory_key
 from headrace_llamacpp.loading import Progress, description_of, load_model, metadata_of
 from headrace_llamacpp.memory import check_context, check_weights, context_bound
+from headrace_llamacpp.recommended import recommended_sampling
 from headrace_llamacpp.requests import overridden
 from headrace_llamacpp.system import system_info
 from headrace_llamacpp.traits import Traits
@@ -104,6 +105,10 @@ class LlamaModel:
             ClosedError: If the model was closed.
         """
         return self._templates.render(request)
+
+    def recommended_sampling(self) -> SamplingParams:
+        """What the file recommends; see ``headrace.protocols.RecommendsSampling``."""
+        return recommended_sampling(self.info.metadata)
 
     def open_decoder(self, params: EngineParams) -> SequenceDecoder:
         """A new context.

@@ -37,6 +37,10 @@ _LACKS = "model.capabilities says what a model can do."
 class ModelBase(Closing):
     """A model without its substance; what is optional raises ``UnsupportedError``."""
 
+    def recommended_sampling(self) -> SamplingParams:
+        """What the model's makers recommend; the defaults where they say nothing."""
+        return SamplingParams()
+
     def system_info(self) -> SystemInfo:
         """What the model computes with: build, kernels, threads, devices."""
         raise self._lacks("system_info")

@@ -25,6 +25,10 @@ class Settings:
     """Fields of ``ModelParams`` that were given as options."""
     engine: dict[str, Any] = attrs.field(factory=dict)
     """Fields of ``EngineParams`` that were given as options."""
+    sampling: dict[str, Any] = attrs.field(factory=dict)
+    """Fields of ``SamplingParams`` that were given as options."""
+    recommended_sampling: bool = False
+    """Whether they change what the model file recommends, instead of the defaults."""
 
 
 def _set_debug(context: click.Context, parameter: click.Parameter, value: bool) -> None:

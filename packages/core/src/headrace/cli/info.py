@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import attrs
 import click
@@ -18,9 +19,10 @@ from headrace.cli.common import (
 )
 from headrace.cli.estimate import show_estimate
 from headrace.cli.report import shortened, size
-from headrace.errors import UnsupportedError
+from headrace.errors import ModelFormatError, UnsupportedError
 from headrace.inspection import estimate_memory
-from headrace.params import EngineParams, ModelParams
+from headrace.params import EngineParams, ModelParams, SamplingParams
+from headrace.protocols.waist import Model
 from headrace.results import ModelInfo
 
 
@@ -49,25 +51,40 @@ def info(
             estimate_memory(model, backend=backend, params=params, engine=engine), as_json=as_json
         )
         return
-    found = _look(model, backend)
+    found, sampling = _look(model, backend)
     if as_json:
-        write_json(attrs.asdict(found))
+        write_json({**attrs.asdict(found), "recommended_sampling": sampling})
         return
     for label, value in filter(lambda line: line[1], _lines(found)):
         click.echo(f"{label + ':':<16} {value}")
+    if sampling:
+        click.echo(f"{'sampling:':<16} " + ", ".join(f"{k} {v}" for k, v in sampling.items()))
     if found.metadata:
         click.echo("metadata:")
         for key in sorted(found.metadata):
             click.echo(f"    {key}: {shortened(found.metadata[key])}")
 
 
-def _look(model: str, backend: str | None) -> ModelInfo:
+def _look(model: str, backend: str | None) -> tuple[ModelInfo, dict[str, Any]]:
     try:
         with load(model, backend=backend, params=ModelParams(vocab_only=True)) as loaded:
-            return loaded.info
+            return loaded.info, _recommended(loaded)
     except UnsupportedError:
         with load(model, backend=backend) as loaded:
-            return loaded.info
+            return loaded.info, _recommended(loaded)
+
+
+def _recommended(model: Model) -> dict[str, Any]:
+    """What its file says about sampling, where that differs from the defaults."""
+    try:
+        params = model.recommended_sampling()
+    except ModelFormatError as error:
+        return {"error": str(error)}
+    return {
+        field.name: getattr(params, field.name)
+        for field in attrs.fields(SamplingParams)
+        if getattr(params, field.name) != field.default
+    }
 
 
 def _lines(found: ModelInfo) -> Iterator[tuple[str, str]]:

@@ -18,6 +18,12 @@ from headrace.cli.common import (
     write_json,
 )
 from headrace.cli.report import summary
+from headrace.cli.sampling import (
+    check_sampling_options,
+    sampling_of,
+    sampling_options,
+    show_logprobs,
+)
 
 INTERRUPTED = 130
 
@@ -32,20 +38,11 @@ INTERRUPTED = 130
     metavar="N",
     help="Most new tokens  [default: until the model ends].",
 )
-@click.option("--temperature", type=float, metavar="T", help="0 takes the most likely token.")
-@click.option("--top-k", type=int, metavar="K", help="Keep the K most likely tokens; 0: all.")
-@click.option("--top-p", type=float, metavar="P", help="Keep the smallest set of probability P.")
-@click.option(
-    "--min-p", type=float, metavar="P", help="Drop tokens below this share of the likeliest."
-)
-@click.option(
-    "--repeat-penalty", type=float, metavar="R", help="Make recent tokens less likely; 1: off."
-)
-@click.option("--seed", type=int, metavar="N", help="Seed of the draw  [default: drawn].")
 @click.option("--stop", multiple=True, metavar="TEXT", help="End before this text; repeatable.")
 @click.option("--timeout", type=float, metavar="SECONDS", help="End after so many seconds.")
 @click.option("--ignore-eog", is_flag=True, help="Never let the model end by itself.")
 @click.option("-q", "--quiet", is_flag=True, help="No summary on stderr.")
+@sampling_options
 @model_options
 @json_option
 @debug_option
@@ -55,12 +52,6 @@ def run(
     model: str,
     prompt: str | None,
     max_tokens: int | None,
-    temperature: float | None,
-    top_k: int | None,
-    top_p: float | None,
-    min_p: float | None,
-    repeat_penalty: float | None,
-    seed: int | None,
     stop: tuple[str, ...],
     timeout: float | None,
     ignore_eog: bool,
@@ -75,16 +66,7 @@ def run(
     MODEL is a model file. Without PROMPT, or with -, the prompt is read from stdin. Ctrl-C ends
     the generation; what there is by then is kept.
     """
-    sampling = headrace.SamplingParams(
-        **given(
-            temperature=temperature,
-            top_k=top_k,
-            top_p=top_p,
-            min_p=min_p,
-            repeat_penalty=repeat_penalty,
-            seed=seed,
-        )
-    )
+    check_sampling_options()
     engine = headrace.EngineParams(**given(n_ctx=n_ctx, n_threads=threads))
     text = read_text(prompt, "PROMPT")
     with (
@@ -92,7 +74,7 @@ def run(
         loaded.open_session() as session,
         session.generate(
             text,
-            sampling=sampling,
+            sampling=sampling_of(loaded),
             max_tokens=max_tokens,
             stop=stop,
             ignore_eog=ignore_eog,
@@ -100,6 +82,8 @@ def run(
         ) as stream,
     ):
         done, interrupted = read(stream, show=not as_json)
+        if not as_json:
+            show_logprobs(done, loaded)
     if as_json:
         write_json(attrs.asdict(done))
     if not quiet:

@@ -16,12 +16,13 @@ from headrace.engine.scheduler import Engine
 from headrace.engine.session import EngineSession
 from headrace.errors import ClosedError, ParamsError, UnsupportedError
 from headrace.machine import SystemInfo
-from headrace.params import EngineParams, SessionParams
+from headrace.params import EngineParams, SamplingParams, SessionParams
 from headrace.prompts import check_path, check_text, check_tokens
 from headrace.protocols.adapters import AdapterModel
 from headrace.protocols.chat import ChatFormatter, RenderedChat
 from headrace.protocols.decoder import DecoderModel
 from headrace.protocols.machine import TellsSystem
+from headrace.protocols.recommending import RecommendsSampling
 from headrace.results import Capability, ModelInfo
 
 _WITHOUT_SESSIONS = {Capability.TOKENIZE, Capability.EMBED, Capability.RERANK}
@@ -198,6 +199,17 @@ class EngineModel(EmbeddingMethods):
                     f"the {handle.kind} {handle.name!r} was loaded by another model",
                     hint=f"Load {handle.path!r} with the model whose sessions use it.",
                 )
+
+    def recommended_sampling(self) -> SamplingParams:
+        """What the model's makers recommend; the defaults where they say nothing.
+
+        Raises:
+            ModelFormatError: If the file recommends a value that is outside its range.
+        """
+        self._check_open()
+        if not isinstance(self._model, RecommendsSampling):
+            return super().recommended_sampling()
+        return self._model.recommended_sampling()
 
     def system_info(self) -> SystemInfo:
         """What the model computes with: build, kernels, threads, devices.

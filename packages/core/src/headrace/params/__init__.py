@@ -11,7 +11,7 @@ from headrace.params.adapters import AdapterUse, ControlVectorUse
 from headrace.params.engine import EngineParams
 from headrace.params.fields import check_names, choice, flag, integer, number
 from headrace.params.model import ModelParams
-from headrace.params.samplers import DEFAULT_SAMPLERS
+from headrace.params.samplers import DEFAULT_SAMPLERS, READS, readable
 from headrace.params.sampling import MAX_LOGPROBS, MAX_SEED, SamplingParams
 from headrace.params.session import SessionParams
 
@@ -19,6 +19,7 @@ __all__ = [
     "DEFAULT_SAMPLERS",
     "MAX_LOGPROBS",
     "MAX_SEED",
+    "READS",
     "AdapterUse",
     "ControlVectorUse",
     "EngineParams",
@@ -30,4 +31,5 @@ __all__ = [
     "flag",
     "integer",
     "number",
+    "readable",
 ]

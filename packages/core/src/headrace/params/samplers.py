@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -35,7 +36,12 @@ READS: dict[str, tuple[str, ...]] = {
 """Every sampler that an order may name, by llama.cpp's names, with the fields it reads."""
 
 _MIROSTAT = ("mirostat_tau", "mirostat_eta")
-_BESIDE_MIROSTAT = ("temperature",)
+_READERS = {
+    **{name: sampler for sampler, names in READS.items() for name in names},
+    **dict.fromkeys(_MIROSTAT, "mirostat"),
+    **dict.fromkeys(("samplers", "min_keep"), ""),
+}
+"""Which sampler reads a field; those of no single one are left out only by mirostat."""
 
 DEFAULT_SAMPLERS = (
     "penalties",
@@ -68,43 +74,36 @@ def validate_order(instance: Any, field: attrs.Attribute[Any], value: Any) -> No
             refuse(instance, field, value, f"without repetitions ({name!r} comes twice)")
 
 
+def readable(mirostat: int, samplers: Iterable[str]) -> frozenset[str]:
+    """The fields that are read with these two: mirostat goes with temperature alone."""
+    if mirostat:
+        return frozenset({"temperature", *_MIROSTAT})
+    return frozenset({"samplers", "min_keep", *(name for each in samplers for name in READS[each])})
+
+
 def check_effects(params: SamplingParams) -> None:
     """Refuse a value that is set and that no sampler would read.
 
     Raises:
         ParamsError: With the field, and the sampler that it needs.
     """
+    read = readable(params.mirostat, params.samplers)
+    for name, sampler in _READERS.items():
+        value = getattr(params, name)
+        if name not in read and value != getattr(attrs.fields(type(params)), name).default:
+            why, hint = _reason(params, name, sampler)
+            raise ParamsError(f"SamplingParams.{name}={value!r} has no effect {why}", hint=hint)
+
+
+def _reason(params: SamplingParams, name: str, sampler: str) -> tuple[str, str]:
     if params.mirostat:
-        _check_mirostat(params)
-        return
-    for name in _MIROSTAT:
-        if _is_set(params, name):
-            raise ParamsError(
-                f"SamplingParams.{name}={getattr(params, name)!r} has no effect without mirostat",
-                hint="Set mirostat=1 or mirostat=2 beside it.",
-            )
-    for sampler, names in READS.items():
-        for name in names:
-            if sampler not in params.samplers and _is_set(params, name):
-                raise ParamsError(
-                    f"SamplingParams.{name}={getattr(params, name)!r} has no effect: "
-                    f"{sampler!r} is not one of samplers={params.samplers!r}",
-                    hint=f"Add {sampler!r} to samplers, or leave {name} out.",
-                )
-
-
-def _check_mirostat(params: SamplingParams) -> None:
-    """Mirostat takes the place of every sampler but temperature."""
-    names = [name for each in READS.values() for name in each if name not in _BESIDE_MIROSTAT]
-    for name in ("samplers", "min_keep", *names):
-        if _is_set(params, name):
-            raise ParamsError(
-                f"SamplingParams.{name}={getattr(params, name)!r} has no effect with "
-                f"mirostat={params.mirostat}",
-                hint=f"Mirostat goes with temperature alone; leave {name} out.",
-            )
-
-
-def _is_set(params: SamplingParams, name: str) -> bool:
-    default = getattr(attrs.fields(type(params)), name).default
-    return bool(getattr(params, name) != default)
+        return (
+            f"with mirostat={params.mirostat}",
+            f"Mirostat goes with temperature alone; leave {name} out.",
+        )
+    if sampler == "mirostat":
+        return "without mirostat", "Set mirostat=1 or mirostat=2 beside it."
+    return (
+        f"because {sampler!r} is not one of samplers={params.samplers!r}",
+        f"Add {sampler!r} to samplers, or leave {name} out.",
+    )

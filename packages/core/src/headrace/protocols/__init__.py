@@ -30,6 +30,7 @@ from headrace.protocols.decoder import (
     Vocabulary,
 )
 from headrace.protocols.embedding import Embedder, EmbedderInfo, EmbeddingModel, Pooling
+from headrace.protocols.recommending import RecommendsSampling
 from headrace.protocols.state import StatefulDecoder
 from headrace.protocols.waist import (
     PROTOCOL_VERSION,
@@ -65,6 +66,7 @@ __all__ = [
     "Model",
     "Piece",
     "Pooling",
+    "RecommendsSampling",
     "RenderedChat",
     "Row",
     "RowResult",

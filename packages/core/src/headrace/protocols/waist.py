@@ -171,6 +171,10 @@ class Model(Protocol):
         """The same for a task of asyncio or trio."""
         ...
 
+    def recommended_sampling(self) -> SamplingParams:
+        """What the model's makers recommend; the defaults where they say nothing."""
+        ...
+
     def system_info(self) -> SystemInfo:
         """What the model computes with: build, kernels, threads, devices."""
         ...
