@@ -1,6 +1,7 @@
 // Opening a context, and letting go of it.
 #include "context.h"
 
+#include <algorithm>
 #include <stdexcept>
 
 struct hr_context {
@@ -11,6 +12,7 @@ namespace hr {
 
 namespace {
 
+constexpr size_t kLogitsBytes = size_t{64} << 20;  // of one call
 constexpr uint32_t kPoll = 50;  // of 100: how long idle workers spin before they sleep
 
 bool on_node(void *stop) { return static_cast<Stop *>(stop)->on_node(); }
@@ -116,10 +118,20 @@ std::shared_ptr<ContextCore> context_core(const hr_context *handle) noexcept {
     return std::atomic_load(&handle->core);
 }
 
+uint32_t affordable_outputs(const llama_model *model, const llama_context_params &settings) {
+    const int32_t n_vocab = llama_vocab_n_tokens(llama_model_get_vocab(model));
+    const size_t row = sizeof(float) * static_cast<size_t>(std::max(1, n_vocab));
+    const auto affordable = static_cast<uint32_t>(std::min<size_t>(kLogitsBytes / row, UINT32_MAX));
+    return std::max(settings.n_seq_max, std::min(affordable, settings.n_batch));
+}
+
 int make_context(ContextCore &core, const hr_model *model, llama_context_params settings) {
     core.model = model_core(model);
     if (const int refused = usable(core.model); refused != HR_OK) {
         return refused;
+    }
+    if (settings.n_outputs_max == 0 && !settings.embeddings) {
+        settings.n_outputs_max = affordable_outputs(core.model->model, settings);
     }
     settings.abort_callback = on_node;
     settings.abort_callback_data = &core.stop;
@@ -135,6 +147,8 @@ int make_context(ContextCore &core, const hr_model *model, llama_context_params 
     core.memory = llama_get_memory(core.context);
     core.pools.attach(core.context, settings.n_threads, settings.n_threads_batch);
     core.n_batch = static_cast<int32_t>(llama_n_batch(core.context));
+    const auto n_outputs = static_cast<int32_t>(settings.n_outputs_max);
+    core.n_outputs = n_outputs > 0 ? std::min(n_outputs, core.n_batch) : core.n_batch;
     size_batch(core);
     return HR_OK;
 }

@@ -103,6 +103,7 @@ struct ContextCore {
     bool whole_only = false;
     int32_t n_swa = 0;  // 0: no sliding window
     int32_t n_batch = 0;
+    int32_t n_outputs = 0;  // most tokens of a call with logits
     bool unified = true;  // one memory for all sequences, cells can be shared
     bool can_shift = false;
     std::vector<int32_t> lengths;  // tokens of each sequence in memory
@@ -132,6 +133,10 @@ struct ContextCore {
 };
 
 std::shared_ptr<ContextCore> context_core(const hr_context *handle) noexcept;
+
+// Rows of logits to have room for: one for each sequence, and more to score texts with, as long as
+// they take little memory. llama.cpp's default would reserve them for every token of a batch.
+uint32_t affordable_outputs(const llama_model *model, const llama_context_params &settings);
 
 // Makes the llama.cpp context, its thread pools and its batch; `memory` may be NULL afterwards.
 int make_context(ContextCore &core, const hr_model *model, llama_context_params settings);

@@ -91,6 +91,7 @@ int hr_estimate(const char *path, const struct llama_model_params *model_params,
             wanted.n_ctx = trained == 0 ? default_n_ctx : std::min(trained, default_n_ctx);
         }
         *n_ctx = wanted.n_ctx;
+        wanted.n_outputs_max = hr::affordable_outputs(model, wanted);
         llama_context *context = llama_init_from_model(model, wanted);
         int status = HR_CONTEXT_FAILED;
         if (context != nullptr) {

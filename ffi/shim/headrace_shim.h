@@ -35,6 +35,7 @@ extern "C" {
 #include "../api/60_context.h"
 #include "../api/64_adapters.h"
 #include "../api/66_state.h"
+#include "../api/68_score.h"
 #include "../api/70_embedding.h"
 #include "../api/75_machine.h"
 #include "../api/80_files.h"

@@ -1,7 +1,8 @@
 // One step: decode the rows in one batch, then sample for those that want a token.
 //
 // The whole of it is one call from Python, which releases the GIL once.
-#include "context.h"
+#include "step.h"
+
 #include "logprobs.h"
 #include "sampler.h"
 
@@ -14,7 +15,8 @@ bool refuse(hr_report *report, const char *why) {
     return false;
 }
 
-// Everything that llama.cpp would answer with an assertion, or would not notice.
+}  // namespace
+
 bool acceptable(const ContextCore &core, const hr_row *rows, int32_t n_rows,
                 const int32_t *tokens, hr_report *report) {
     int64_t n_tokens = 0;
@@ -85,7 +87,6 @@ int decode(ContextCore &core, llama_batch batch, hr_report *report) {
     return outcome_of(report->native_code);
 }
 
-// The lengths after a decode that ended so.
 void settle_rows(ContextCore &core, hr_row *rows, int32_t n_rows, int status,
                  int32_t native_code) {
     // Without a native code llama.cpp was not called; after these it has put memory back.
@@ -99,6 +100,8 @@ void settle_rows(ContextCore &core, hr_row *rows, int32_t n_rows, int status,
         }
     }
 }
+
+namespace {
 
 void sample_rows(ContextCore &core, hr_row *rows, int32_t n_rows, hr_report *report) {
     int32_t at = 0;

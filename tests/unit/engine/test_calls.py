@@ -8,6 +8,7 @@ import threading
 import pytest
 
 from headrace import BusyError, ClosedError, DecodeError
+from headrace.engine.scoring import ScoringCancelled
 from tests.unit.engine.test_interrupted_driver import InterruptAt
 
 
@@ -116,8 +117,11 @@ def test_no_bytecode_of_saving_and_loading_is_a_bad_place_to_die(fake, truncatio
     expected = engine.tokens("saved", max_tokens=9)
     expected_other = engine.tokens("other", max_tokens=6)
 
+    kept = []  # a finalizer would be a place of its own
+
     def run(position):
         session, other = engine.model.open_session(), engine.stream("other", max_tokens=6)
+        kept.append((session, other))
         first = session.complete(
             "saved", sampling=other._generation.sampling, max_tokens=4, ignore_eog=True
         )
@@ -138,3 +142,82 @@ def test_no_bytecode_of_saving_and_loading_is_a_bad_place_to_die(fake, truncatio
     while run(position):
         position += 1
     assert position > 50
+
+
+@pytest.mark.parametrize("truncation", ["any", "none"])
+def test_no_bytecode_of_scoring_is_a_bad_place_to_die(fake, truncation):
+    """The session and another's stream go on, and the score is what it was the next time."""
+    options = {"truncation": truncation, "can_copy": truncation == "any"}
+    engine = fake(engine={"n_batch": 16, "n_sequences": 2}, **options)
+    expected_other = engine.tokens("other", max_tokens=4)
+    with engine.model.open_session() as session:
+        session.complete("a history of some length", max_tokens=0)
+        history, expected = session.tokens, session.score("and a text")
+
+        kept = []
+
+        def run(position):
+            other = engine.stream("other", max_tokens=4)
+            kept.append(other)
+            next(other)
+            interrupter = InterruptAt(position)
+            with contextlib.suppress(KeyboardInterrupt), interrupter:
+                session.score("and a text")
+            list(other)
+            assert other.result.tokens == expected_other, position
+            assert session.tokens == history
+            assert session.score("and a text") == expected, position
+            return interrupter.fired
+
+        run(10**9)  # Python 3.12 sees bytecodes only in code that was traced before
+        position = 0
+        while run(position):
+            position += 7  # they are many; the places of one call are all the same
+        assert position > 200
+
+
+@pytest.mark.parametrize("fault", ["no_room", "interrupted"])
+def test_a_score_survives_what_steps_survive(fake, fault):
+    """It is computed again, with the same result."""
+    for step in range(1, 8):
+        engine = fake(engine={"n_batch": 8}, fault_at=(step,), fault=fault)
+        expected = fake(engine={"n_batch": 8}).model.open_session().score("text " * 6)
+        assert engine.model.open_session().score("text " * 6) == expected
+
+
+@pytest.mark.parametrize("fault", ["failed", "poisoned", "raise"])
+def test_a_score_that_fails_says_so(fake, fault):
+    """And the next session scores."""
+    engine = fake(engine={"n_batch": 8}, fault_at=(2,), fault=fault)
+    expected = fake(engine={"n_batch": 8}).model.open_session().score("text " * 6)
+    session = engine.model.open_session()
+    with pytest.raises(DecodeError):
+        session.score("text " * 6)
+    if fault != "failed":
+        with pytest.raises(DecodeError):
+            session.score("text " * 6)
+        session = engine.model.open_session()
+    assert session.score("text " * 6) == expected
+
+
+def test_a_cancelled_score_ends_inside_its_call(fake):
+    """From another thread; nothing is left behind."""
+    engine = fake(delay=3600)
+    session = engine.model.open_session()
+    scoring = session._scoring("a text", 0, None)
+    threading.Timer(0.05, scoring.cancel).start()
+    with pytest.raises(ScoringCancelled):
+        scoring.run()
+    assert session.tokens == []
+
+
+def test_a_model_that_closes_ends_a_score(fake):
+    """Between two calls, with ``ClosedError``."""
+    engine = fake(engine={"n_batch": 8})
+    session = engine.model.open_session()
+
+    def close(share):
+        engine.model.close()
+
+    with pytest.raises(ClosedError):
+        session.score("text " * 400, progress=close)

@@ -37,6 +37,7 @@ _ABILITIES = frozenset(
         Capability.CHAT,
         Capability.LORA,
         Capability.CONTROL_VECTORS,
+        Capability.SCORE,
     }
 )
 

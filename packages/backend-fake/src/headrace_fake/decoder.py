@@ -20,9 +20,12 @@ from headrace.protocols import (
     Row,
     RowResult,
     Sampler,
+    ScoreOutcome,
+    ScoreRow,
     StepOutcome,
     StepStatus,
 )
+from headrace_fake import scoring
 from headrace_fake.adapters import FakeAdapter, Flavour
 from headrace_fake.alarm import Alarm
 from headrace_fake.memory import Memory
@@ -33,6 +36,8 @@ from headrace_fake.sampler import FakeSampler
 from headrace_fake.vocabulary import ByteVocabulary
 
 _T = TypeVar("_T")
+_SCORE_LIMIT = 64
+"""Targets of one call: few, so that longer texts take several."""
 
 
 class _Step:
@@ -87,6 +92,7 @@ class FakeDecoder:
             "model": options.fingerprint,
             "memory": f"{options.truncation.value}, reach {options.reach}",
         }
+        self.score_limit = min(_SCORE_LIMIT, self.info.n_batch)
         self._options = options
         self._model = model
         self._next_step = next_step
@@ -193,6 +199,10 @@ class FakeDecoder:
         """Give the empty sequence such a memory; 0 if there is no room for it."""
         return self._alone(lambda: self._import(sequence, state))
 
+    def score(self, step_id: int, row: ScoreRow) -> ScoreOutcome:
+        """How likely the row's targets are; takes the time that a step takes."""
+        return self._alone(lambda: self._score(step_id, row))
+
     def close(self) -> None:
         """Closing again does nothing."""
         if self._closed:
@@ -268,6 +278,19 @@ class FakeDecoder:
         if len(memory.tokens) > self.info.n_ctx_sequence or self.used > self.info.n_ctx:
             memory.truncate(0)
         return len(memory.tokens)
+
+    def _score(self, step_id: int, row: ScoreRow) -> ScoreOutcome:
+        if len(row.targets) not in (0, len(row.tokens)) or len(row.targets) > self.score_limit:
+            self._misuse.refuse(f"{len(row.targets)} targets for {len(row.tokens)} tokens")
+        outcome = self._step(step_id, [Row(row.sequence, row.position, row.tokens, None)], None)
+        memory = self._memory(row.sequence)
+        done = outcome.status is StepStatus.DONE
+        return ScoreOutcome(
+            outcome.status,
+            len(memory.tokens),
+            scoring.logprobs(self._options, row, memory) if done else (),
+            outcome.error,
+        )
 
     def _step(self, step_id: int, rows: Sequence[Row], limit: float | None) -> StepOutcome:
         self._check(step_id, rows)

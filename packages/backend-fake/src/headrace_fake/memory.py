@@ -47,6 +47,11 @@ class Memory:
                 hashes.extend(chain.links(last, tokens[len(hashes) :]))
         return hashes[-1] if hashes else chain.EMPTY
 
+    def hash_at(self, length: int) -> int:
+        """The hash of the first ``length`` tokens, at least one."""
+        self.hash()
+        return self._hashes[length - 1]
+
     def forgettable(self, length: int) -> bool:
         """Whether all but the first ``length`` tokens can be forgotten."""
         if length in (0, len(self.tokens)) or self._kind is Truncation.ANY:

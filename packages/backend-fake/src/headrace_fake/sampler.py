@@ -26,7 +26,7 @@ from headrace_fake.misuse import MisuseLog
 from headrace_fake.options import FakeOptions
 from headrace_fake.vocabulary import EOS
 
-_LETTERS = b"      eeeeetttaaaooiinnsshhrrddllcumwfgypb"
+LETTERS = b"      eeeeetttaaaooiinnsshhrrddllcumwfgypb"
 """What seeded text is made of, as often as each is wanted."""
 
 
@@ -43,6 +43,14 @@ class _State(NamedTuple):
     """What a repeat penalty looks at."""
     logprobs: tuple[TokenLogprob, ...] = ()
     """Of the last one, if asked for."""
+
+
+def letter(memory_hash: int, salt: int, mean_length: int) -> int:
+    """The token that follows a memory; ``EOS`` once in ``mean_length`` times, unless it is 0."""
+    bits = chain.scatter(memory_hash, salt)
+    if mean_length and (bits >> 32) % mean_length == 0:
+        return EOS
+    return LETTERS[bits % len(LETTERS)]
 
 
 class FakeSampler:
@@ -125,10 +133,7 @@ class FakeSampler:
         return self._letter(memory_hash, salt, ends=not self._ban_eog)
 
     def _letter(self, memory_hash: int, salt: int, *, ends: bool) -> int:
-        bits = chain.scatter(memory_hash, salt)
-        if ends and self._mean_length and (bits >> 32) % self._mean_length == 0:
-            return EOS
-        return _LETTERS[bits % len(_LETTERS)]
+        return letter(memory_hash, salt, self._mean_length if ends else 0)
 
     def _logprobs(self, token: int, memory_hash: int) -> tuple[TokenLogprob, ...]:
         if self._n_logprobs is None:
@@ -136,7 +141,7 @@ class FakeSampler:
         likeliest = token
         if self._script is None:
             likeliest = self._letter(memory_hash, self._greedy_salt, ends=True)
-        return (likelihood.logprob(token, likeliest, _LETTERS, memory_hash, self._n_logprobs),)
+        return (likelihood.logprob(token, likeliest, LETTERS, memory_hash, self._n_logprobs),)
 
     def _check(self, state: _State, memory: Memory, now: int) -> None:
         if state.expected is None:

@@ -21,5 +21,6 @@ ABILITIES = frozenset(
         Capability.GRAMMAR,
         Capability.LORA,
         Capability.CONTROL_VECTORS,
+        Capability.SCORE,
     }
 )

@@ -99,8 +99,6 @@ def native_params(params: EngineParams, n_ctx: int) -> Any:
     native.n_batch = params.n_batch
     native.n_ubatch = min(params.n_ubatch, params.n_batch)
     native.n_seq_max = params.n_sequences
-    # One row of logits for each sequence: the default would reserve them for every token.
-    native.n_outputs_max = params.n_sequences
     native.n_threads = params.n_threads or default_threads()
     native.n_threads_batch = params.n_threads_batch or native.n_threads
     native.flash_attn_type = _FLASH_ATTENTION[params.flash_attention]

@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from headrace.errors import ClosedError, HeadraceError
+from headrace.errors import ClosedError, HeadraceError, StateError
 from headrace.machine import DeviceMemory
 from headrace.params import SamplingParams
 from headrace.protocols import (
@@ -22,6 +22,8 @@ from headrace.protocols import (
     Row,
     RowResult,
     Sampler,
+    ScoreOutcome,
+    ScoreRow,
     StepOutcome,
     StepStatus,
 )
@@ -33,6 +35,7 @@ from headrace_llamacpp.adapters import use_adapters
 from headrace_llamacpp.failures import check, error_of, meaning_of
 from headrace_llamacpp.memory import in_use
 from headrace_llamacpp.sampler import LlamaSampler
+from headrace_llamacpp.scoring import score
 
 QUIETLY = 10
 """Level of what llama.cpp logs about a step that ended as it may: ``logging.DEBUG``."""
@@ -53,6 +56,7 @@ class LlamaDecoder:
     ) -> None:
         self.info = info
         self.state_key = state_key
+        self.score_limit: int = lib.hr_score_limit(context)
         self._model = model
         self._context = context
         self._rows = ffi.new("hr_row[]", info.n_sequences)
@@ -199,7 +203,12 @@ class LlamaDecoder:
         """What the sequence has in memory; empty if it cannot be written down now."""
         size = ffi.new("uint64_t *")
         self._call(lib.hr_state_size, sequence, size)
-        data = bytearray(size[0])
+        try:
+            data = bytearray(size[0])
+        except MemoryError as error:
+            raise StateError(
+                f"there is no memory for a state of {size[0]} bytes", backend="llamacpp"
+            ) from error
         if data:
             self._call(lib.hr_state_get, sequence, ffi.from_buffer("uint8_t[]", data), len(data))
         return memoryview(data)
@@ -213,6 +222,11 @@ class LlamaDecoder:
     def memory(self) -> tuple[DeviceMemory, ...]:
         """What the context and its model take of each device's memory."""
         return in_use(self._context)
+
+    def score(self, step_id: int, row: ScoreRow) -> ScoreOutcome:
+        """How likely the row's targets are, in one native call; see ``ScoringDecoder``."""
+        self._check_open()
+        return score(self._context, step_id, row)
 
     def _change(self, function: Any, *numbers: int) -> int:
         self._call(function, *numbers, self._length)

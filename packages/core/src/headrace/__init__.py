@@ -78,6 +78,7 @@ from headrace.results import (
     TokenLogprob,
     Usage,
 )
+from headrace.scores import Score
 from headrace.stream import TokenStream
 
 __version__ = "0.1.0"
@@ -133,6 +134,7 @@ __all__ = [
     "Receipt",
     "Regex",
     "SamplingParams",
+    "Score",
     "Session",
     "SessionParams",
     "StateError",

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from headrace.chat.stream import ChatStream
     from headrace.chat.types import ChatCompletion
     from headrace.protocols.chat import RenderedChat
+    from headrace.scores import Score
     from headrace.state import StateSource, StateTarget
 
 _LACKS = "model.capabilities says what a model can do."
@@ -204,17 +205,37 @@ class SessionBase(Closing):
                 pass
             return stream.result
 
+    def score(
+        self,
+        text: str | Sequence[int],
+        *,
+        top: int = 0,
+        progress: Callable[[float], object] | None = None,
+    ) -> Score:
+        """How likely a text is after the history."""
+        raise _session_lacks("score")
+
+    async def ascore(
+        self,
+        text: str | Sequence[int],
+        *,
+        top: int = 0,
+        progress: Callable[[float], object] | None = None,
+    ) -> Score:
+        """``score`` for a task of asyncio or trio."""
+        raise _session_lacks("score")
+
     def state(self) -> bytes:
         """The session as bytes, for ``load_state``."""
-        raise _no_state()
+        raise _session_lacks("state")
 
     def save_state(self, target: StateTarget) -> None:
         """Write the session to a file."""
-        raise _no_state()
+        raise _session_lacks("save_state")
 
     def load_state(self, source: StateSource) -> None:
         """Become what another session was when it was saved."""
-        raise _no_state()
+        raise _session_lacks("load_state")
 
     async def asave_state(self, target: StateTarget) -> None:
         """``save_state`` for a task of asyncio or trio, by a worker thread."""
@@ -249,10 +270,10 @@ class SessionBase(Closing):
             return stream.result
 
 
-def _no_state() -> UnsupportedError:
+def _session_lacks(method: str) -> UnsupportedError:
     return UnsupportedError(
-        "sessions of this backend cannot be saved",
-        hint="Keep the texts, and begin a new session with them.",
+        f"sessions of this backend have no {method}",
+        hint="model.capabilities says what a model can do.",
     )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from headrace.errors import ParamsError, TokenizeError
-from headrace.params import MAX_SEED, SamplingParams
+from headrace.params import MAX_LOGPROBS, MAX_SEED, SamplingParams
 
 if TYPE_CHECKING:
     from headrace.engine.model import EngineModel
@@ -98,6 +98,33 @@ def check_prompt(
             hint="Pass None to go on where the history ends.",
         )
     return list(prompt)
+
+
+def check_scored(text: Any, model: EngineModel, *, history: bool) -> list[int]:
+    """Token ids of a text to score.
+
+    Raises:
+        ParamsError: If it is empty.
+        TokenizeError: If it has no token ids in this vocabulary.
+    """
+    if isinstance(text, str):
+        tokens = model.tokenize(text, add_special=not history) if text else []
+    else:
+        tokens = check_tokens("text", text, model.info.n_vocab)
+    if not tokens:
+        raise ParamsError(f"text must not be empty, got {text!r:.60}")
+    return tokens
+
+
+def check_top(top: Any) -> None:
+    """Raise unless ``top`` is a number of likely tokens.
+
+    Raises:
+        ParamsError: If it is none, or too large.
+    """
+    whole = isinstance(top, numbers.Integral) and not isinstance(top, bool)
+    if not whole or not 0 <= top <= MAX_LOGPROBS:
+        raise ParamsError(f"top must be a whole number ≥ 0 and ≤ {MAX_LOGPROBS}, got {top!r:.60}")
 
 
 def check_generation(

@@ -47,10 +47,11 @@ class Calls(Driving):
             result = action()
             # A name for it, so that an interrupt right after the call is inside the block.
             return result  # noqa: RET504
-        except DecodeError as error:
-            if error.poisoned and self._role.driver is me:
-                self._break(None, error)
-            raise
+        except Exception as error:
+            failure = self._typed(error)
+            if isinstance(failure, DecodeError) and failure.poisoned and self._role.driver is me:
+                self._break(None, failure)
+            raise failure from failure.__cause__
         finally:
             # First the role, in one store: whatever interrupts this block comes after it.
             if self._role.driver is me:
@@ -60,6 +61,16 @@ class Calls(Driving):
                 self._role.callers.pop(waiter, None)
             self._hand_over()
             self.finish_closing_if_asked()
+
+    @property
+    def step_id(self) -> int:
+        """The latest id of a step."""
+        return self._step_id
+
+    def next_step_id(self) -> int:
+        """An id for a native call outside a step; the role is held."""
+        self._step_id += 1
+        return self._step_id
 
     def _settle_before_call(self) -> None:
         """Finish what an interrupted driver began, as the next step would."""

@@ -323,8 +323,7 @@ class Driving:
 
     def _run(self, step: Step, time_limit: float | None) -> StepOutcome:
         rows = [planned.row for planned in step.rows]
-        if step.adapters != self._adapters:
-            self._use(step.adapters)
+        self.compute_with(step.adapters)
         self._running = step
         started = time.monotonic()
         try:
@@ -337,8 +336,10 @@ class Driving:
             self._running = None
             self._step_seconds = step.seconds = time.monotonic() - started
 
-    def _use(self, adapters: tuple[Use, ...]) -> None:
-        """Have the decoder compute with these from now on."""
+    def compute_with(self, adapters: tuple[Use, ...]) -> None:
+        """Have the decoder compute with these from now on; the role is held."""
+        if adapters == self._adapters:
+            return
         self._adapters = None  # not known, should this be interrupted
         cast("AdapterDecoder", self.decoder).use_adapters([_applied(use) for use in adapters])
         self._adapters = adapters
@@ -357,22 +358,25 @@ class Driving:
 
     def _break(self, generation: EngineGeneration | None, error: Exception) -> None:
         """Something raised that should not have: end what it concerns, with a typed error."""
-        if not isinstance(error, HeadraceError):
-            cause, error = (
-                error,
-                DecodeError(
-                    f"the decoder raised {type(error).__name__}: {error}",
-                    poisoned=True,
-                    backend=self.model_info.backend,
-                ),
-            )
-            error.__cause__ = cause
+        failure = self._typed(error)
         with self.mutex:
             step, self._begun = self._begun, None
-            self._fail(step or Step(self._step_id, []), error)
+            self._fail(step or Step(self._step_id, []), failure)
             if generation is not None and not generation.over:
-                generation.error = error
+                generation.error = failure
             self._role.wake_ready()
+
+    def _typed(self, error: Exception) -> HeadraceError:
+        """The error itself, or what stands for one that a decoder should not have raised."""
+        if isinstance(error, HeadraceError):
+            return error
+        failure = DecodeError(
+            f"the decoder raised {type(error).__name__}: {error}",
+            poisoned=True,
+            backend=self.model_info.backend,
+        )
+        failure.__cause__ = error
+        return failure
 
     def _hand_out(self, step: Step, outcome: StepOutcome) -> None:
         if outcome.status is StepStatus.NO_ROOM:

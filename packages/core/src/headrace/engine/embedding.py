@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 from headrace.bases import ModelBase
 from headrace.embeddings import (
@@ -17,6 +17,7 @@ from headrace.embeddings import (
 )
 from headrace.engine.texts import Text, read_texts, too_long
 from headrace.engine.vectors import Embedders, Progress, Slot, Work
+from headrace.engine.waiting import in_worker
 from headrace.errors import ParamsError, UnsupportedError
 from headrace.params import EngineParams
 from headrace.prompts import check_text
@@ -24,7 +25,6 @@ from headrace.protocols.decoder import DecoderModel
 from headrace.protocols.embedding import EmbeddingModel, Pooling
 from headrace.results import ModelInfo, Usage
 
-_T = TypeVar("_T")
 _POOLINGS = [each.value for each in Pooling if each is not Pooling.RANK]
 
 
@@ -101,8 +101,8 @@ class EmbeddingMethods(ModelBase):
         ``progress`` is called in a worker thread.
         """
         work = Work()
-        return await _in_worker(
-            work,
+        return await in_worker(
+            work.cancel,
             lambda: self._embed(work, texts, pooling, normalize, truncate, as_array, progress),
         )
 
@@ -148,8 +148,8 @@ class EmbeddingMethods(ModelBase):
         ``progress`` is called in a worker thread.
         """
         work = Work()
-        return await _in_worker(
-            work, lambda: self._rerank(work, query, documents, sort, truncate, progress)
+        return await in_worker(
+            work.cancel, lambda: self._rerank(work, query, documents, sort, truncate, progress)
         )
 
     def _embed(
@@ -279,16 +279,3 @@ def _documents(documents: Any) -> list[str]:
 
 def _usage(texts: Sequence[Sequence[int]]) -> Usage:
     return Usage(prompt_tokens=sum(map(len, texts)))
-
-
-async def _in_worker(work: Work, action: Callable[[], _T]) -> _T:
-    """Run an action in a worker thread; a cancelled task does not wait for its end."""
-    import anyio
-    import anyio.to_thread
-
-    # A limiter of its own: the program's worker threads may all be waiting for this.
-    limiter = anyio.CapacityLimiter(1)
-    try:
-        return await anyio.to_thread.run_sync(action, abandon_on_cancel=True, limiter=limiter)
-    finally:
-        work.cancel()  # of no effect once it has ended

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from collections.abc import Sequence as Tokens
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +13,12 @@ from headrace.engine import saving
 from headrace.engine.chatting import ChattingSession
 from headrace.engine.sampling import check_sampling
 from headrace.engine.scheduler import Engine
+from headrace.engine.scoring import Scoring
+from headrace.engine.waiting import in_worker
 from headrace.params import SamplingParams, SessionParams
-from headrace.prompts import check_generation, check_prompt, draw_seed
+from headrace.prompts import check_generation, check_prompt, check_scored, check_top, draw_seed
+from headrace.results import TokenLogprob
+from headrace.scores import Score
 from headrace.state import StateSource, StateTarget, pack, read_state, unpack, write_state
 from headrace.state.files import check_target
 from headrace.stream import TokenStream
@@ -121,6 +125,68 @@ class EngineSession(ChattingSession):
         forked = EngineSession(self._model, self._engine, self.params)
         self._engine.copy_history(self._sequence, forked._sequence)
         return forked
+
+    def score(
+        self,
+        text: str | Tokens[int],
+        *,
+        top: int = 0,
+        progress: Callable[[float], object] | None = None,
+    ) -> Score:
+        """How likely a text is after the history, which stays as it is.
+
+        Computed with as few native calls as there is room for logits, between the steps of
+        streams; Ctrl-C ends it inside a call. A forward pass gives the logarithms to within
+        float accuracy: other batch sizes change their last digits.
+
+        Args:
+            text: Text or token ids; special tokens such as BOS are added to a text if the
+                history is empty.
+            top: How many of the most likely tokens to name beside each.
+            progress: Called with the share that is done.
+
+        Raises:
+            ParamsError: For an argument outside its range, or an empty text.
+            TokenizeError: For a text that has no tokens in this vocabulary.
+            ContextFullError: If history and text do not fit.
+            BusyError: If a generation is under way.
+            UnsupportedError: If the backend cannot.
+        """
+        scoring = self._scoring(text, top, progress)
+        return self._score_of(scoring, scoring.run())
+
+    async def ascore(
+        self,
+        text: str | Tokens[int],
+        *,
+        top: int = 0,
+        progress: Callable[[float], object] | None = None,
+    ) -> Score:
+        """``score`` for a task of asyncio or trio; cancelling the task ends it inside a call.
+
+        ``progress`` is called in a worker thread.
+        """
+        scoring = self._scoring(text, top, progress)
+        return self._score_of(scoring, await in_worker(scoring.cancel, scoring.run))
+
+    def _scoring(
+        self, text: str | Tokens[int], top: int, progress: Callable[[float], object] | None
+    ) -> Scoring:
+        self._check_process()
+        check_top(top)
+        self._engine.check_idle(self._sequence)
+        tokens = check_scored(text, self._model, history=bool(self._sequence.line))
+        return Scoring(self._engine, self._sequence, tokens, n_top=top, progress=progress)
+
+    def _score_of(self, scoring: Scoring, found: list[TokenLogprob]) -> Score:
+        tokens, vocabulary = scoring.tokens, self._engine.vocabulary
+        unknown = len(tokens) - len(found)
+        return Score(
+            tokens=tuple(tokens),
+            pieces=tuple(vocabulary.piece(token) for token in tokens),
+            logprobs=(*[None] * unknown, *(each.logprob for each in found)),
+            top=(*[()] * unknown, *(each.top for each in found)) if scoring.n_top else (),
+        )
 
     def state(self) -> bytes:
         """The session as bytes, for ``load_state``: its history and what was computed of it.

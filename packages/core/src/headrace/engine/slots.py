@@ -50,6 +50,18 @@ class Slots:
     def _others(self, planned: Collection[Sequence]) -> list[Sequence]:
         return [held for held in self._holders if held is not None and held not in planned]
 
+    def touch(self, sequence: Sequence) -> int:
+        """The slot of a sequence that a call outside a step is about to change."""
+        assert sequence.slot is not None
+        self._unclean[sequence.slot] = True
+        return sequence.slot
+
+    def settle(self, sequence: Sequence, resident: list[int]) -> None:
+        """Note what the call has left in memory."""
+        if sequence.slot is not None:
+            sequence.resident = resident
+            self._unclean[sequence.slot] = False
+
     def evict(self, holder: Sequence) -> int:
         """Take a sequence's slot away; returns its number."""
         slot = holder.slot

@@ -31,6 +31,7 @@ from headrace.protocols.decoder import (
 )
 from headrace.protocols.embedding import Embedder, EmbedderInfo, EmbeddingModel, Pooling
 from headrace.protocols.recommending import RecommendsSampling
+from headrace.protocols.score import ScoreOutcome, ScoreRow, ScoringDecoder
 from headrace.protocols.state import StatefulDecoder
 from headrace.protocols.waist import (
     PROTOCOL_VERSION,
@@ -71,6 +72,9 @@ __all__ = [
     "Row",
     "RowResult",
     "Sampler",
+    "ScoreOutcome",
+    "ScoreRow",
+    "ScoringDecoder",
     "SequenceDecoder",
     "Session",
     "StatefulDecoder",

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from headrace.chat.stream import ChatStream
     from headrace.chat.types import ChatCompletion
     from headrace.protocols.chat import RenderedChat
+    from headrace.scores import Score
     from headrace.state import StateSource, StateTarget
     from headrace.stream import TokenStream
 
@@ -286,6 +287,26 @@ class Session(Protocol):
 
     def fork(self) -> Session:
         """A session with the same history, which goes its own way from here."""
+        ...
+
+    def score(
+        self,
+        text: str | Sequence[int],
+        *,
+        top: int = 0,
+        progress: Callable[[float], object] | None = None,
+    ) -> Score:
+        """How likely a text is after the history, which stays as it is."""
+        ...
+
+    async def ascore(
+        self,
+        text: str | Sequence[int],
+        *,
+        top: int = 0,
+        progress: Callable[[float], object] | None = None,
+    ) -> Score:
+        """``score`` for a task of asyncio or trio."""
         ...
 
     def state(self) -> bytes:
