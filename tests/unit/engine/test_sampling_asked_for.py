@@ -13,6 +13,7 @@ from headrace import (
     UnsupportedError,
 )
 from headrace.engine.sampling import check_sampling
+from headrace_fake import FakeDecoder
 
 WITH_LOGPROBS = SamplingParams(logprobs=2)
 
@@ -106,3 +107,33 @@ def test_a_bias_on_a_token_outside_the_vocabulary_is_refused(info):
     with pytest.raises(ParamsError, match="token 258") as caught:
         check_sampling(SamplingParams(logit_bias={258: -1.0}), info, everything)
     assert "0 … 257" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("params", "n"),
+    [
+        ({}, 64),
+        ({"repeat_last_n": 5, "dry_penalty_last_n": 0}, 5),
+        ({"repeat_last_n": 0, "dry_penalty_last_n": 9}, 9),
+        ({"repeat_last_n": 0, "dry_penalty_last_n": 0}, 0),
+        ({"repeat_last_n": -1}, 4096),
+    ],
+)
+def test_a_sampler_is_given_the_end_of_the_history(open_fake, monkeypatch, params, n):
+    """As far as its penalties look back, over generations and prompts; rewound is forgotten."""
+    given = []
+    made = FakeDecoder.new_sampler
+
+    def note(decoder, params, *, recent, **more):
+        given.append(list(recent))
+        return made(decoder, params, recent=recent, **more)
+
+    monkeypatch.setattr(FakeDecoder, "new_sampler", note)
+    sampling = SamplingParams(**params)
+    monkeypatch.setattr("headrace.engine.session.check_sampling", lambda *arguments: None)
+    session = open_fake("abc" * 20)
+    session.complete("first ", max_tokens=50)
+    session.rewind(to=50)
+    history = session.tokens
+    session.complete("more", sampling=sampling, max_tokens=3)
+    assert given[-1] == (history + list(b"more"))[-n:] if n else given[-1] == []
