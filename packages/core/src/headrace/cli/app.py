@@ -15,8 +15,9 @@ from typing import Any, NoReturn
 import click
 
 import headrace
-from headrace.cli import backends, demo, devices, embed, gguf, info, run, tokenize
+from headrace.cli import backends, chat, demo, devices, embed, gguf, info, run, tokenize
 from headrace.cli.common import Settings, debug_option
+from headrace.cli.report import one_line
 from headrace.errors import HeadraceError, ParamsError, UsageError
 
 FAILURE, USAGE, INTERRUPTED, PIPE_CLOSED = 1, 2, 130, 141
@@ -51,6 +52,7 @@ def app() -> None:
 
 for command in (
     run.run,
+    chat.chat,
     backends.backends,
     devices.devices,
     info.info,
@@ -125,8 +127,3 @@ def _report(error: BaseException, settings: Settings) -> None:
     click.secho(f"headrace: error: {one_line(told)}", fg="red", err=True)
     if hint:
         click.echo(f"hint: {one_line(hint)}", err=True)
-
-
-def one_line(text: str) -> str:
-    """The text without line breaks, which a message may quote from a file or a native library."""
-    return " ".join(text.split())

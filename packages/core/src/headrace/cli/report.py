@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from headrace.chat.types import ChatCompletion
 from headrace.results import Completion
 
 _WIDEST_VALUE = 100
 
 
-def summary(done: Completion) -> str:
+def summary(done: Completion | ChatCompletion) -> str:
     """Stop reason and speed of a generation, in one line."""
     timings, usage = done.timings, done.usage
     parts = [
@@ -58,3 +59,8 @@ def binary_size(n_bytes: int) -> str:
             break
         value /= 1024
     return f"{value:.0f} {unit}" if unit == "bytes" else f"{value:.1f} {unit}"
+
+
+def one_line(text: str) -> str:
+    """The text without line breaks, which a message may quote from a file or a native library."""
+    return " ".join(text.split())

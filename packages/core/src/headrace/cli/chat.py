@@ -1,0 +1,115 @@
+"""``headrace chat``: a conversation on the terminal, or one answer in a pipe."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import attrs
+import click
+
+import headrace
+from headrace.cli.common import (
+    debug_option,
+    given,
+    json_option,
+    load,
+    model_options,
+    read_text,
+    write_json,
+)
+from headrace.cli.report import summary
+from headrace.cli.sampling import check_sampling_options, sampling_of, sampling_options
+from headrace.cli.talking import Talk
+
+INTERRUPTED = 130
+
+
+@click.command()
+@click.argument("model")
+@click.argument("message", required=False)
+@click.option("--system", metavar="TEXT", help="What the model is told first.")
+@click.option(
+    "--template",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="A file with a Jinja chat template  [default: the model's own].",
+)
+@click.option(
+    "--reasoning/--no-reasoning",
+    default=True,
+    help="Whether the model may think before it answers.",
+)
+@click.option(
+    "-n",
+    "--max-tokens",
+    type=int,
+    metavar="N",
+    help="Most new tokens of an answer  [default: until the model ends].",
+)
+@click.option("--stop", multiple=True, metavar="TEXT", help="End before this text; repeatable.")
+@click.option("-q", "--quiet", is_flag=True, help="No summary on stderr.")
+@sampling_options
+@model_options
+@json_option
+@debug_option
+@click.pass_context
+def chat(
+    context: click.Context,
+    model: str,
+    message: str | None,
+    system: str | None,
+    template: Path | None,
+    reasoning: bool,
+    max_tokens: int | None,
+    stop: tuple[str, ...],
+    quiet: bool,
+    n_ctx: int | None,
+    threads: int | None,
+    backend: str | None,
+    as_json: bool,
+) -> None:
+    """Talk with MODEL.
+
+    On a terminal, each line is a message; /help tells what else there is, Ctrl-C stops an
+    answer, Ctrl-D ends. With MESSAGE, or one from a pipe, there is one answer, on stdout.
+    """
+    check_sampling_options()
+    engine = headrace.EngineParams(**given(n_ctx=n_ctx, n_threads=threads))
+    source = None if template is None else read_template(template)
+    once = message is not None or as_json or not sys.stdin.isatty()
+    text = read_text(message, "MESSAGE") if once else ""
+    with load(model, backend=backend, engine=engine) as loaded, loaded.open_session() as session:
+        talk = Talk(
+            session,
+            system=system,
+            template=source,
+            reasoning=reasoning,
+            sampling=sampling_of(loaded),
+            max_tokens=max_tokens,
+            stop=stop,
+        )
+        # What is wrong with the template is told now, and not after the first message.
+        loaded.render_chat(talk.opening(), template=source, reasoning=reasoning)
+        if not once:
+            talk.converse(loaded.info.name)
+            return
+        done, interrupted = talk.answer(text, show=not as_json)
+    if as_json:
+        write_json(attrs.asdict(done))
+    if not quiet:
+        click.echo(summary(done), err=True)
+    if interrupted:
+        context.exit(INTERRUPTED)
+
+
+def read_template(path: Path) -> str:
+    """The source of a template.
+
+    Raises:
+        ParamsError: If the file cannot be read, or is no text.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise headrace.ParamsError(f"the template {str(path)!r} cannot be read: {reason}") from None
