@@ -127,24 +127,26 @@ def test_linear_scaling_is_a_factor_of_the_positions(written):
 YARN = {"rope_scaling": "yarn", "rope_freq_scale": 0.25, "yarn_orig_ctx": 8192}
 
 
+def test_yarn_is_not_linear_scaling(written):
+    """The same factor, but not for all dimensions."""
+    assert written(**YARN) != written(rope_scaling="linear", rope_freq_scale=0.25)
+
+
 @pytest.mark.parametrize(
-    "change",
+    ("base", "change"),
     [
-        {},
-        {"yarn_ext_factor": 0.0},
-        {"yarn_ext_factor": 0.0, "yarn_attn_factor": 3.0},
-        {"yarn_beta_fast": 500.0},
-        {"yarn_beta_slow": 0.001, "yarn_beta_fast": 0.01},
-        {"yarn_orig_ctx": 64},
+        ({}, {"yarn_ext_factor": 0.0}),
+        ({"yarn_ext_factor": 0.0}, {"yarn_attn_factor": 3.0}),
+        ({}, {"yarn_beta_fast": 500.0}),
+        ({}, {"yarn_beta_slow": 20.0}),
+        ({}, {"yarn_orig_ctx": 64}),
     ],
 )
-def test_every_number_of_yarn_has_an_effect(written, change):
+def test_every_number_of_yarn_has_an_effect(written, base, change):
     """Each changes what is written, and none of them by accident: twice the same is the same."""
-    linear = written(rope_scaling="linear", rope_freq_scale=0.25)
-    yarn = written(**YARN)
-    changed = written(**{**YARN, **change})
-    assert changed == written(**{**YARN, **change})
-    assert changed != (yarn if change else linear)
+    changed = written(**{**YARN, **base, **change})
+    assert changed == written(**{**YARN, **base, **change})
+    assert changed != written(**{**YARN, **base})
 
 
 def test_offloading_switches_do_no_harm_without_a_gpu(written):

@@ -122,7 +122,7 @@ class SystemInfo:
     kernels: tuple[str, ...] = ()
     """The features of the CPU that its kernels use."""
     libraries: tuple[str, ...] = ()
-    """Files of the native library that the process has loaded, without their folder."""
+    """Names of the native library's files; a portable build has several for one purpose."""
     devices: tuple[str, ...] = ()
     """Names of the devices that the model uses, the CPU included."""
     n_threads: int = 1
