@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import attrs
 import pytest
 
 from headrace import BusyError, Capability, ChatMessage, ParamsError, StopReason
@@ -111,6 +112,13 @@ def test_what_is_wrong_is_said_before_anything_happens(session, how):
     with pytest.raises(ParamsError, match="max_tokens"):
         session.chat([HI], **{**how, "max_tokens": -1})
     assert session.tokens == before
+
+
+def test_log_probabilities_come_with_the_answer(session, how, greedy):
+    """One for each token."""
+    sampling = attrs.evolve(greedy, logprobs=1)
+    done = session.complete_chat([HI], **{**how, "sampling": sampling})
+    assert [each.token for each in done.logprobs] == list(done.tokens)
 
 
 def test_one_answer_at_a_time(session, how):

@@ -208,6 +208,7 @@ class ChatStream(Closing):
             usage=usage,
             timings=done.timings,
             receipt=done.receipt,
+            logprobs=done.logprobs,
         )
 
     @property

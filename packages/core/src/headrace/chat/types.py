@@ -11,7 +11,7 @@ import attrs
 
 from headrace.errors import ChatParseError
 from headrace.params.fields import choice, refuse, strict_names
-from headrace.results import Receipt, StopReason, Timings, Usage
+from headrace.results import Receipt, StopReason, Timings, TokenLogprob, Usage
 
 ROLES = ("system", "developer", "user", "assistant", "tool")
 
@@ -209,6 +209,8 @@ class ChatCompletion:
     them that were in memory already."""
     timings: Timings
     receipt: Receipt
+    logprobs: tuple[TokenLogprob, ...] = ()
+    """One for each of the tokens, if ``SamplingParams(logprobs=…)`` asked for them."""
 
     @property
     def finish_reason(self) -> str:
