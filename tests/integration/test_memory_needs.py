@@ -40,7 +40,7 @@ def test_what_was_estimated_is_what_is_used(load, kind, engine):
     estimated = headrace.estimate_memory(tiny_gguf.path(kind), engine=engine)
     decoder = load(kind).open_decoder(engine)
     try:
-        assert _sum(estimated.devices) == _sum(decoder.memory())
+        assert _sum(estimated.devices) == _sum(decoder.device_memory())
         assert decoder.info.n_ctx == estimated.n_ctx
     finally:
         decoder.close()
@@ -53,7 +53,7 @@ def test_what_was_estimated_for_a_real_model_is_what_is_used(gemma_path):
     settings = {"engine": engine, "params": ModelParams(load_mode="none")}
     estimated = headrace.estimate_memory(gemma_path, **settings)
     with headrace.load_model(gemma_path, **settings) as model, model.open_session():
-        used = model._engine.decoder.memory()
+        used = model._engine.decoder.device_memory()
     assert _sum(estimated.devices) == _sum(used)
     assert estimated.weights == model.info.size_bytes
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from headrace.errors import DecodeError
+from headrace.machine import DeviceMemory
 from headrace.params import EngineParams, SamplingParams
 from headrace.protocols import (
     AppliedAdapter,
@@ -25,7 +26,7 @@ from headrace.protocols import (
     StepOutcome,
     StepStatus,
 )
-from headrace_fake import scoring
+from headrace_fake import memory_needs, scoring
 from headrace_fake.adapters import FakeAdapter, Flavour
 from headrace_fake.alarm import Alarm
 from headrace_fake.memory import Memory
@@ -198,6 +199,10 @@ class FakeDecoder:
     def import_state(self, sequence: int, state: memoryview) -> int:
         """Give the empty sequence such a memory; 0 if there is no room for it."""
         return self._alone(lambda: self._import(sequence, state))
+
+    def device_memory(self) -> tuple[DeviceMemory, ...]:
+        """What the fake pretends to have taken."""
+        return memory_needs.taken(self._options, self.info.n_ctx)
 
     def score(self, step_id: int, row: ScoreRow) -> ScoreOutcome:
         """How likely the row's targets are; takes the time that a step takes."""

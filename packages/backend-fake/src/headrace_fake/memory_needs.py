@@ -31,6 +31,11 @@ def device(options: FakeOptions) -> Device:
 def estimate(options: FakeOptions, engine: EngineParams) -> MemoryEstimate:
     """What a model and a context of it would need."""
     n_ctx = context_length(options, engine)
+    return MemoryEstimate(backend="fake", n_ctx=n_ctx, devices=taken(options, n_ctx))
+
+
+def taken(options: FakeOptions, n_ctx: int) -> tuple[DeviceMemory, ...]:
+    """What a model and a context of so many tokens take."""
     need = DeviceMemory(
         device=DEVICE,
         weights=WEIGHTS,
@@ -38,7 +43,7 @@ def estimate(options: FakeOptions, engine: EngineParams) -> MemoryEstimate:
         free=options.memory,
         limit="FakeOptions.memory",
     )
-    return MemoryEstimate(backend="fake", n_ctx=n_ctx, devices=(need,))
+    return (need,)
 
 
 def check(options: FakeOptions, engine: EngineParams | None) -> None:

@@ -219,7 +219,7 @@ class LlamaDecoder:
         self._call(lib.hr_state_set, sequence, data, state.nbytes, self._length)
         return int(self._length[0])
 
-    def memory(self) -> tuple[DeviceMemory, ...]:
+    def device_memory(self) -> tuple[DeviceMemory, ...]:
         """What the context and its model take of each device's memory."""
         return in_use(self._context)
 

@@ -55,7 +55,14 @@ from headrace.files import inspect_file, merge_model, quantize_model, split_mode
 from headrace.grammar import Choice, Gbnf, Lazy, Regex, Trigger
 from headrace.inspection import devices, estimate_memory
 from headrace.loading import aload_model, backends, load_model
-from headrace.machine import Device, DeviceMemory, MemoryEstimate, SystemInfo
+from headrace.machine import (
+    Device,
+    DeviceMemory,
+    MemoryEstimate,
+    MemoryUsage,
+    SessionMemory,
+    SystemInfo,
+)
 from headrace.params import (
     AdapterUse,
     ControlVectorUse,
@@ -119,6 +126,7 @@ __all__ = [
     "HeadraceError",
     "Lazy",
     "MemoryEstimate",
+    "MemoryUsage",
     "Model",
     "ModelError",
     "ModelFormatError",
@@ -136,6 +144,7 @@ __all__ = [
     "SamplingParams",
     "Score",
     "Session",
+    "SessionMemory",
     "SessionParams",
     "StateError",
     "StopReason",

@@ -17,7 +17,7 @@ from headrace.adapters import Adapter, ControlVector
 from headrace.closing import Closing, to_thread
 from headrace.embeddings import Embeddings, Ranking
 from headrace.errors import UnsupportedError
-from headrace.machine import SystemInfo
+from headrace.machine import MemoryUsage, SessionMemory, SystemInfo
 from headrace.params import SamplingParams
 from headrace.results import Completion
 from headrace.stream import TokenStream
@@ -45,6 +45,10 @@ class ModelBase(Closing):
     def system_info(self) -> SystemInfo:
         """What the model computes with: build, kernels, threads, devices."""
         raise self._lacks("system_info")
+
+    def memory_usage(self) -> MemoryUsage:
+        """What the model and its context have taken."""
+        raise self._lacks("memory_usage")
 
     def embed(
         self,
@@ -224,6 +228,10 @@ class SessionBase(Closing):
     ) -> Score:
         """``score`` for a task of asyncio or trio."""
         raise _session_lacks("score")
+
+    def memory_usage(self) -> SessionMemory:
+        """What the session has in memory at the moment."""
+        raise _session_lacks("memory_usage")
 
     def state(self) -> bytes:
         """The session as bytes, for ``load_state``."""

@@ -129,3 +129,57 @@ class SystemInfo:
     """Threads that decode."""
     n_threads_batch: int = 1
     """Threads that prefill."""
+
+
+@attrs.frozen(kw_only=True)
+class MemoryUsage:
+    """What a loaded model and its context have taken."""
+
+    backend: str
+    """Name of the backend."""
+    devices: tuple[DeviceMemory, ...]
+    """For each device that is used."""
+    n_ctx: int
+    """Cells of memory for all sessions together, in tokens."""
+    n_ctx_sequence: int
+    """Most tokens of one session."""
+    n_sequences: int
+    """Sessions that can be in memory at the same time."""
+    resident: int
+    """Sessions that are."""
+    cells: int
+    """Tokens of theirs in memory; a beginning that several share is counted for each."""
+
+    @property
+    def weights(self) -> int:
+        """Bytes of weights, on all devices."""
+        return sum(each.weights for each in self.devices)
+
+    @property
+    def cache(self) -> int:
+        """Bytes of cache and state, on all devices."""
+        return sum(each.cache for each in self.devices)
+
+    @property
+    def compute(self) -> int:
+        """Bytes for intermediate results, on all devices."""
+        return sum(each.compute for each in self.devices)
+
+    @property
+    def total(self) -> int:
+        """Bytes of everything."""
+        return sum(each.total for each in self.devices)
+
+
+@attrs.frozen(kw_only=True)
+class SessionMemory:
+    """What one session has in memory."""
+
+    tokens: int
+    """Tokens of its history."""
+    cells: int
+    """Tokens of it in the context's memory; the rest is computed when the session goes on."""
+    stored_bytes: int
+    """Bytes of a loaded state that waits to be put there."""
+    n_ctx_sequence: int
+    """Most tokens it can have."""

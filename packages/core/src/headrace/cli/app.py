@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 import click
 
 import headrace
-from headrace.cli import backends, chat, demo, devices, embed, gguf, info, run, tokenize
+from headrace.cli import backends, chat, demo, devices, embed, gguf, info, run, score, tokenize
 from headrace.cli.common import Settings, debug_option
 from headrace.cli.report import one_line
 from headrace.errors import HeadraceError, ParamsError, UsageError
@@ -57,6 +57,7 @@ for command in (
     devices.devices,
     info.info,
     tokenize.tokenize,
+    score.score,
     demo.demo,
     gguf.gguf,
     gguf.quantize,

@@ -41,6 +41,12 @@ INTERRUPTED = 130
 @click.option("--stop", multiple=True, metavar="TEXT", help="End before this text; repeatable.")
 @click.option("--timeout", type=float, metavar="SECONDS", help="End after so many seconds.")
 @click.option("--ignore-eog", is_flag=True, help="Never let the model end by itself.")
+@click.option(
+    "--load-state", type=click.Path(), metavar="FILE", help="Go on from a session in FILE."
+)
+@click.option(
+    "--save-state", type=click.Path(), metavar="FILE", help="Keep the session in FILE at the end."
+)
 @click.option("-q", "--quiet", is_flag=True, help="No summary on stderr.")
 @sampling_options
 @model_options
@@ -55,6 +61,8 @@ def run(
     stop: tuple[str, ...],
     timeout: float | None,
     ignore_eog: bool,
+    load_state: str | None,
+    save_state: str | None,
     quiet: bool,
     n_ctx: int | None,
     threads: int | None,
@@ -69,19 +77,20 @@ def run(
     check_sampling_options()
     engine = headrace.EngineParams(**given(n_ctx=n_ctx, n_threads=threads))
     text = read_text(prompt, "PROMPT")
-    with (
-        load(model, backend=backend, engine=engine) as loaded,
-        loaded.open_session() as session,
-        session.generate(
+    with load(model, backend=backend, engine=engine) as loaded, loaded.open_session() as session:
+        if load_state is not None:
+            session.load_state(load_state)
+        with session.generate(
             text,
             sampling=sampling_of(loaded),
             max_tokens=max_tokens,
             stop=stop,
             ignore_eog=ignore_eog,
             timeout=timeout,
-        ) as stream,
-    ):
-        done, interrupted = read(stream, show=not as_json)
+        ) as stream:
+            done, interrupted = read(stream, show=not as_json)
+        if save_state is not None:
+            session.save_state(save_state)
         if not as_json:
             show_logprobs(done, loaded)
     if as_json:

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, TypeVar, cast
 from headrace.adapters import Adapter, ControlVector, LoadedHandle
 from headrace.bases import no_chat
 from headrace.chat.checking import check_chat
+from headrace.engine import usage
 from headrace.engine.embedding import EmbeddingMethods
 from headrace.engine.scheduler import Engine
 from headrace.engine.session import EngineSession
 from headrace.errors import ClosedError, ParamsError, UnsupportedError
-from headrace.machine import SystemInfo
+from headrace.machine import MemoryUsage, SystemInfo
 from headrace.params import EngineParams, SamplingParams, SessionParams
 from headrace.prompts import check_path, check_text, check_tokens
 from headrace.protocols.adapters import AdapterModel
@@ -221,6 +222,16 @@ class EngineModel(EmbeddingMethods):
         if not isinstance(self._model, TellsSystem):
             return super().system_info()
         return self._model.system_info(self.engine_params)
+
+    def memory_usage(self) -> MemoryUsage:
+        """What the model and its context have taken; the context is made if there is none yet.
+
+        Raises:
+            UnsupportedError: If the backend does not tell, or the model opens no sessions.
+            ModelMemoryError: If the memory of the native context cannot be had.
+        """
+        with self.open_session() as session:
+            return usage.of_engine(session.engine)
 
     def _usable_engine(self) -> Engine:
         engine = self._engine

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 import headrace
-from headrace.engine import saving
+from headrace.engine import saving, usage
 from headrace.engine.chatting import ChattingSession
 from headrace.engine.sampling import check_sampling
 from headrace.engine.scheduler import Engine
 from headrace.engine.scoring import Scoring
 from headrace.engine.waiting import in_worker
+from headrace.machine import SessionMemory
 from headrace.params import SamplingParams, SessionParams
 from headrace.prompts import check_generation, check_prompt, check_scored, check_top, draw_seed
 from headrace.results import TokenLogprob
@@ -187,6 +188,16 @@ class EngineSession(ChattingSession):
             logprobs=(*[None] * unknown, *(each.logprob for each in found)),
             top=(*[()] * unknown, *(each.top for each in found)) if scoring.n_top else (),
         )
+
+    @property
+    def engine(self) -> Engine:
+        """What computes it, shared with the model's other sessions."""
+        return self._engine
+
+    def memory_usage(self) -> SessionMemory:
+        """What the session has in memory at the moment."""
+        self._check_process()
+        return usage.of_sequence(self._engine, self._sequence)
 
     def state(self) -> bytes:
         """The session as bytes, for ``load_state``: its history and what was computed of it.

@@ -50,6 +50,10 @@ class Slots:
     def _others(self, planned: Collection[Sequence]) -> list[Sequence]:
         return [held for held in self._holders if held is not None and held not in planned]
 
+    def holders(self) -> list[Sequence]:
+        """Those that have a slot."""
+        return self._others(())
+
     def touch(self, sequence: Sequence) -> int:
         """The slot of a sequence that a call outside a step is about to change."""
         assert sequence.slot is not None

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
-from headrace.machine import Device, MemoryEstimate, SystemInfo
+from headrace.machine import Device, DeviceMemory, MemoryEstimate, SystemInfo
 from headrace.params import EngineParams
 from headrace.protocols.waist import LoadRequest
 
@@ -56,4 +56,13 @@ class TellsSystem(Protocol):
 
     def system_info(self, params: EngineParams) -> SystemInfo:
         """What a context with these settings computes with."""
+        ...
+
+
+@runtime_checkable
+class TellsMemory(Protocol):
+    """A ``SequenceDecoder`` that knows what it has taken; called by the driver alone."""
+
+    def device_memory(self) -> Sequence[DeviceMemory]:
+        """What the context and its model take of each device's memory."""
         ...

@@ -18,7 +18,7 @@ import attrs
 
 from headrace.adapters import Adapter, ControlVector
 from headrace.embeddings import Embeddings, Ranking
-from headrace.machine import SystemInfo
+from headrace.machine import MemoryUsage, SessionMemory, SystemInfo
 from headrace.params import EngineParams, ModelParams, SamplingParams, SessionParams
 from headrace.results import (
     Capability,
@@ -180,6 +180,10 @@ class Model(Protocol):
         """What the model computes with: build, kernels, threads, devices."""
         ...
 
+    def memory_usage(self) -> MemoryUsage:
+        """What the model and its context have taken."""
+        ...
+
     def load_adapter(self, path: str | os.PathLike[str]) -> Adapter:
         """Load a LoRA adapter for its sessions; it is closed with the model."""
         ...
@@ -307,6 +311,10 @@ class Session(Protocol):
         progress: Callable[[float], object] | None = None,
     ) -> Score:
         """``score`` for a task of asyncio or trio."""
+        ...
+
+    def memory_usage(self) -> SessionMemory:
+        """What the session has in memory at the moment."""
         ...
 
     def state(self) -> bytes:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
+from headrace.atomic import replacing
 from headrace.errors import ParamsError, StateError
 
+_MODE = 0o600
+"""Whoever reads a state reads the conversation."""
 StateTarget = str | os.PathLike[str] | BinaryIO
 """Where a state goes: a path, or something with ``write`` that takes bytes."""
 StateSource = str | os.PathLike[str] | BinaryIO | bytes | bytearray | memoryview
@@ -49,11 +51,10 @@ def write_state(target: StateTarget, parts: Iterable[bytes | memoryview]) -> Non
     name = os.fspath(target)
     with _errors_named("written to", name):
         path = Path(os.path.realpath(name))
-        with _new_file_beside(path) as (file, temporary):
-            file.writelines(parts)
-            file.flush()
-            os.fsync(file.fileno())
-            os.replace(temporary, path)
+        with replacing(path) as temporary:
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _MODE)
+            with open(descriptor, "wb") as file:
+                file.writelines(parts)
         _sync_folder(path.parent)
 
 
@@ -76,18 +77,6 @@ def read_state(source: StateSource) -> memoryview:
         )
     # A copy, if the caller could change it: the memory is read from it later.
     return memoryview(data if isinstance(data, bytes) else bytes(data))
-
-
-@contextlib.contextmanager
-def _new_file_beside(path: Path) -> Iterator[tuple[BinaryIO, str]]:
-    """A temporary file in the same folder and its name; gone at the end unless renamed."""
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name[:100]}.", dir=path.parent)
-    try:
-        with open(descriptor, "wb") as file:
-            yield file, name
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(name)
 
 
 def _sync_folder(folder: Path) -> None:
