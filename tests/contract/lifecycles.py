@@ -50,6 +50,31 @@ def every_order(target):
             gc.collect()
 
 
+def adapters_in_every_order(target):
+    """All permutations with an adapter and a control vector in use."""
+    names = ("model", "session", "stream", "adapter", "vector")
+    for order in itertools.permutations(names):
+        for how in ("close", "drop"):
+            model = target.load()
+            held = {
+                "model": model,
+                "adapter": model.load_adapter(target.adapter(1)),
+                "vector": model.load_control_vector(target.vector(1)),
+            }
+            del model
+            params = headrace.SessionParams(
+                adapters=[held["adapter"]], control_vectors=[held["vector"]]
+            )
+            held["session"] = held["model"].open_session(params)
+            held["stream"] = held["session"].generate("Hello", sampling=GREEDY, ignore_eog=True)
+            next(held["stream"])
+            del params
+            for name in order:
+                end(held, name, how)
+            del held
+            gc.collect()
+
+
 def after_errors(target):
     """The same after calls that failed."""
     for name in ("model", "session", "stream"):
@@ -73,6 +98,11 @@ def after_errors(target):
 def alive_at_exit(target):
     """Nothing is closed; names stay bound until the interpreter ends."""
     globals()["kept"] = [things(target) for _ in range(3)]
+    for held in globals()["kept"]:
+        held["adapter"] = held["model"].load_adapter(target.adapter(1))
+        params = headrace.SessionParams(adapters=[held["adapter"]])
+        held["changed"] = held["model"].open_session(params)
+        next(held["changed"].generate("Hello", sampling=GREEDY, ignore_eog=True))
 
 
 def in_a_cycle_at_exit(target):

@@ -25,6 +25,10 @@ class Target:
     open: Callable[[EngineParams], Model]
     violations: Callable[[], tuple[object, ...]] = tuple
     """Breaches of the decoder protocol that the fake noted; a real library just crashes."""
+    adapter: Callable[[int], str] = "fake:#seed={}".format
+    """References of adapters for the model, as many as wanted."""
+    vector: Callable[[int], str] = "fake:#seed={}".format
+    """References of control vectors for it."""
 
     def load(self, **engine: object) -> Model:
         """Load the model with some settings of the engine."""
@@ -46,7 +50,17 @@ def _llamacpp(name: str, kind: str) -> Target:
 
         return headrace.load_model(tiny_gguf.path(kind), backend="llamacpp", engine=engine)
 
-    return Target(name, load)
+    def adapter(seed: int) -> str:
+        from tests.support import tiny_adapters
+
+        return str(tiny_adapters.lora(kind, seed))
+
+    def vector(seed: int) -> str:
+        from tests.support import tiny_adapters
+
+        return str(tiny_adapters.vector(kind, seed))
+
+    return Target(name, load, adapter=adapter, vector=vector)
 
 
 TARGETS = [

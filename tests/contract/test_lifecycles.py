@@ -8,6 +8,7 @@ from tests.support.subprocesses import run_script
 
 SCENARIOS = {
     "every_order": 0,
+    "adapters_in_every_order": 0,
     "after_errors": 0,
     "alive_at_exit": 0,
     "in_a_cycle_at_exit": 0,

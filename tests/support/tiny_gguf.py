@@ -13,7 +13,7 @@ import atexit
 import functools
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import gguf
@@ -61,12 +61,30 @@ def _folder() -> Path:
     return folder
 
 
+def changed(kind: str, name: str, deltas: Mapping[str, np.ndarray]) -> Path:
+    """The file of a model with something added to some of its matrices."""
+    return _write(kind, _folder() / f"{kind}-{name}.gguf", deltas)
+
+
+def architecture(kind: str) -> str:
+    """The architecture of a model."""
+    return _ARCHITECTURES[kind][0]
+
+
+def new_file(name: str) -> Path:
+    """A path in the folder of the tiny models, which goes away with the process."""
+    return _folder() / name
+
+
 @functools.cache
 def _build(kind: str) -> Path:
     if kind in BERTS:
         return bert.tiny(BERTS[kind]).write(_folder() / f"{kind}.gguf")
+    return _write(kind, _folder() / f"{kind}.gguf", {})
+
+
+def _write(kind: str, target: Path, deltas: Mapping[str, np.ndarray]) -> Path:
     architecture, layers, tensors = _ARCHITECTURES[kind]
-    target = _folder() / f"{kind}.gguf"
     writer = gguf.GGUFWriter(target, architecture)
     _add_parameters(writer, kind, layers)
     if kind == "no_vocabulary":
@@ -76,7 +94,7 @@ def _build(kind: str) -> Path:
         _add_bpe_vocabulary(writer)
     else:
         _add_spm_vocabulary(writer)
-    tensors(_Weights(writer, np.random.default_rng(SEED)), layers)
+    tensors(_Weights(writer, np.random.default_rng(SEED), deltas), layers)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
@@ -159,15 +177,22 @@ def _add_bpe_vocabulary(writer: gguf.GGUFWriter) -> None:
 class _Weights:
     """Adds tensors; shapes are llama.cpp's reversed, as gguf has them."""
 
-    def __init__(self, writer: gguf.GGUFWriter, random: np.random.Generator) -> None:
+    def __init__(
+        self,
+        writer: gguf.GGUFWriter,
+        random: np.random.Generator,
+        deltas: Mapping[str, np.ndarray],
+    ) -> None:
         self._writer = writer
         self._random = random
+        self._deltas = deltas
 
     def matrix(self, name: str, n_out: int, n_in: int, scale: float = 1.0) -> None:
         """Random weights that keep the size of what they multiply."""
         values = self._random.standard_normal((n_out, n_in)) * scale / np.sqrt(n_in)
         if name == "output.weight":
             values[[UNK, BOS, EOS]] = 0
+        values = values + self._deltas.get(name, 0)
         self._writer.add_tensor(name, values.astype(np.float32))
 
     def constant(self, name: str, shape: tuple[int, ...], value: float) -> None:

@@ -31,12 +31,13 @@ class FakeAdapter:
         reference: As for models, such as ``fake:Ahoy#seed=3``; of the options ``seed`` and
             ``load_fault`` mean something.
         owner: The model that loads it.
+        is_vector: A control vector, which is not the adapter of the same reference.
 
     Raises:
         HeadraceError: The one that ``load_fault`` names.
     """
 
-    def __init__(self, reference: str, owner: object) -> None:
+    def __init__(self, reference: str, owner: object, *, is_vector: bool = False) -> None:
         options = parse_reference(reference, FakeOptions())
         if options.load_fault is not None:
             fail_to_load(options.load_fault)
@@ -44,7 +45,7 @@ class FakeAdapter:
         self.closed = False
         self.script = options.script
         text = options.script or b""
-        self.weight = chain.links(chain.EMPTY, [options.seed, *text])[-1]
+        self.weight = chain.links(chain.EMPTY, [options.seed, is_vector, *text])[-1]
         name = text.decode(errors="replace") or f"seed {options.seed}"
         self.info = AdapterInfo(name=name, path=reference, architecture="script")
 

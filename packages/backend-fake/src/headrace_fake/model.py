@@ -134,8 +134,8 @@ class FakeModel:
         return FakeAdapter(path, self)
 
     def load_control_vector(self, path: str) -> LoadedAdapter:
-        """Make a control vector: the same, as far as the fake is concerned."""
-        return FakeAdapter(path, self)
+        """Make a control vector from such a reference."""
+        return FakeAdapter(path, self, is_vector=True)
 
     def close(self) -> None:
         """Closing again does nothing; closing with open decoders is a misuse."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 import sys
-import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -31,30 +30,28 @@ _REASON = re.compile(r"^failed to apply lora adapter: *")
 
 
 class LlamaAdapter:
-    """An adapter or control vector of one model.
+    """An adapter or control vector of one model: the owner of an ``hr_adapter *``."""
 
-    Args:
-        handle: Its ``hr_adapter *``, loaded.
-        info: What is known of its file.
-    """
+    info: AdapterInfo
+    """What is known of its file; set once it is loaded."""
 
-    def __init__(self, handle: Any, info: AdapterInfo) -> None:
-        self.handle = handle
-        self.info = info
+    def __init__(self) -> None:
+        # Not by ``ffi.gc``: of a cycle, the pointer may be finalized before those who would
+        # close it. So deleting it is the last thing this object does, and closing looks first.
+        self._closed = True
+        self.handle = lib.hr_adapter_new()
         self._closed = False
 
     def close(self) -> None:
         """Free it, at the latest when no context has it set. Closing again does nothing."""
-        self._closed = True
-        lib.hr_adapter_close(self.handle)
+        if not self._closed:
+            self._closed = True
+            lib.hr_adapter_close(self.handle)
 
     def __del__(self) -> None:
-        if getattr(self, "_closed", True) or sys.is_finalizing():
-            return
-        self.close()
-        warnings.warn(
-            f"{self.info.name} was dropped without close()", ResourceWarning, stacklevel=1
-        )
+        if hasattr(self, "handle") and not sys.is_finalizing():
+            self._closed = True
+            lib.hr_adapter_delete(self.handle)
 
 
 def load_lora(model: Any, model_path: Path, reference: str) -> LlamaAdapter:
@@ -77,14 +74,15 @@ def load_control_vector(model: Any, reference: str) -> LlamaAdapter:
 
 def _load(reference: str, kind: str, read: Callable[..., None]) -> LlamaAdapter:
     path = check_model_file(reference, what=kind)
-    handle = ffi.gc(lib.hr_adapter_new(), lib.hr_adapter_delete)
+    adapter = LlamaAdapter()
     info = ffi.new("hr_adapter_info *")
     report = new_report()
-    read(handle, os.fsencode(path), info, report)
+    read(adapter.handle, os.fsencode(path), info, report)
     if report.status != lib.HR_OK:
         raise _load_error(report, f"the {kind} {os.fspath(path)!r}")
     logs.drain()
-    return LlamaAdapter(handle, _info(path, info, _metadata(handle)))
+    adapter.info = _info(path, info, _metadata(adapter.handle))
+    return adapter
 
 
 def _metadata(handle: Any) -> dict[str, str]:

@@ -93,6 +93,11 @@ class LoadedHandle(Closing):
             self._closed = True
             self.loaded.close()
 
+    def __del__(self) -> None:
+        # As with a session: nobody can use it any more, so nobody needs to be told.
+        if hasattr(self, "_closed"):
+            self.close()
+
     def check_open(self) -> None:
         """Raise unless it can be used.
 
