@@ -54,16 +54,17 @@ class LoadedHandle(Closing):
 
     Args:
         loaded: What the backend loaded; closed with this object.
-        model: The model it belongs to.
+        owner: Stands for the model it belongs to, without being it: the engine's sequences
+            hold handles, and a handle that held the model would close the circle.
     """
 
     kind = "adapter"
 
-    def __init__(self, loaded: LoadedAdapter, model: object) -> None:
+    def __init__(self, loaded: LoadedAdapter, owner: object) -> None:
         super().__init__()
         self.info: AdapterInfo = loaded.info
-        self.model = model
-        """The model that loaded it: no other can use it."""
+        self.owner = owner
+        """Stands for the model that loaded it: no other can use it."""
         self.loaded = loaded
         """What the backend's decoder is given."""
         self._closed = False

@@ -59,6 +59,7 @@ class EngineModel(EmbeddingMethods):
         self._engine: Engine | None = None
         self._lock = threading.RLock()
         self._closed = False
+        self._identity = object()
         self._adapters: weakref.WeakSet[LoadedHandle] = weakref.WeakSet()
 
     @property
@@ -157,12 +158,14 @@ class EngineModel(EmbeddingMethods):
             UnsupportedError: If the model opens no sessions, or its backend has no adapters.
         """
         source = self._adapter_model(Capability.LORA, "adapters")
-        return self._keep(Adapter(source.load_adapter(check_path("path", path)), self))
+        return self._keep(Adapter(source.load_adapter(check_path("path", path)), self._identity))
 
     def load_control_vector(self, path: str | os.PathLike[str]) -> ControlVector:
         """Load a control vector for this model's sessions; see ``load_adapter`` for the errors."""
         source = self._adapter_model(Capability.CONTROL_VECTORS, "control vectors")
-        return self._keep(ControlVector(source.load_control_vector(check_path("path", path)), self))
+        return self._keep(
+            ControlVector(source.load_control_vector(check_path("path", path)), self._identity)
+        )
 
     def _adapter_model(self, capability: Capability, what: str) -> AdapterModel:
         self._check_open()
@@ -195,7 +198,7 @@ class EngineModel(EmbeddingMethods):
         for use in params.uses:
             handle = use.handle
             handle.check_open()
-            if handle.model is not self:
+            if handle.owner is not self._identity:
                 raise ParamsError(
                     f"the {handle.kind} {handle.name!r} was loaded by another model",
                     hint=f"Load {handle.path!r} with the model whose sessions use it.",
