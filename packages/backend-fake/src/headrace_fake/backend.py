@@ -38,6 +38,7 @@ _ABILITIES = frozenset(
         Capability.LORA,
         Capability.CONTROL_VECTORS,
         Capability.SCORE,
+        Capability.GRAMMAR,
     }
 )
 

@@ -21,6 +21,7 @@ from headrace.params import SamplingParams
 from headrace.protocols import RowResult
 from headrace.results import TokenLogprob
 from headrace_fake import chain, likelihood
+from headrace_fake.constrained import constrained
 from headrace_fake.memory import Memory
 from headrace_fake.misuse import MisuseLog
 from headrace_fake.options import FakeOptions
@@ -82,6 +83,8 @@ class FakeSampler:
             self._salt = chain.scatter(options.seed, seed + 1)
         looks_back = params.repeat_penalty != 1.0
         self._penalised = params.window(params.repeat_last_n, n_ctx) if looks_back else 0
+        self._grammar = params.grammar
+        self._constrained: tuple[int, ...] | None = None
         self._before = list(recent)
         # One tuple, so that an interrupt between two bytecodes leaves the old or the new one.
         self._state = _State(0, None, -1, -1, tuple(recent))
@@ -91,11 +94,13 @@ class FakeSampler:
         state = self._state
         now = memory.hash()
         self._check(state, memory, now)
-        flavour = memory.flavour
-        if self._script is None:
-            token = self._seeded(now, state, flavour.salt)
-        else:
-            token = self._written(flavour.script or self._script, state.n_chosen)
+        if state.n_chosen == 0 and self._grammar is not None:
+            self._constrained = constrained(
+                self._grammar,
+                memory.flavour.script or self._script,
+                chain.scatter(now, self._salt),
+            )
+        token = self._next(now, state, memory)
         recent = (*state.recent, token)[-self._penalised :] if self._penalised else ()
         self._state = _State(
             state.n_chosen + 1,
@@ -118,6 +123,16 @@ class FakeSampler:
         """Closing again does nothing."""
         self.closed = True
 
+    def _next(self, now: int, state: _State, memory: Memory) -> int:
+        if self._constrained is not None:
+            # A grammar that is complete allows nothing but an end, banned or not.
+            left = self._constrained[state.n_chosen : state.n_chosen + 1]
+            return left[0] if left else EOS
+        flavour = memory.flavour
+        if self._script is None:
+            return self._seeded(now, state, flavour.salt)
+        return self._written(flavour.script or self._script, state.n_chosen)
+
     def _written(self, script: bytes, count: int) -> int:
         if count < len(script):
             return script[count]
@@ -139,7 +154,7 @@ class FakeSampler:
         if self._n_logprobs is None:
             return ()
         likeliest = token
-        if self._script is None:
+        if self._script is None and self._constrained is None:
             likeliest = self._letter(memory_hash, self._greedy_salt, ends=True)
         return (likelihood.logprob(token, likeliest, LETTERS, memory_hash, self._n_logprobs),)
 

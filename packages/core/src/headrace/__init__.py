@@ -52,7 +52,7 @@ from headrace.errors import (
     UsageError,
 )
 from headrace.files import inspect_file, merge_model, quantize_model, split_model
-from headrace.grammar import Choice, Gbnf, Lazy, Regex, Trigger
+from headrace.grammar import Choice, Gbnf, JsonSchema, Lazy, Regex, Trigger
 from headrace.inspection import devices, estimate_memory
 from headrace.loading import aload_model, backends, load_model
 from headrace.machine import (
@@ -124,6 +124,7 @@ __all__ = [
     "Gbnf",
     "GrammarError",
     "HeadraceError",
+    "JsonSchema",
     "Lazy",
     "MemoryEstimate",
     "MemoryUsage",

@@ -1,11 +1,11 @@
-"""Constrained output: grammars, regular expressions, choices.
+"""Constrained output: grammars, regular expressions, choices, JSON schemas.
 
 ``values`` has what callers write. All of it becomes llama.cpp's grammar notation, GBNF:
-``regex`` converts, ``writing`` writes it. ``gbnf`` parses it and ``checks`` looks
+``regex`` and ``schema`` convert, ``writing`` writes it. ``gbnf`` parses it and ``checks`` looks
 for what would end in an endless loop or a stack overflow, so that nothing wrong reaches a
-backend.
+backend. ``matching`` and ``deriving`` follow a grammar without a native library.
 """
 
-from headrace.grammar.values import Choice, Gbnf, Grammar, Lazy, Regex, Trigger
+from headrace.grammar.values import Choice, Gbnf, Grammar, JsonSchema, Lazy, Regex, Trigger
 
-__all__ = ["Choice", "Gbnf", "Grammar", "Lazy", "Regex", "Trigger"]
+__all__ = ["Choice", "Gbnf", "Grammar", "JsonSchema", "Lazy", "Regex", "Trigger"]

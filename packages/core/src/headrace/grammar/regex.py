@@ -48,12 +48,23 @@ def regex_to_gbnf(pattern: str) -> str:
     Raises:
         GrammarError: With the position of what cannot be converted.
     """
+    node, _ = parse_regex(pattern)
+    return write_gbnf({"root": node})
+
+
+def parse_regex(pattern: str) -> tuple[Node, set[tuple[bool, bool]]]:
+    """A pattern, and whether its alternatives have an anchor at the beginning, at the end.
+
+    Raises:
+        GrammarError: With the position of what cannot be converted.
+    """
     check_unicode("pattern", pattern)
     if len(pattern) > MAX_PATTERN:
         raise GrammarError(
             f"the pattern has {len(pattern)} characters; at most {MAX_PATTERN} are allowed"
         )
-    return write_gbnf({"root": _Parser(pattern).whole()})
+    parser = _Parser(pattern)
+    return parser.whole(), parser.anchors
 
 
 class _Parser:
@@ -61,6 +72,7 @@ class _Parser:
         self._pattern = pattern
         self._at = 0
         self._depth = 0
+        self.anchors: set[tuple[bool, bool]] = set()
 
     def whole(self) -> Node:
         node = self._alternatives()
@@ -84,9 +96,10 @@ class _Parser:
 
     def _sequence(self) -> Node:
         items: list[Node] = []
-        self._skip_anchors(r"\A", "^")
+        begins, ends = self._skip_anchors(r"\A", "^"), False
         while self._peek() and self._peek() not in "|)":
-            if self._skip_anchors(r"\Z", "$"):
+            ends = self._skip_anchors(r"\Z", "$")
+            if ends:
                 if self._peek() and self._peek() not in "|)":
                     raise self._error("nothing can follow the end of the text")
                 break
@@ -95,6 +108,8 @@ class _Parser:
                 items[-1] = Text(items[-1].characters + item.characters)
             else:
                 items.append(item)
+        if self._depth == 0:
+            self.anchors.add((begins, ends))
         return items[0] if len(items) == 1 else Chain(tuple(items))
 
     def _skip_anchors(self, *anchors: str) -> bool:
@@ -231,9 +246,9 @@ class _Parser:
             if self._peek() == "-" and self._pattern[self._at + 1 : self._at + 2] not in {"]", ""}:
                 self._at += 1
                 end = self._member(opened)
-                if len(member) > 1 or len(end) > 1 or member[0][0] != member[0][1]:
+                if any(len(each) > 1 or each[0][0] != each[0][1] for each in (member, end)):
                     raise self._error("a range goes from one character to another", at)
-                if end[0][0] != end[0][1] or end[0][0] < member[0][0]:
+                if end[0][0] < member[0][0]:
                     raise self._error("a range goes from the smaller to the larger", at)
                 member = ((member[0][0], end[0][0]),)
             ranges.extend(member)

@@ -136,6 +136,56 @@ class Choice:
         object.__setattr__(self, "gbnf", Gbnf(write_gbnf({"root": root})))
 
 
+def _as_json(value: Any) -> str:
+    import json
+
+    if isinstance(value, str):
+        return value
+    if not isinstance(value, (dict, bool)):
+        raise GrammarError(
+            f"JsonSchema.schema must be a dict, a bool or JSON text, got {type(value).__name__}"
+        )
+    try:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise GrammarError(f"JsonSchema.schema is no JSON: {error}") from None
+
+
+@attrs.frozen
+class JsonSchema:
+    """The output is JSON that is valid under a schema (https://json-schema.org, draft 2020-12).
+
+    Raises:
+        GrammarError: With ``path``, the place in the schema that cannot be converted: a keyword
+            that a grammar cannot express, a reference to nothing, a value of a wrong type.
+    """
+
+    schema: str = attrs.field(converter=_as_json)
+    """The schema as JSON text. Made from a dict or from ``True`` (any JSON) too."""
+
+    strict: bool = attrs.field(
+        default=True, kw_only=True, validator=attrs.validators.instance_of(bool)
+    )
+    """Refuse keywords that the grammar would not enforce (``multipleOf``, ``uniqueItems``, …);
+    False: ignore them, and check the output."""
+
+    gbnf: Gbnf = attrs.field(init=False, repr=False, eq=False)
+    """The same as a grammar."""
+
+    def __attrs_post_init__(self) -> None:
+        """Convert."""
+        from headrace.grammar.schema import schema_to_gbnf
+
+        text = schema_to_gbnf(self.schema, strict=self.strict)
+        try:
+            object.__setattr__(self, "gbnf", Gbnf(text))
+        except GrammarError as error:
+            reason = error.message.partition("\n")[0]
+            raise GrammarError(
+                f"schema, #: what comes of it is no usable grammar ({reason})", path="#"
+            ) from None
+
+
 @attrs.frozen
 class Trigger:
     """What wakes a dormant grammar; exactly one of the fields.
@@ -195,7 +245,7 @@ class Lazy:
         GrammarError: If there is no trigger, or something else than a grammar.
     """
 
-    grammar: Gbnf | Regex | Choice = attrs.field()
+    grammar: Gbnf | Regex | Choice | JsonSchema = attrs.field()
     """What the output matches from the trigger on."""
 
     triggers: tuple[Trigger, ...] = attrs.field(converter=_strings)
@@ -203,9 +253,10 @@ class Lazy:
 
     def __attrs_post_init__(self) -> None:
         """Check."""
-        if not isinstance(self.grammar, (Gbnf, Regex, Choice)):
+        if not isinstance(self.grammar, (Gbnf, Regex, Choice, JsonSchema)):
             raise GrammarError(
-                f"Lazy.grammar must be a Gbnf, Regex or Choice, got {self.grammar!r:.60}"
+                "Lazy.grammar must be a Gbnf, Regex, Choice or JsonSchema, "
+                f"got {self.grammar!r:.60}"
             )
         triggers: Any = self.triggers
         good = isinstance(triggers, tuple) and all(isinstance(each, Trigger) for each in triggers)
@@ -222,5 +273,5 @@ class Lazy:
         return self.grammar.gbnf
 
 
-Grammar = Gbnf | Regex | Choice | Lazy
+Grammar = Gbnf | Regex | Choice | JsonSchema | Lazy
 """What ``SamplingParams(grammar=…)`` takes."""

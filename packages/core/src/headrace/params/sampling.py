@@ -9,7 +9,7 @@ from typing import Any
 
 import attrs
 
-from headrace.grammar import Choice, Gbnf, Grammar, Lazy, Regex
+from headrace.grammar import Choice, Gbnf, Grammar, JsonSchema, Lazy, Regex
 from headrace.params.fields import integer, number, refuse, strict_names
 from headrace.params.samplers import DEFAULT_SAMPLERS, check_effects, validate_order
 
@@ -72,8 +72,8 @@ def _validate_breakers(instance: Any, field: attrs.Attribute[Any], value: Any) -
 
 
 def _validate_grammar(instance: Any, field: attrs.Attribute[Any], value: Any) -> None:
-    if value is not None and not isinstance(value, (Gbnf, Regex, Choice, Lazy)):
-        refuse(instance, field, value, "None or a Gbnf, Regex, Choice or Lazy")
+    if value is not None and not isinstance(value, (Gbnf, Regex, Choice, JsonSchema, Lazy)):
+        refuse(instance, field, value, "None or a Gbnf, Regex, Choice, JsonSchema or Lazy")
 
 
 @strict_names
