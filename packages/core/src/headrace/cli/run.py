@@ -17,6 +17,7 @@ from headrace.cli.common import (
     read_text,
     write_json,
 )
+from headrace.cli.grammar import grammar_options
 from headrace.cli.report import summary
 from headrace.cli.sampling import (
     check_sampling_options,
@@ -49,6 +50,7 @@ INTERRUPTED = 130
 )
 @click.option("-q", "--quiet", is_flag=True, help="No summary on stderr.")
 @sampling_options
+@grammar_options
 @model_options
 @json_option
 @debug_option

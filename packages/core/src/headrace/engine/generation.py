@@ -180,7 +180,9 @@ class EngineGeneration:
         self.produced = line.dropped + len(line) - self.start
         if self.first_token_at is None:
             self.first_token_at = time.monotonic()
-        if self.engine.vocabulary.is_eog(line[-1]) and not self.ignore_eog:
+        # Where the end is ignored it is chosen only if a grammar allows nothing else.
+        ends = not self.ignore_eog or self.sampling.grammar is not None
+        if ends and self.engine.vocabulary.is_eog(line[-1]):
             self.end = StopReason.EOG
         elif self.max_tokens is not None and self.produced >= self.max_tokens:
             self.end = StopReason.MAX_TOKENS

@@ -63,7 +63,8 @@ class EngineSession(ChattingSession):
             max_tokens: Most new tokens; None: until the model ends or the context
                 is full; 0: only compute the prompt, to have it in memory.
             stop: Strings that end the generation; they are not part of the text.
-            ignore_eog: Never choose a token that ends the generation.
+            ignore_eog: Never choose a token that ends the generation, unless a grammar allows
+                nothing else.
             timeout: Seconds until the generation ends by itself; None: never.
 
         Returns:

@@ -1,0 +1,65 @@
+"""Options that constrain the output of the commands that generate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from headrace.cli.common import Settings
+from headrace.errors import ParamsError
+from headrace.grammar import Choice, Gbnf, JsonSchema, Regex
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def _schema(text: str) -> JsonSchema:
+    """A schema as JSON, or the name of a file of it."""
+    is_json = text.lstrip().startswith("{") or text.strip() in {"true", "false"}
+    return JsonSchema(text if is_json else _read(text))
+
+
+def _read(name: str) -> str:
+    try:
+        return Path(name).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError, ValueError) as error:
+        raise ParamsError(f"the file {name!r} cannot be read: {error}") from None
+
+
+_KINDS: dict[str, Callable[[Any], Any]] = {
+    "--grammar": lambda name: Gbnf(_read(name)),
+    "--json-schema": _schema,
+    "--regex": Regex,
+    "--choice": Choice,
+}
+
+
+def _keep(context: click.Context, parameter: click.Parameter, value: Any) -> None:
+    if value is None or value == ():
+        return
+    sampling = context.ensure_object(Settings).sampling
+    if "grammar" in sampling:
+        raise ParamsError(f"only one of {', '.join(_KINDS)} can be given")
+    sampling["grammar"] = _KINDS[parameter.opts[0]](value)
+
+
+def grammar_options(command: _F) -> _F:
+    """``--grammar``, ``--json-schema``, ``--regex`` and ``--choice``, of which one can be given."""
+    options = (
+        ("--grammar", "FILE", "Write what a GBNF grammar allows."),
+        ("--json-schema", "FILE|JSON", "Write JSON that is valid under a schema."),
+        ("--regex", "PATTERN", "Write what matches a regular expression."),
+        ("--choice", "TEXT", "Write one of these; repeatable."),
+    )
+    for name, metavar, text in reversed(options):
+        command = click.option(
+            name,
+            metavar=metavar,
+            help=text,
+            multiple=name == "--choice",
+            callback=_keep,
+            expose_value=False,
+        )(command)
+    return command
