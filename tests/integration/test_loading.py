@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -260,3 +261,10 @@ def test_defaults_suit_the_model(open_driver):
     info = open_driver("attention", n_ctx=None, n_threads=None).decoder.info
     assert info.n_ctx == 4096
     assert ModelParams().load_mode == "auto"
+
+
+def test_the_time_of_the_load_is_told(load):
+    """It is a part of the whole."""
+    began = time.monotonic()
+    model = load()
+    assert 0 < model.info.load_seconds <= time.monotonic() - began

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import sys
+import time
 import warnings
 import weakref
 from pathlib import Path
 from typing import Any
+
+import attrs
 
 from headrace.errors import ClosedError, UnsupportedError
 from headrace.machine import SystemInfo
@@ -61,7 +64,9 @@ class LlamaModel:
         self._closed = True  # until there is something to close
         self._path = path
         check_weights(path, params)
+        began = time.monotonic()
         self._handle = load_model(path, params, progress)
+        load_seconds = time.monotonic() - began
         self._closed = False
         self._params = params
         self._fingerprint = fingerprint(path)
@@ -75,7 +80,8 @@ class LlamaModel:
         self.vocabulary: Vocabulary = vocabulary
         self._vocabulary = vocabulary
         self._templates = LlamaTemplates(self._handle)
-        self.info = _info(path, pointer, metadata, vocabulary)
+        info = _info(path, pointer, metadata, vocabulary)
+        self.info = attrs.evolve(info, load_seconds=load_seconds)
 
     def generate_hint(self) -> str | None:
         """Why the model opens no session, or None if it does."""

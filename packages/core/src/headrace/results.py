@@ -219,5 +219,7 @@ class ModelInfo:
     """Size of the weights."""
     special_tokens: dict[str, int] = attrs.field(factory=dict)
     """Ids of special tokens by their usual names (``bos``, ``eos``, ``eot``, …)."""
+    load_seconds: float | None = None
+    """How long the load took, on the monotonic clock; None: unknown."""
     metadata: dict[str, Any] = attrs.field(factory=dict)
     """The file's own key-value pairs."""
