@@ -25,7 +25,7 @@ from headrace.protocols import (
 )
 from headrace.results import Capability, ModelInfo
 from headrace_llamacpp import build
-from headrace_llamacpp._native import lib
+from headrace_llamacpp._native import ffi, lib
 from headrace_llamacpp.abilities import ABILITIES
 from headrace_llamacpp.adapters import load_control_vector, load_lora
 from headrace_llamacpp.chat import LlamaTemplates
@@ -72,6 +72,8 @@ class LlamaModel:
         self._fingerprint = fingerprint(path)
         pointer = lib.hr_model_pointer(self._handle)
         metadata = overridden(metadata_of(pointer), params)
+        # Asked now, while nobody else can close the model.
+        self._sizes = (lib.llama_model_n_layer(pointer), lib.llama_model_n_embd(pointer))
         self._traits = Traits.of(pointer, metadata, vocab_only=params.vocab_only)
         self._on_cpu = not chosen_devices(params)
         # Closing the model closes its contexts first, whoever holds them.
@@ -133,7 +135,9 @@ class LlamaModel:
             raise UnsupportedError(
                 f"the model {self.info.name!r} opens no context", hint=hint, backend="llamacpp"
             )
-        check_context(self._path, self._params, params, self._bound(params))
+        # In a forked child there is no pointer, and opening says why.
+        if lib.hr_model_pointer(self._handle) != ffi.NULL:
+            check_context(self._path, self._params, params, self._bound(params))
         context, info = open_context(
             self._handle, params, self._traits, self.info.n_ctx_train, on_cpu=self._on_cpu
         )
@@ -188,20 +192,21 @@ class LlamaModel:
         return system_info(self._params, params)
 
     def _bound(self, params: EngineParams) -> int | None:
-        """Bytes that a context on the CPU takes at most; None for memory of other kinds."""
-        if self._traits.whole_only:
-            return None
-        pointer = lib.hr_model_pointer(self._handle)
-        architecture = f"{self.info.architecture}.attention."
-        n_embd, n_head = lib.llama_model_n_embd(pointer), lib.llama_model_n_head(pointer)
+        """Bytes that a context on the CPU takes at most; None where that is not known at once."""
+        prefix = f"{self.info.architecture}.attention."
+        heads = self.info.metadata.get(f"{prefix}head_count", "")
+        if self._traits.whole_only or not heads.isdecimal() or int(heads) == 0:
+            return None  # recurrent, or a number of heads for each layer
+        n_layer, n_embd = self._sizes
+        n_head = int(heads)
         sizes = [
-            int(self.info.metadata.get(f"{architecture}{each}_length") or n_embd // max(1, n_head))
+            int(self.info.metadata.get(f"{prefix}{each}_length") or n_embd // n_head)
             for each in ("key", "value")
         ]
         return context_bound(
             params,
             n_ctx=context_length(params, self.info.n_ctx_train),
-            n_layer=lib.llama_model_n_layer(pointer),
+            n_layer=n_layer,
             n_head=n_head,
             head_sizes=sum(sizes),
             n_embd=n_embd,
