@@ -30,12 +30,14 @@ typedef struct hr_row {
     int32_t sequence;
     int32_t position; /* length of the sequence before the step */
     int32_t n_tokens; /* taken from the step's tokens, row after row */
+    int32_t n_draft;  /* tokens proposed to follow them, taken from there after those */
     hr_sampler *sampler; /* NULL: no output wanted */
     int32_t n_top;       /* most likely tokens wanted beside the sampled one; negative: no logprobs */
-    hr_logprob *logprobs; /* room for 1 + n_top, the sampled token's first */
+    hr_logprob *logprobs; /* room for 1 + n_top of each sampled token, its own first */
+    int32_t *sampled;     /* room for 1 + n_draft tokens */
     /* Filled by the step: */
     int32_t length; /* tokens of the sequence in memory; 0 if its memory was lost */
-    int32_t token;  /* sampled and accepted, or -1 */
+    int32_t n_sampled; /* tokens sampled and accepted */
     int32_t n_logprobs;
     int32_t status; /* of the sampling */
 } hr_row;
@@ -43,7 +45,9 @@ typedef struct hr_row {
 /* Returns nonzero to end the step. Called at most every 50 ms. */
 typedef int (*hr_check_fn)(void *user);
 
-/* Decodes the rows in one batch, then samples a token for each row with a sampler.
+/* Decodes the rows in one batch, then samples for each row with a sampler: a token after its last
+ * one, and another after each token of its draft for as long as what was sampled is what was
+ * drafted. What is left of a draft is forgotten; without a sampler all of it is.
  *
  * `time_limit` in seconds, negative: none. `check` may be NULL. */
 int hr_step(hr_context *context, uint64_t step_id, hr_row *rows, int32_t n_rows,

@@ -118,11 +118,13 @@ std::shared_ptr<ContextCore> context_core(const hr_context *handle) noexcept {
     return std::atomic_load(&handle->core);
 }
 
+constexpr uint32_t kDrafts = 31;  // beside one for each sequence
+
 uint32_t affordable_outputs(const llama_model *model, const llama_context_params &settings) {
     const int32_t n_vocab = llama_vocab_n_tokens(llama_model_get_vocab(model));
     const size_t row = sizeof(float) * static_cast<size_t>(std::max(1, n_vocab));
     const auto affordable = static_cast<uint32_t>(std::min<size_t>(kLogitsBytes / row, UINT32_MAX));
-    return std::max(settings.n_seq_max, std::min(affordable, settings.n_batch));
+    return std::max(settings.n_seq_max + kDrafts, std::min(affordable, settings.n_batch));
 }
 
 int make_context(ContextCore &core, const hr_model *model, llama_context_params settings) {

@@ -183,6 +183,8 @@ int outcome_of(int32_t code);
 // memory.cpp: what memory truly holds after a decode that did not end well.
 int32_t settle(ContextCore &core, const hr_row &row);
 void forget(ContextCore &core, int32_t sequence);
+// Forgets all but the first tokens, or all where that is impossible; returns the length kept.
+int32_t truncate(ContextCore &core, int32_t sequence, int32_t length);
 // Whether a sequence of that length holds all that the next token looks at. Not for whole_only.
 bool window_is_whole(const ContextCore &core, int32_t sequence, int32_t length);
 bool valid_sequence(const ContextCore &core, int32_t sequence, hr_report *report);

@@ -28,24 +28,6 @@ bool can_cut(const ContextCore &core, int32_t sequence, int32_t length) {
     return reaches_back(core, sequence, length);
 }
 
-int32_t truncate(ContextCore &core, int32_t sequence, int32_t length) {
-    const int32_t held = core.lengths[sequence];
-    if (length >= held) {
-        return held;
-    }
-    if (length <= 0 || !can_cut(core, sequence, length)) {
-        forget(core, sequence);
-        return 0;
-    }
-    if (!llama_memory_seq_rm(core.memory, sequence, length, -1) ||
-        llama_memory_seq_pos_max(core.memory, sequence) != length - 1) {
-        forget(core, sequence);
-        return 0;
-    }
-    core.lengths[sequence] = length;
-    return length;
-}
-
 bool shift(ContextCore &core, int32_t sequence, int32_t start, int32_t stop) {
     const int32_t held = core.lengths[sequence];
     // Shifting a cell that two sequences share would move it for both.
@@ -88,6 +70,24 @@ int32_t copy(ContextCore &core, int32_t source, int32_t target, int32_t length) 
 
 }  // namespace
 
+int32_t truncate(ContextCore &core, int32_t sequence, int32_t length) {
+    const int32_t held = core.lengths[sequence];
+    if (length >= held) {
+        return held;
+    }
+    if (length <= 0 || !can_cut(core, sequence, length)) {
+        forget(core, sequence);
+        return 0;
+    }
+    if (!llama_memory_seq_rm(core.memory, sequence, length, -1) ||
+        llama_memory_seq_pos_max(core.memory, sequence) != length - 1) {
+        forget(core, sequence);
+        return 0;
+    }
+    core.lengths[sequence] = length;
+    return length;
+}
+
 bool window_is_whole(const ContextCore &core, int32_t sequence, int32_t length) {
     // Cells are reused only once no token from `length` on can see them: the mask drops a cell
     // n_swa or more positions back, so the window begins at length - n_swa + 1.
@@ -118,7 +118,7 @@ int32_t settle(ContextCore &core, const hr_row &row) {
     }
     // Finished micro-batches stay, and the library has removed the unfinished one.
     const int32_t length = llama_memory_seq_pos_max(core.memory, row.sequence) + 1;
-    const bool plausible = length >= row.position && length <= row.position + row.n_tokens;
+    const bool plausible = length >= row.position && length <= row.position + row.n_tokens + row.n_draft;
     if (length > 0 && (!plausible || !window_is_whole(core, row.sequence, length))) {
         forget(core, row.sequence);
         return 0;

@@ -1,5 +1,8 @@
 // One step: decode the rows in one batch, then sample for those that want a token.
 //
+// A draft is computed with its row. Its tokens count only as far as the sampler, which is asked
+// after each of them in turn, would have chosen them too; then what follows is removed.
+//
 // The whole of it is one call from Python, which releases the GIL once.
 #include "step.h"
 
@@ -20,6 +23,7 @@ bool refuse(hr_report *report, const char *why) {
 bool acceptable(const ContextCore &core, const hr_row *rows, int32_t n_rows,
                 const int32_t *tokens, hr_report *report) {
     int64_t n_tokens = 0;
+    int64_t n_outputs = 0;
     if (n_rows < 1 || n_rows > core.n_sequences()) {
         return refuse(report, "a step needs a row, and at most one for each sequence");
     }
@@ -39,10 +43,17 @@ bool acceptable(const ContextCore &core, const hr_row *rows, int32_t n_rows,
         if (row.position != core.lengths[row.sequence]) {
             return refuse(report, "a row does not begin where its sequence ends");
         }
-        n_tokens += row.n_tokens;
+        if (row.n_draft < 0 || (row.n_draft > 0 && core.whole_only)) {
+            return refuse(report, "a row has a draft that memory could not forget");
+        }
+        n_tokens += int64_t{row.n_tokens} + row.n_draft;
+        n_outputs += row.sampler != nullptr ? 1 + int64_t{row.n_draft} : 0;
     }
     if (n_tokens > core.n_batch) {
         return refuse(report, "the rows have more tokens than a batch may");
+    }
+    if (n_outputs > core.n_outputs) {
+        return refuse(report, "the rows have longer drafts than there is room for logits");
     }
     for (int64_t i = 0; i < n_tokens; ++i) {
         if (tokens[i] < 0 || tokens[i] >= core.model->n_vocab) {
@@ -56,12 +67,11 @@ llama_batch fill_batch(ContextCore &core, const hr_row *rows, int32_t n_rows,
                        const int32_t *tokens) {
     int32_t at = 0;
     for (int32_t i = 0; i < n_rows; ++i) {
-        for (int32_t j = 0; j < rows[i].n_tokens; ++j, ++at) {
+        for (int32_t j = 0; j < rows[i].n_tokens + rows[i].n_draft; ++j, ++at) {
             core.positions[at] = rows[i].position + j;
             core.sequences[at] = rows[i].sequence;
-            core.outputs[at] = 0;
+            core.outputs[at] = rows[i].sampler != nullptr && j >= rows[i].n_tokens - 1;
         }
-        core.outputs[at - 1] = rows[i].sampler != nullptr;
     }
     llama_batch batch = {};
     batch.n_tokens = at;
@@ -94,41 +104,63 @@ void settle_rows(ContextCore &core, hr_row *rows, int32_t n_rows, int status,
     for (int32_t i = 0; i < n_rows; ++i) {
         hr_row &row = rows[i];
         if (status == HR_OK) {
-            row.length = core.lengths[row.sequence] = row.position + row.n_tokens;
+            row.length = core.lengths[row.sequence] = row.position + row.n_tokens + row.n_draft;
         } else {
             row.length = untouched ? row.position : settle(core, row);
+            row.length = truncate(core, row.sequence, row.position + row.n_tokens);
         }
     }
 }
 
 namespace {
 
-void sample_rows(ContextCore &core, hr_row *rows, int32_t n_rows, hr_report *report) {
+// Samples after the row's last token, the first of whose outputs is `at`, and along its draft.
+int sample_row(ContextCore &core, hr_row &row, int32_t at, const int32_t *draft) {
+    const int32_t n_vocab = core.model->n_vocab;
+    for (int32_t i = 0; i <= row.n_draft; ++i) {
+        float *logits = llama_get_logits_ith(core.context, at + i);
+        if (logits == nullptr) {
+            return HR_NO_LOGITS;
+        }
+        int32_t token = -1;
+        const int status = sample(*row.sampler, logits, n_vocab, &token);
+        if (status != HR_OK) {
+            // What was sampled stands. The next step comes to this place again, and reports it.
+            return i == 0 ? status : HR_OK;
+        }
+        if (row.n_top >= 0) {
+            row.n_logprobs += write_logprobs(logits, n_vocab, token, row.n_top,
+                                             row.logprobs + row.n_logprobs);
+        }
+        row.sampled[row.n_sampled++] = token;
+        if (i == row.n_draft || token != draft[i]) {
+            break;
+        }
+    }
+    return HR_OK;
+}
+
+void sample_rows(ContextCore &core, hr_row *rows, int32_t n_rows, const int32_t *tokens,
+                 hr_report *report) {
     int32_t at = 0;
     for (int32_t i = 0; i < n_rows; ++i) {
         hr_row &row = rows[i];
         at += row.n_tokens;
-        if (row.sampler == nullptr) {
-            continue;
+        if (row.sampler != nullptr) {
+            // A failure here is this row's alone: memory is whole.
+            hr_report detail;
+            row.status = guarded(
+                &detail, [&]() -> int { return sample_row(core, row, at - 1, tokens + at); });
+            if (row.status >= HR_EXCEPTION && row.status <= HR_FOREIGN_EXCEPTION) {
+                abandon(*row.sampler);
+                say(report, detail.message);
+            }
         }
-        // A failure here is this row's alone: memory is whole.
-        hr_report detail;
-        row.status = guarded(&detail, [&]() -> int {
-            float *logits = llama_get_logits_ith(core.context, at - 1);
-            if (logits == nullptr) {
-                return HR_NO_LOGITS;
-            }
-            const int32_t n_vocab = core.model->n_vocab;
-            const int status = sample(*row.sampler, logits, n_vocab, &row.token);
-            if (status == HR_OK && row.n_top >= 0) {
-                row.n_logprobs =
-                    write_logprobs(logits, n_vocab, row.token, row.n_top, row.logprobs);
-            }
-            return status;
-        });
-        if (row.status >= HR_EXCEPTION && row.status <= HR_FOREIGN_EXCEPTION) {
-            abandon(*row.sampler);
-            say(report, detail.message);
+        at += row.n_draft;
+        if (row.n_draft > 0) {
+            const int32_t drafted = row.n_sampled > 0 ? row.n_sampled - 1 : 0;
+            row.length =
+                truncate(core, row.sequence, row.position + row.n_tokens + drafted);
         }
     }
 }
@@ -189,7 +221,7 @@ extern "C" int hr_step(hr_context *handle, uint64_t step_id, hr_row *rows, int32
         }
         for (int32_t i = 0; i < n_rows; ++i) {
             rows[i].length = 0;  // what a poisoned context holds
-            rows[i].token = -1;
+            rows[i].n_sampled = 0;
             rows[i].n_logprobs = 0;
             rows[i].status = HR_OK;
         }
@@ -198,7 +230,7 @@ extern "C" int hr_step(hr_context *handle, uint64_t step_id, hr_row *rows, int32
         const int outcome = hr::decode(core, hr::fill_batch(core, rows, n_rows, tokens), report);
         hr::settle_rows(core, rows, n_rows, outcome, report->native_code);
         if (outcome == HR_OK) {
-            hr::sample_rows(core, rows, n_rows, report);
+            hr::sample_rows(core, rows, n_rows, tokens, report);
         }
         return outcome;
     });

@@ -11,6 +11,7 @@ from typing import Any
 from headrace.errors import ModelLoadCancelledError
 from headrace.machine import Device, MemoryEstimate
 from headrace.protocols import PROTOCOL_VERSION, LoadRequest, Model
+from headrace.protocols.decoder import Truncation
 from headrace.results import Capability
 from headrace_fake import memory_needs
 from headrace_fake._version import __version__
@@ -30,6 +31,7 @@ _ABILITIES = frozenset(
         Capability.INTERRUPT,
         Capability.SHIFT,
         Capability.REPRODUCIBLE,
+        Capability.SPECULATE,
         Capability.LOGPROBS,
         Capability.EMBED,
         Capability.RERANK,
@@ -85,6 +87,8 @@ class FakeBackend:
             able.discard(Capability.INTERRUPT)
         if not self.options.shiftable:
             able.discard(Capability.SHIFT)
+        if self.options.truncation is Truncation.NONE:
+            able.discard(Capability.SPECULATE)
         return frozenset(able)
 
     def build(self) -> str:

@@ -25,6 +25,7 @@ from headrace.protocols import (
     ScoreRow,
     StepOutcome,
     StepStatus,
+    Truncation,
 )
 from headrace_fake import memory_needs, scoring
 from headrace_fake.adapters import FakeAdapter, Flavour
@@ -52,6 +53,12 @@ class _Step:
         self.status = StepStatus.INTERRUPTED  # until it is known to be better or worse
         self.error: DecodeError | None = None
         self.row_errors: dict[int, DecodeError] = {}
+
+
+def _max_draft(options: FakeOptions, params: EngineParams) -> int:
+    if options.truncation is Truncation.NONE:
+        return 0
+    return min(32, params.n_batch - 1, options.n_batch - 1)
 
 
 class FakeDecoder:
@@ -88,6 +95,8 @@ class FakeDecoder:
             can_copy=options.can_copy,
             can_shift=options.shiftable,
             interruptible=options.interruptible,
+            max_draft=_max_draft(options, params),
+            width_multiple=1,
         )
         self.state_key = {
             "model": options.fingerprint,
@@ -329,7 +338,7 @@ class FakeDecoder:
         if not rows:
             refuse(f"step {step_id} has no rows")
         seen = set()
-        total = 0
+        total = drafted = 0
         for row in rows:
             memory = self._memory(row.sequence)
             if row.sequence in seen:
@@ -348,9 +357,14 @@ class FakeDecoder:
                 refuse(f"a row of sequence {row.sequence} has a token outside the vocabulary")
             if row.sampler is not None:
                 self._check_sampler(row.sampler)
-            total += len(row.tokens)
+            if row.draft and not 0 <= min(row.draft) <= max(row.draft) < ByteVocabulary.n_tokens:
+                refuse(f"a row of sequence {row.sequence} has a draft outside the vocabulary")
+            drafted += len(row.draft)
+            total += len(row.tokens) + len(row.draft)
         if total > self.info.n_batch:
             refuse(f"step {step_id} has {total} tokens, more than n_batch={self.info.n_batch}")
+        if drafted > self.info.max_draft:
+            refuse(f"step {step_id} has drafts of {drafted} tokens, more than may be")
 
     def _check_sampler(self, sampler: Sampler) -> None:
         if not isinstance(sampler, FakeSampler) or sampler.owner is not self:
@@ -360,9 +374,10 @@ class FakeDecoder:
 
     def _fits(self, rows: Sequence[Row]) -> bool:
         limit = self.info.n_ctx_sequence
-        if any(row.position + len(row.tokens) > limit for row in rows):
+        lengths = [len(row.tokens) + len(row.draft) for row in rows]
+        if any(row.position + n > limit for row, n in zip(rows, lengths, strict=True)):
             return False
-        return self.used + sum(len(row.tokens) for row in rows) <= self.info.n_ctx
+        return self.used + sum(lengths) <= self.info.n_ctx
 
     def _fail(self, step: _Step, fault: Fault | None) -> None:
         self._poisoned = self._poisoned or fault is Fault.POISONED
@@ -387,8 +402,11 @@ class FakeDecoder:
                 backend="fake",
             )
         for index, row in enumerate(rows):
+            accepted: Sequence[int] = ()
+            memory = self._memories[row.sequence]
             if index not in step.row_errors and isinstance(row.sampler, FakeSampler):
-                row.sampler.sample(step.step_id, self._memories[row.sequence])
+                accepted = row.sampler.sample(step.step_id, memory, row.draft)[:-1]
+            memory.accept(accepted, len(row.draft))
         step.status = StepStatus.DONE
 
     def _wait(self, step_id: int, rows: Sequence[Row], limit: float | None) -> bool:

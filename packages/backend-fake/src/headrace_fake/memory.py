@@ -35,6 +35,14 @@ class Memory:
         """Take tokens in at the end."""
         self.tokens.extend(tokens)
 
+    def accept(self, tokens: Sequence[int], drafted: int) -> None:
+        """Take in the beginning of a draft; the rest of it was in memory too, and is forgotten."""
+        if self._kind is Truncation.RECENT:
+            self._floor = max(self._floor, len(self.tokens) + drafted - self._reach)
+        self.tokens.extend(tokens)
+        if len(self.tokens) < self._floor:
+            self.truncate(0)
+
     def hash(self) -> int:
         """The hash of all that is in memory."""
         hashes, tokens = self._hashes, self.tokens

@@ -21,6 +21,7 @@ from headrace.params import SamplingParams
 from headrace.protocols import RowResult
 from headrace.results import TokenLogprob
 from headrace_fake import chain, likelihood
+from headrace_fake.adapters import Flavour
 from headrace_fake.constrained import constrained
 from headrace_fake.memory import Memory
 from headrace_fake.misuse import MisuseLog
@@ -36,14 +37,14 @@ class _State(NamedTuple):
     """Tokens chosen so far."""
     expected: int | None
     """The hash that memory must have when the next one is chosen."""
-    token: int
-    """The last one."""
+    tokens: tuple[int, ...]
+    """Those of the last step."""
     step_id: int
     """The step it was chosen in."""
     recent: tuple[int, ...]
     """What a repeat penalty looks at."""
     logprobs: tuple[TokenLogprob, ...] = ()
-    """Of the last one, if asked for."""
+    """Of these, if asked for."""
 
 
 def letter(memory_hash: int, salt: int, mean_length: int) -> int:
@@ -87,10 +88,10 @@ class FakeSampler:
         self._constrained: tuple[int, ...] | None = None
         self._before = list(recent)
         # One tuple, so that an interrupt between two bytecodes leaves the old or the new one.
-        self._state = _State(0, None, -1, -1, tuple(recent))
+        self._state = _State(0, None, (), -1, tuple(recent))
 
-    def sample(self, step_id: int, memory: Memory) -> int:
-        """Choose the token that follows what is in memory, and accept it."""
+    def sample(self, step_id: int, memory: Memory, draft: Sequence[int] = ()) -> tuple[int, ...]:
+        """Choose and accept the token that follows what is in memory, and more along a draft."""
         state = self._state
         now = memory.hash()
         self._check(state, memory, now)
@@ -100,35 +101,43 @@ class FakeSampler:
                 memory.flavour.script or self._script,
                 chain.scatter(now, self._salt),
             )
-        token = self._next(now, state, memory)
-        recent = (*state.recent, token)[-self._penalised :] if self._penalised else ()
-        self._state = _State(
+        state = state._replace(tokens=(), logprobs=(), step_id=step_id)
+        for proposed in (*draft, None):
+            state = self._chosen(state, now, memory.flavour)
+            if state.tokens[-1] != proposed:
+                break
+            now = chain.link(now, proposed)
+        self._state = state
+        return state.tokens
+
+    def _chosen(self, state: _State, now: int, flavour: Flavour) -> _State:
+        """The state after one more token, where memory has that hash."""
+        token = self._next(now, state, flavour)
+        return _State(
             state.n_chosen + 1,
             chain.link(now, token),
-            token,
-            step_id,
-            recent,
-            self._logprobs(token, now),
+            (*state.tokens, token),
+            state.step_id,
+            (*state.recent, token)[-self._penalised :] if self._penalised else (),
+            (*state.logprobs, *self._logprobs(token, now)),
         )
-        return token
 
     def result(self, step_id: int, length: int, error: HeadraceError | None) -> RowResult:
-        """A row's result: the token chosen in that step, if one was, and how likely it was."""
+        """A row's result: the tokens chosen in that step, if any, and how likely they were."""
         state = self._state
         if state.step_id != step_id:
             return RowResult(length, (), error)
-        return RowResult(length, (state.token,), error, state.logprobs)
+        return RowResult(length, state.tokens, error, state.logprobs)
 
     def close(self) -> None:
         """Closing again does nothing."""
         self.closed = True
 
-    def _next(self, now: int, state: _State, memory: Memory) -> int:
+    def _next(self, now: int, state: _State, flavour: Flavour) -> int:
         if self._constrained is not None:
             # A grammar that is complete allows nothing but an end, banned or not.
             left = self._constrained[state.n_chosen : state.n_chosen + 1]
             return left[0] if left else EOS
-        flavour = memory.flavour
         if self._script is None:
             return self._seeded(now, state, flavour.salt)
         return self._written(flavour.script or self._script, state.n_chosen)
@@ -174,4 +183,4 @@ class FakeSampler:
 
     def _follows_a_shift(self, state: _State, memory: Memory) -> bool:
         """Whether tokens were forgotten in the middle; all that can be checked is the end."""
-        return memory.may_be_shifted and memory.tokens[-1:] == [state.token]
+        return memory.may_be_shifted and memory.tokens[-1:] == [*state.tokens[-1:]]

@@ -12,6 +12,7 @@ ABILITIES = frozenset(
         Capability.INTERRUPT,
         Capability.SHIFT,
         Capability.REPRODUCIBLE,
+        Capability.SPECULATE,
         Capability.SAMPLERS,
         Capability.LOGPROBS,
         Capability.EMBED,

@@ -8,6 +8,7 @@ from typing import Any
 from headrace.errors import ModelMemoryError, ParamsError
 from headrace.params import EngineParams
 from headrace.protocols import DecoderInfo
+from headrace.speculation.values import MAX_DRAFT
 from headrace_llamacpp import logs
 from headrace_llamacpp._native import ffi, lib, new_report
 from headrace_llamacpp._statuses import Operation
@@ -16,6 +17,10 @@ from headrace_llamacpp.threads import default_threads
 from headrace_llamacpp.traits import Traits
 
 DEFAULT_N_CTX = 4096
+WIDTH_MULTIPLE = 4
+"""ggml's CPU kernels compute a token of a batch in one way if it is alone, in another in blocks of
+four, and in a third beside these. In batches of one size that is a multiple of four, each token is
+computed in the same way wherever it stands."""
 _NO_MEMORY = re.compile(r"(unable|failed) to allocate|out of memory|bad_alloc")
 _CACHE_TYPE = re.compile(
     r"([KV]) cache type|does not support different (K) |[Qq]uantized (V) cache"
@@ -84,7 +89,15 @@ def open_context(
         can_copy=True,
         can_shift=info.can_shift and traits.can_shift(full_window=params.full_window),
         interruptible=on_cpu,
+        max_draft=0 if traits.whole_only else _max_draft(info, lib.hr_score_limit(handle)),
+        width_multiple=WIDTH_MULTIPLE if on_cpu else 0,
     )
+
+
+def _max_draft(info: Any, n_outputs: int) -> int:
+    """Tokens of drafts in one step, all of them with logits and in one micro-batch."""
+    limits = (MAX_DRAFT, info.n_batch - 1, info.n_ubatch - 1, n_outputs - info.n_seq_max)
+    return max(0, min(limits))
 
 
 def context_length(params: EngineParams, n_ctx_train: int) -> int:

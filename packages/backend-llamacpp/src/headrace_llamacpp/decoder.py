@@ -61,6 +61,7 @@ class LlamaDecoder:
         self._context = context
         self._rows = ffi.new("hr_row[]", info.n_sequences)
         self._tokens = ffi.new("int32_t[]", info.n_batch)
+        self._sampled = ffi.new("int32_t[]", info.n_sequences + info.max_draft)
         self._logprobs = ffi.new("hr_logprob[]", 1)
         self._report = new_report()
         self._memory_report = new_report()
@@ -125,24 +126,30 @@ class LlamaDecoder:
         """Write the rows to where the shim reads them."""
         if len(rows) > self.info.n_sequences:
             raise ValueError(f"{len(rows)} rows for {self.info.n_sequences} sequences")
-        at = wanted = 0
-        for native, row in zip(self._rows, rows, strict=False):
-            count = len(row.tokens)
+        at = wanted = drafted = 0
+        for index, row in enumerate(rows):
+            native = self._rows[index]
+            run = row.tokens if not row.draft else [*row.tokens, *row.draft]
+            count = len(run)
             if at + count > self.info.n_batch:
                 raise ValueError(f"more tokens than n_batch={self.info.n_batch} in a step")
             native.sequence = row.sequence
             native.position = row.position
-            native.n_tokens = count
+            native.n_tokens, native.n_draft = len(row.tokens), len(row.draft)
+            drafted += len(row.draft)
+            if drafted > self.info.max_draft:
+                raise ValueError(f"drafts of more than {self.info.max_draft} tokens in a step")
+            native.sampled = self._sampled + index + drafted - len(row.draft)
             sampler = row.sampler
             if isinstance(sampler, LlamaSampler):
                 native.sampler, native.n_top = sampler.pointer, sampler.n_top
-                wanted += sampler.n_top + 1
+                wanted += (sampler.n_top + 1) * (1 + len(row.draft))
             else:
                 native.sampler, native.n_top = ffi.NULL, -1
             if count == 1:
-                self._tokens[at] = row.tokens[0]
+                self._tokens[at] = run[0]
             else:
-                self._tokens[at : at + count] = row.tokens
+                self._tokens[at : at + count] = run
             at += count
         if wanted:
             self._place_logprobs(len(rows), wanted)
@@ -153,8 +160,9 @@ class LlamaDecoder:
             self._logprobs = ffi.new("hr_logprob[]", wanted)
         at = 0
         for index in range(n_rows):
-            self._rows[index].logprobs = self._logprobs + at
-            at += self._rows[index].n_top + 1
+            native = self._rows[index]
+            native.logprobs = self._logprobs + at
+            at += (native.n_top + 1) * (1 + native.n_draft)
 
     def outcome(self, step_id: int) -> StepOutcome | None:
         """What the last step did, again; None for any other id, or if it never ran."""
@@ -172,9 +180,10 @@ class LlamaDecoder:
     def _row_result(self, native: Any) -> RowResult:
         if native.status != lib.HR_OK:
             return RowResult(native.length, (), self._row_error(native.status))
-        if native.token < 0:
-            return RowResult(native.length)
-        return RowResult(native.length, (native.token,), logprobs=_logprobs(native))
+        if native.n_sampled == 1:
+            return RowResult(native.length, (native.sampled[0],), logprobs=_logprobs(native))
+        tokens = tuple(ffi.unpack(native.sampled, native.n_sampled)) if native.n_sampled else ()
+        return RowResult(native.length, tokens, logprobs=_logprobs(native))
 
     def _row_error(self, status: int) -> HeadraceError:
         return error_of(self._report, Operation.STEP, status=status)
@@ -254,9 +263,15 @@ class LlamaDecoder:
 
 
 def _logprobs(native: Any) -> tuple[TokenLogprob, ...]:
-    """Those of a row's token, if they were asked for."""
+    """Those of a row's tokens, if they were asked for."""
     if not native.n_logprobs:
         return ()
-    chosen, *top = ffi.unpack(native.logprobs, native.n_logprobs)
+    found = ffi.unpack(native.logprobs, native.n_logprobs)
+    each = len(found) // native.n_sampled
+    return tuple(_logprob(found[at : at + each]) for at in range(0, len(found), each))
+
+
+def _logprob(found: list[Any]) -> TokenLogprob:
+    chosen, *top = found
     alternatives = tuple((each.token, each.logprob) for each in top)
-    return (TokenLogprob(chosen.token, chosen.logprob, alternatives),)
+    return TokenLogprob(chosen.token, chosen.logprob, alternatives)

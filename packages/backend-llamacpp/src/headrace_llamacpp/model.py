@@ -98,6 +98,8 @@ class LlamaModel:
             able.discard(Capability.RERANK)
         if not self._traits.can_shift(full_window=params.full_window):
             able.discard(Capability.SHIFT)
+        if self._traits.whole_only:
+            able.discard(Capability.SPECULATE)
         if not self._on_cpu:
             able.discard(Capability.INTERRUPT)
         if not lib.hr_chat_available():

@@ -86,6 +86,7 @@ from headrace.results import (
     Usage,
 )
 from headrace.scores import Score
+from headrace.speculation import DraftModel, PromptLookup
 from headrace.stream import TokenStream
 
 __version__ = "0.1.0"
@@ -117,6 +118,7 @@ __all__ = [
     "DecodeError",
     "Device",
     "DeviceMemory",
+    "DraftModel",
     "Embeddings",
     "EngineParams",
     "FileInfo",
@@ -138,6 +140,7 @@ __all__ = [
     "ModelNotFoundError",
     "ModelParams",
     "ParamsError",
+    "PromptLookup",
     "RankedDocument",
     "Ranking",
     "Receipt",

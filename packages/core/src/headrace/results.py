@@ -128,9 +128,15 @@ class Timings:
     prefill_seconds: float = 0.0
     """Time in native calls that ran prompt tokens of this generation."""
     decode_tokens: int = 0
-    """Tokens computed one by one; the first new token comes out of the prefill."""
+    """New tokens of calls that ran no prompt; the first new token comes out of the prefill."""
     decode_seconds: float = 0.0
-    """Time in native calls that ran one new token of this generation."""
+    """Time in those calls."""
+    drafted_tokens: int = 0
+    """Tokens proposed by speculation and computed."""
+    accepted_tokens: int = 0
+    """Those of them that were what the model itself chose."""
+    draft_seconds: float = 0.0
+    """Time spent on proposing them."""
     first_token_seconds: float | None = None
     """From the call to the first new token; None if there was none."""
     total_seconds: float = 0.0
@@ -140,6 +146,11 @@ class Timings:
     def prefill_rate(self) -> float | None:
         """Prompt tokens a second, None if nothing was measured."""
         return self.prefill_tokens / self.prefill_seconds if self.prefill_seconds else None
+
+    @property
+    def acceptance_rate(self) -> float | None:
+        """Share of the drafted tokens that was accepted, None if none was drafted."""
+        return self.accepted_tokens / self.drafted_tokens if self.drafted_tokens else None
 
     @property
     def decode_rate(self) -> float | None:

@@ -18,7 +18,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import cast
 
-from headrace.engine import fairness, steps
+from headrace.engine import drafting, fairness, steps
+from headrace.engine.drafters import Drafter
 from headrace.engine.generation import EngineGeneration
 from headrace.engine.role import Driver, Role
 from headrace.engine.sequence import Sequence
@@ -91,17 +92,19 @@ class Driving:
         self._step_seconds = 0.0
         self._begun: Step | None = None
         self._running: Step | None = None
+        self._drafting: tuple[drafting.Request, EngineGeneration] | None = None
         self._step_id = 0
         self._adapters: tuple[Use, ...] | None = ()
         self.slots = Slots(decoder, self.lookahead)
         self._planner = Planner(decoder, self.slots)
         self._sequences: dict[Sequence, None] = {}
         self._active: dict[Sequence, None] = {}
+        self._speculating: dict[Sequence, None] = {}
         self._dropped: deque[Sequence] = deque()
         self._closing: Callable[[], None] | None = None
         self._closed = False
         self._closer = ThreadWaiter()
-        self._old_samplers: deque[Sampler] = deque()
+        self._old_samplers: deque[Sampler | Drafter] = deque()
 
     # -- pulling ----------------------------------------------------------
 
@@ -237,9 +240,11 @@ class Driving:
         The running step is interrupted when nobody in it wants it any more: a
         shared step is never interrupted for one of its sequences.
         """
-        step = self._running
+        step, drafts = self._running, self._drafting
         if step is not None and step.unwanted:
             self.decoder.interrupt(step.step_id)
+        if drafts is not None and (drafts[0].generation.over or drafts[1].over):
+            drafts[0].drafter.interrupt()
         waiter = generation.waiter
         if waiter is not None:
             waiter.wake()
@@ -297,6 +302,8 @@ class Driving:
         """One step, or none if its reader need not wait. The caller holds the role."""
         try:
             self._finish_begun()
+            if goes_on or not generation.ready:
+                self._have_drafted(generation, time_limit)
             step = self._plan(generation, goes_on)
             if step is not None:
                 alone = len(step.rows) == 1 and step.rows[0].generation is generation
@@ -306,6 +313,20 @@ class Driving:
             # Only exceptions: a KeyboardInterrupt passes, and the next driver
             # finishes what was begun.
             self._break(generation, error)
+
+    def _have_drafted(self, generation: EngineGeneration, time_limit: float | None) -> None:
+        """Have tokens proposed for all sequences that want it. The caller holds the role."""
+        with self.mutex:
+            found = [
+                drafting.request(each, self.lookahead, self.info) for each in self._speculating
+            ]
+        for request in found:
+            if request is not None:
+                self._drafting = (request, generation)
+                try:
+                    request.fulfil(self.vocabulary, generation, time_limit)
+                finally:
+                    self._drafting = None
 
     def _plan(self, generation: EngineGeneration, goes_on: bool) -> Step | None:
         with self.mutex:
@@ -434,6 +455,10 @@ class Driving:
             self.slots.evict(sequence)
         self._sequences.pop(sequence, None)
         self._active.pop(sequence, None)
+        self._speculating.pop(sequence, None)
+        if sequence.drafter is not None:
+            self._old_samplers.append(sequence.drafter)
+            sequence.drafter = None
         generation = sequence.generation
         if generation is not None and generation.report is None:
             generation.error = why

@@ -43,6 +43,8 @@ class Limits:
     """Fewer rows than there are, because all together found no room."""
     max_chunk: int | None = None
     """Shorter prefill chunks, for the same reason."""
+    drafts: bool = True
+    """Whether rows may have drafts; not after a step that found no room with them."""
 
     def learn(self, tokens: int, seconds: float) -> None:
         """Average in a step that prefilled."""

@@ -21,6 +21,7 @@ from headrace.results import Receipt, StopReason, Timings, TokenLogprob, Usage
 if TYPE_CHECKING:
     from headrace.engine.scheduler import Engine
     from headrace.engine.sequence import Sequence
+    from headrace.engine.steps import PlannedRow, Step
     from headrace.engine.waiting import Waiter
 
 
@@ -80,6 +81,9 @@ class EngineGeneration:
         self.prefill_seconds = 0.0
         self.decode_tokens = 0
         self.decode_seconds = 0.0
+        self.drafted_tokens = 0
+        self.accepted_tokens = 0
+        self.draft_seconds = 0.0
 
     # -- for the stream ---------------------------------------------------
 
@@ -175,6 +179,8 @@ class EngineGeneration:
     ) -> None:
         """Append sampled tokens at index ``at`` of the line; doing so twice is doing so once."""
         line = self.sequence.line
+        tokens = tokens[: self._wanted(tokens, at)]
+        logprobs = logprobs[: len(tokens)]
         line[at:] = tokens
         self.logprobs[line.dropped + at - self.start :] = logprobs
         self.produced = line.dropped + len(line) - self.start
@@ -186,8 +192,21 @@ class EngineGeneration:
             self.end = StopReason.EOG
         elif self.max_tokens is not None and self.produced >= self.max_tokens:
             self.end = StopReason.MAX_TOKENS
-        elif len(line) > self.engine.info.n_ctx_sequence and not self.forgettable:
+        elif len(line) > self.engine.room(self.sequence) and not self.forgettable:
             self.end = StopReason.CONTEXT_FULL
+
+    def _wanted(self, tokens: tuple[int, ...], at: int) -> int:
+        """How many of the tokens sampled in one step belong to the generation."""
+        wanted = len(tokens)
+        if wanted > 1:
+            if not self.ignore_eog:
+                eog = map(self.engine.vocabulary.is_eog, tokens)
+                wanted = next((i + 1 for i, ends in enumerate(eog) if ends), wanted)
+            if self.max_tokens is not None:
+                wanted = min(wanted, self.max_tokens - (at - self.prompt_end))
+            if not self.sequence.forgettable(0):
+                wanted = min(wanted, self.engine.room(self.sequence) + 1 - at)
+        return wanted
 
     def found_in_memory(self, length: int) -> None:
         """Note how much of the line is in memory, at first from earlier generations."""
@@ -196,18 +215,20 @@ class EngineGeneration:
         processed = self.sequence.line.dropped + length
         self.processed = max(self.processed, min(processed, self.start))
 
-    def account(self, step_id: int, seconds: float, tokens: int) -> None:
-        """Count a step, once."""
-        if self.last_step == step_id:
+    def account(self, step: Step, planned: PlannedRow, sampled: int) -> None:
+        """Count a step in which so many tokens were sampled, once."""
+        if self.last_step == step.step_id:
             return
         self.steps += 1
-        if tokens > 1 or not self.produced:
-            self.prefill_tokens += tokens
-            self.prefill_seconds += seconds
+        if planned.prefills or not self.produced:
+            self.prefill_tokens += len(planned.row.tokens)
+            self.prefill_seconds += step.seconds
         else:
-            self.decode_tokens += 1
-            self.decode_seconds += seconds
-        self.last_step = step_id
+            self.decode_tokens += max(1, sampled)
+            self.decode_seconds += step.seconds
+        self.drafted_tokens += planned.proposed
+        self.accepted_tokens += max(0, min(sampled - 1, planned.proposed))
+        self.last_step = step.step_id
 
     def remembered(self) -> int:
         """Length of the history as the reader knows it at this moment."""
@@ -227,6 +248,14 @@ class EngineGeneration:
         """Tokens that may be forgotten when the context is full; none that are still unread."""
         return self.sequence.forgettable(self.produced - self.seen + 1)
 
+    def _reason(self) -> str:
+        if not self.sequence.reproducible:
+            return "the session was not opened with reproducible=True"
+        width = self.sequence.width
+        if width == 1:
+            return "computed alone, with cuts of its own"
+        return f"computed alone, {width} tokens at a time, which makes it the same with any drafts"
+
     def make_report(self) -> GenerationReport:
         """The numbers, as they stand."""
         now = time.monotonic()
@@ -243,6 +272,9 @@ class EngineGeneration:
                 prefill_seconds=self.prefill_seconds,
                 decode_tokens=self.decode_tokens,
                 decode_seconds=self.decode_seconds,
+                drafted_tokens=self.drafted_tokens,
+                accepted_tokens=self.accepted_tokens,
+                draft_seconds=self.draft_seconds,
                 first_token_seconds=None if first is None else first - self.began,
                 total_seconds=now - self.began,
             ),
@@ -251,9 +283,7 @@ class EngineGeneration:
                 build=self.engine.model_info.build,
                 seed=self.seed,
                 reproducible=reproducible,
-                reason="computed alone, with cuts of its own"
-                if reproducible
-                else "the session was not opened with reproducible=True",
+                reason=self._reason(),
                 adapters=tuple((use.handle.name, use.scale) for use in self.adapters),
             ),
         )

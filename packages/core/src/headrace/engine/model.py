@@ -8,10 +8,13 @@ import weakref
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeVar, cast
 
+import attrs
+
 from headrace.adapters import Adapter, ControlVector, LoadedHandle
 from headrace.bases import no_chat
 from headrace.chat.checking import check_chat
 from headrace.engine import usage
+from headrace.engine.draft_model import ModelDrafter, check_same_vocabulary
 from headrace.engine.embedding import EmbeddingMethods
 from headrace.engine.scheduler import Engine
 from headrace.engine.session import EngineSession
@@ -60,6 +63,7 @@ class EngineModel(EmbeddingMethods):
         self._lock = threading.RLock()
         self._closed = False
         self._identity = object()
+        self._drafters: weakref.WeakSet[ModelDrafter] = weakref.WeakSet()
         self._adapters: weakref.WeakSet[LoadedHandle] = weakref.WeakSet()
 
     @property
@@ -236,6 +240,27 @@ class EngineModel(EmbeddingMethods):
         with self.open_session() as session:
             return usage.of_engine(session.engine)
 
+    def open_drafter(self, target: Engine) -> ModelDrafter:
+        """What drafts with this model for a session of another; closed before this model is.
+
+        Raises:
+            ParamsError: If the models' vocabularies differ.
+            UnsupportedError: If this model cannot generate text.
+            ModelMemoryError: If the memory of the native context cannot be had.
+        """
+        self._check_open()
+        check_same_vocabulary(
+            (target.model_info, target.vocabulary), (self.info, self._model.vocabulary)
+        )
+        params = attrs.evolve(
+            self.engine_params, n_sequences=1, n_ctx=target.info.n_ctx_sequence, divided=False
+        )
+        with self._lock:
+            self._check_open()
+            drafter = ModelDrafter(self._model.open_decoder(params))
+            self._drafters.add(drafter)
+        return drafter
+
     def _usable_engine(self) -> Engine:
         engine = self._engine
         if engine is not None and engine.failure is not None:
@@ -258,6 +283,8 @@ class EngineModel(EmbeddingMethods):
             self._closed = True
             engine, self._engine = self._engine, None
         self._embedders.close()
+        for drafter in list(self._drafters):
+            drafter.close()
         if engine is None:
             self._free()
         else:

@@ -10,6 +10,7 @@ import numbers
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from headrace.engine import drafting
 from headrace.engine.calls import Calls
 from headrace.engine.generation import EngineGeneration
 from headrace.engine.sequence import Line, Sequence
@@ -41,11 +42,26 @@ class Engine(Calls):
             )
         sequence = Sequence(params)
         sequence.check_adapters()
-        with self.mutex:
-            self._check_usable()
-            self._retire_dropped()
-            self._sequences[sequence] = None
+        sequence.width = drafting.width(params, self.info, self.model_info.backend)
+        if params.speculate is not None:
+            sequence.max_draft = min(params.speculate.max_draft, self.info.max_draft)
+            sequence.drafter = drafting.make_drafter(params.speculate, self)
+        try:
+            with self.mutex:
+                self._check_usable()
+                self._retire_dropped()
+                self._sequences[sequence] = None
+                if sequence.drafter is not None:
+                    self._speculating[sequence] = None
+        except BaseException:
+            if sequence.drafter is not None:
+                sequence.drafter.close()
+            raise
         return sequence
+
+    def room(self, sequence: Sequence) -> int:
+        """Most tokens that a sequence's line may have."""
+        return self.info.n_ctx_sequence - sequence.width + 1
 
     def drop_sequence(self, sequence: Sequence) -> None:
         """Close a sequence from anywhere, also from a finalizer: takes no lock by force."""
@@ -61,6 +77,8 @@ class Engine(Calls):
             return
         with self.mutex:
             self._retire(sequence, ClosedError("the session was closed"))
+            if self._role.driver is None:
+                self._free_samplers()
 
     def generate(
         self,
@@ -81,7 +99,7 @@ class Engine(Calls):
         with self.mutex:
             self._check_sequence(sequence)
             sequence.check_adapters()
-            needed, limit = len(sequence.line) + len(prompt), self.info.n_ctx_sequence
+            needed, limit = len(sequence.line) + len(prompt), self.room(sequence)
             if needed > limit:
                 forgotten = min(sequence.forgettable(0) * 2, max(needed - limit, limit // 4))
                 if needed - forgotten <= limit and forgotten:

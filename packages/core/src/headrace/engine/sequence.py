@@ -17,6 +17,8 @@ from headrace.params import SessionParams
 from headrace.params.adapters import Use
 
 if TYPE_CHECKING:
+    from headrace.engine.drafters import Drafter
+    from headrace.engine.drafting import Proposal
     from headrace.engine.generation import EngineGeneration
 
 
@@ -74,6 +76,15 @@ class Sequence:
     resident_dropped: int = 0
     """How many of the line's tokens had been forgotten when ``resident`` was in line."""
     generation: EngineGeneration | None = None
+    width: int = 1
+    """Tokens that its native calls have at least; of a reproducible session, else 1."""
+    drafter: Drafter | None = None
+    max_draft: int = 0
+    """Most tokens its drafter is asked for."""
+    proposal: Proposal | None = None
+    """What it proposed last."""
+    draftless: bool = False
+    """Whether its drafter has failed."""
     carry: bytes = b""
     """Bytes of remembered tokens whose text the last reader did not get."""
     failure: HeadraceError | None = None
@@ -115,14 +126,23 @@ class Sequence:
             at = bisect_right(self.cuts, start)
             if at < len(self.cuts):
                 end = min(end, self.cuts[at])
+                # Calls that were no wider than the width can be put together up to it.
+                most = start + min(self.width, limit)
+                while at < len(self.cuts) and self.cuts[at] <= most:
+                    end = self.cuts[at]
+                    at += 1
         return end
 
-    def record_cut(self, length: int) -> None:
-        """Note that a native call ended here."""
+    def record_cut(self, start: int, length: int) -> None:
+        """Note that a native call began and ended here.
+
+        In a call no wider than the width, which is filled up to it, it makes no difference
+        where the line is cut: any place in it is as good.
+        """
         if self.reproducible:
-            at = bisect_right(self.cuts, length)
-            if not at or self.cuts[at - 1] != length:
-                self.cuts.insert(at, length)
+            first = start + 1 if length - start <= self.width else length
+            at = bisect_right(self.cuts, first - 1)
+            self.cuts[at : bisect_right(self.cuts, length)] = range(first, length + 1)
 
     def forgettable(self, spare: int) -> int:
         """Tokens a full context may forget: half of those not kept, and none of the last."""

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 import attrs
 
-from headrace.engine import fairness
+from headrace.engine import drafting, fairness
 from headrace.engine.generation import EngineGeneration
 from headrace.engine.sequence import Sequence
 from headrace.engine.slots import Slots
@@ -31,6 +31,8 @@ class PlannedRow:
     line_length: int
     """Length of the line when the row was planned: where a sampled token goes."""
     row: Row
+    proposed: int = 0
+    """Tokens of the row's draft that a drafter proposed; what follows them fills up a width."""
 
     @property
     def prefills(self) -> bool:
@@ -94,15 +96,22 @@ class Planner:
         prefills = len([s for s in seated if len(s.line) - len(s.resident) > 1])
         prefill_left = self.limits.prefill(len(seated) - prefills, prefills)
         tokens_left = self._decoder.info.n_batch
+        drafts_left = self._decoder.info.max_draft if self.limits.drafts else 0
+        rows_left = len(seated)
         step = Step(step_id, [], batch[0].adapters if batch else ())
         for sequence in seated:
             # Equal shares, so that a long prompt does not make a short one wait for it.
             share = min(tokens_left, -(-prefill_left // max(1, prefills)))
+            rows_left -= 1
             planned = self._row(sequence, share) if tokens_left else None
             if planned is None:
                 continue
+            # Not at the expense of those that have not got their one token yet.
+            room = min(drafts_left, tokens_left - len(planned.row.tokens) - rows_left)
+            self._add_draft(planned, room)
             step.rows.append(planned)
-            tokens_left -= len(planned.row.tokens)
+            tokens_left -= len(planned.row.tokens) + len(planned.row.draft)
+            drafts_left -= len(planned.row.draft)
             if planned.prefills:
                 prefill_left -= len(planned.row.tokens)
                 prefills -= 1
@@ -140,6 +149,11 @@ class Planner:
         row = Row(sequence.slot, position, line[position:end], sampler)
         return PlannedRow(sequence, generation, len(line), row)
 
+    def _add_draft(self, planned: PlannedRow, room: int) -> None:
+        sequence, row = planned.sequence, planned.row
+        if sequence.width > 1 or (sequence.drafter is not None and row.sampler is not None):
+            row.draft, planned.proposed = drafting.draft(sequence, row.tokens, room=room)
+
     def _sampler(self, generation: EngineGeneration) -> Sampler | None:
         if generation.sampler is None:
             params = generation.sampling
@@ -159,6 +173,7 @@ class Planner:
     def learn(self, step: Step) -> None:
         """Note that a step found room, and what its prefill cost."""
         self.limits.max_rows = self.limits.max_chunk = None
+        self.limits.drafts = True
         tokens = sum(len(planned.row.tokens) for planned in step.rows)
         prefills = [planned for planned in step.rows if planned.prefills]
         if prefills and tokens >= fairness.MIN_CHUNK and step.seconds > 0:
@@ -166,6 +181,9 @@ class Planner:
 
     def make_room(self, step: Step) -> bool:
         """After a step that found none: evict, or plan less; False if nothing is left to try."""
+        if any(planned.row.draft and planned.sequence.width == 1 for planned in step.rows):
+            self.limits.drafts = False
+            return True
         if self._slots.evict_one(step.sequences):
             return True
         if len(step.rows) > 1:
@@ -182,26 +200,29 @@ def apply(step: Step, planned: PlannedRow, result: RowResult) -> None:
     sequence, generation, row = planned.sequence, planned.generation, planned.row
     if sequence.failure is not None:
         return
+    ran = [*row.tokens, *result.tokens[:-1]]
     done = max(0, result.length - row.position)
-    sequence.resident[row.position :] = row.tokens[:done]
+    sequence.resident[row.position :] = ran[:done]
     del sequence.resident[result.length :]
     sequence.last_step = step.step_id
-    whole = done == len(row.tokens)
+    whole = done == len(ran)
     if not whole or (row.sampler is not None and not result.tokens):
         # Cut short, perhaps just before sampling: the last token has to run again.
         sequence.in_line = False
     if sequence.generation is not generation:
         sequence.in_line = False  # settled while the step ran: the memory is ahead
         return
-    if whole:
-        sequence.record_cut(result.length)
-    generation.account(step.step_id, step.seconds, len(row.tokens))
+    if whole or result.tokens:  # or it was, before a draft could not be forgotten
+        sequence.record_cut(row.position, row.position + len(ran))
+    generation.account(step, planned, len(result.tokens))
     generation.found_in_memory(result.length)
     if result.error is not None:
         generation.error = result.error
         sequence.in_line = False
     elif result.tokens:
         generation.accept(result.tokens, planned.line_length, result.logprobs)
+        if len(sequence.line) <= len(sequence.resident):
+            sequence.in_line = False  # it ended in the middle of what was accepted
     elif whole and generation.max_tokens == 0 and result.length >= generation.prompt_end - 1:
         generation.end = StopReason.MAX_TOKENS
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import attrs
 
 from headrace.errors import ParamsError
@@ -12,7 +14,13 @@ from headrace.params.adapters import (
     adapter_uses,
     control_vector_uses,
 )
-from headrace.params.fields import choice, flag, integer, strict_names
+from headrace.params.fields import choice, flag, integer, refuse, strict_names
+from headrace.speculation.values import DraftModel, PromptLookup
+
+
+def _is_speculation(instance: Any, field: attrs.Attribute[Any], value: Any) -> None:
+    if not (value is None or isinstance(value, (PromptLookup, DraftModel))):
+        refuse(instance, field, value, "a PromptLookup, a DraftModel or None")
 
 
 @strict_names
@@ -48,8 +56,24 @@ class SessionParams:
         """Adapters and control vectors together."""
         return (*self.adapters, *self.control_vectors)
 
+    speculate: PromptLookup | DraftModel | None = attrs.field(
+        default=None, validator=_is_speculation
+    )
+    """How tokens are proposed, to be verified several at a time; None: they are not."""
+
+    decode_width: int | None = attrs.field(default=None, validator=integer(1, 64, optional=True))
+    """Tokens of each native call that decodes, of a reproducible session; places for which there
+    is no token are filled up. What is computed depends on the width and on nothing else, so a
+    session that speculates and one of the same width that does not give the same tokens. None: 1,
+    or wide enough for the drafts."""
+
     def __attrs_post_init__(self) -> None:
         """Refuse what excludes each other."""
+        if self.decode_width is not None and not self.reproducible:
+            raise ParamsError(
+                "SessionParams.decode_width must be None unless reproducible=True, "
+                f"got {self.decode_width}"
+            )
         if self.reproducible and self.on_context_full == "shift":
             raise ParamsError(
                 "SessionParams.on_context_full must be 'stop' for a reproducible session, "

@@ -63,6 +63,11 @@ class DecoderInfo:
     """Whether ``shift`` works."""
     interruptible: bool
     """Whether ``interrupt`` takes effect inside a step, or only before the next one."""
+    max_draft: int = 0
+    """Most draft tokens of all rows of a step together; 0: rows have no drafts."""
+    width_multiple: int = 0
+    """If all native calls of a sequence are as wide as a multiple of this, what is computed for a
+    token does not depend on the tokens beside it nor on its place among them; 0: not known."""
 
 
 class Sampler(Protocol):
@@ -85,6 +90,10 @@ class Row:
     """Token ids to run, at least one."""
     sampler: Sampler | None
     """Samples one token after the last one of the row; None: no output is wanted."""
+    draft: Sequence[int] = ()
+    """Token ids proposed to follow. They are run as well, and the sampler goes on after each of
+    them for as long as it chooses what was proposed. Memory forgets the others; without a
+    sampler it forgets them all."""
 
 
 @attrs.define(slots=True)
@@ -94,7 +103,7 @@ class RowResult:
     length: int
     """Tokens of the sequence in memory after the step; 0 if its memory was lost."""
     tokens: tuple[int, ...] = ()
-    """Token ids sampled, already accepted by the sampler."""
+    """Token ids sampled, already accepted by the sampler; all but the last are in memory."""
     error: HeadraceError | None = None
     """Ends this row's stream only."""
     logprobs: tuple[TokenLogprob, ...] = ()

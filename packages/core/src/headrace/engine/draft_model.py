@@ -1,0 +1,158 @@
+"""``ModelDrafter``: a smaller model proposes what it would write itself, greedily.
+
+It has a context of its own, used by whoever drives the engine of the model that
+verifies. So nothing of the small model's own engine takes part, and two models
+may draft for each other without waiting for each other.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from itertools import islice
+
+from headrace.engine.sequence import common_prefix
+from headrace.engine.waiting import ThreadWaiter
+from headrace.errors import ParamsError
+from headrace.params import SamplingParams
+from headrace.protocols.decoder import (
+    Row,
+    Sampler,
+    SequenceDecoder,
+    StepStatus,
+    Vocabulary,
+)
+from headrace.results import ModelInfo
+
+_GREEDY = SamplingParams(temperature=0.0)
+_HEARTBEAT = 0.2
+_COMPARED = 1024
+"""Tokens whose text is compared, spread over the vocabulary."""
+
+
+class ModelDrafter:
+    """A drafter over a decoder with one sequence, which it owns."""
+
+    def __init__(self, decoder: SequenceDecoder) -> None:
+        self._decoder = decoder
+        self._step_id = 0
+        self._resident: list[int] | None = []
+        """What memory holds; None while that is not known."""
+        self._user: int | None = None
+        self._left = ThreadWaiter()
+        self._closing = False
+        self._owed = False
+
+    def propose(
+        self,
+        line: list[int],
+        limit: int,
+        over: Callable[[], bool],
+        deadline: float | None,
+    ) -> Sequence[int]:
+        """What the small model would write."""
+        self._user = threading.get_ident()
+        try:
+            # Whoever closes sets the flag and then looks for a user: one sees the other.
+            if self._closing or len(line) + limit > self._decoder.info.n_ctx_sequence:
+                return ()
+            sampler = self._decoder.new_sampler(_GREEDY, seed=0, recent=(), ban_eog=True)
+            try:
+                return self._write(line, limit, sampler, over, deadline)
+            finally:
+                sampler.close()
+        finally:
+            self._user = None
+            self._left.wake()
+            if self._owed:
+                self._decoder.close()
+
+    def _write(
+        self,
+        line: list[int],
+        limit: int,
+        sampler: Sampler,
+        over: Callable[[], bool],
+        deadline: float | None,
+    ) -> list[int]:
+        resident = self._bring_in_line(line)
+        proposed: list[int] = []
+        pending = line[len(resident) :]
+        while len(proposed) < limit:
+            chunk = pending[: self._decoder.info.n_batch]
+            last = len(chunk) == len(pending)
+            self._step_id += 1
+            if over() or self._closing:  # after the id is known, or an interrupt could miss it
+                break
+            left = None if deadline is None else deadline - time.monotonic()
+            row = Row(0, len(resident), chunk, sampler if last else None)
+            outcome = self._decoder.step(self._step_id, [row], time_limit=left)
+            if outcome.error is not None:
+                raise outcome.error
+            if outcome.status is not StepStatus.DONE:
+                return proposed  # what memory holds is not known now
+            if outcome.rows[0].error is not None:
+                raise outcome.rows[0].error
+            resident += chunk
+            pending = pending[len(chunk) :]
+            if last:
+                pending = list(outcome.rows[0].tokens)
+                proposed += pending
+        self._resident = resident
+        return proposed
+
+    def _bring_in_line(self, line: list[int]) -> list[int]:
+        resident, self._resident = self._resident, None
+        if resident is None:
+            self._decoder.clear(0)
+            return []
+        keep = min(common_prefix(resident, line), len(line) - 1)
+        if keep < len(resident):
+            del resident[self._decoder.truncate(0, keep) :]
+        return resident
+
+    def interrupt(self) -> None:
+        """End the running step; ``over`` is then looked at."""
+        self._decoder.interrupt(self._step_id)
+
+    def close(self) -> None:
+        """Free the context, after a running step has been ended."""
+        self._closing = True
+        me = threading.get_ident()
+        while self._user not in (None, me):
+            self.interrupt()
+            self._left.wait(_HEARTBEAT)
+        if self._user is None:
+            self._decoder.close()
+        else:
+            self._owed = True  # from a signal handler or finalizer inside ``propose``
+
+
+def check_same_vocabulary(
+    target: tuple[ModelInfo, Vocabulary], draft: tuple[ModelInfo, Vocabulary]
+) -> None:
+    """Raise unless a token id means the same to both models.
+
+    Raises:
+        ParamsError: Naming the difference.
+    """
+    (info, vocabulary), (draft_info, draft_vocabulary) = target, draft
+    difference = None
+    if info.n_vocab != draft_info.n_vocab:
+        difference = f"{draft_info.n_vocab} tokens instead of {info.n_vocab}"
+    elif info.special_tokens != draft_info.special_tokens:
+        difference = f"special tokens {draft_info.special_tokens} instead of {info.special_tokens}"
+    else:
+        step = max(1, info.n_vocab // _COMPARED)
+        for token in islice(range(0, info.n_vocab, step), 2 * _COMPARED):
+            ours, theirs = vocabulary.piece(token), draft_vocabulary.piece(token)
+            if ours != theirs:
+                difference = f"{theirs!r} instead of {ours!r} as token {token}"
+                break
+    if difference is not None:
+        raise ParamsError(
+            f"DraftModel.model must have the vocabulary of {info.name!r}; "
+            f"{draft_info.name!r} has {difference}",
+            hint="A draft model is a smaller one of the same family.",
+        )

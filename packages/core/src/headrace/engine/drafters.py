@@ -1,0 +1,90 @@
+"""Drafters: what proposes the tokens that may follow a line.
+
+A drafter belongs to one sequence of the engine and is used by whoever has the
+role of driver, outside the engine's mutex. Whatever it proposes, no token is
+changed by it, so a drafter may be interrupted anywhere and may propose anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from headrace.engine.sequence import common_prefix
+from headrace.speculation.values import PromptLookup
+
+
+class Drafter(Protocol):
+    """Proposes tokens for one sequence."""
+
+    def propose(
+        self,
+        line: list[int],
+        limit: int,
+        over: Callable[[], bool],
+        deadline: float | None,
+    ) -> Sequence[int]:
+        """Tokens that may follow.
+
+        Args:
+            line: All tokens so far.
+            limit: Most tokens wanted.
+            over: Tells when nobody wants them any more.
+            deadline: When to give up, on the monotonic clock; None: never.
+        """
+        ...
+
+    def interrupt(self) -> None:
+        """Have a running ``propose`` look at ``over`` soon. From any thread; takes no lock."""
+        ...
+
+    def close(self) -> None:
+        """Free what it holds. Closing again does nothing."""
+        ...
+
+
+class LookupDrafter:
+    """Finds where the line's last tokens came up before.
+
+    For each length an index says where a run of so many tokens ended last. It grows with the
+    line; where the line was cut it is made anew.
+    """
+
+    def __init__(self, params: PromptLookup) -> None:
+        self._lengths = range(params.ngram, params.min_ngram - 1, -1)
+        self._known: list[int] = []
+        self._ends: dict[tuple[int, ...], int] = {}
+
+    def propose(
+        self,
+        line: list[int],
+        limit: int,
+        over: Callable[[], bool],
+        deadline: float | None,
+    ) -> Sequence[int]:
+        """What followed the last time."""
+        self._index(line)
+        for length in self._lengths:
+            end = self._ends.get(tuple(line[-length:])) if len(line) > length else None
+            if end is not None:
+                # What it repeats may itself be only a few tokens long: then it goes round.
+                followed = line[end:]
+                return [followed[i % len(followed)] for i in range(limit)]
+        return ()
+
+    def _index(self, line: list[int]) -> None:
+        """Note all runs that end before the line's last token."""
+        if common_prefix(self._known, line) < len(self._known):
+            self._known, self._ends = [], {}
+        for end in range(len(self._known) + 1, len(line)):
+            for length in self._lengths:
+                if end >= length:
+                    self._ends[tuple(line[end - length : end])] = end
+        # Last: if this is interrupted it is done again, with the same outcome.
+        self._known = line[: max(0, len(line) - 1)]
+
+    def interrupt(self) -> None:
+        """It is never long at work."""
+
+    def close(self) -> None:
+        """It holds nothing."""

@@ -1,0 +1,180 @@
+"""Drafts: who gets one before the next step, and how it becomes part of a row.
+
+Proposing may take long, so it is done by the driver outside the mutex, and its
+outcome is noted in the sequence with what it is for. The planner uses it if
+that is still so. Nothing depends on it: a draft is only ever a guess.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence as Tokens
+from typing import TYPE_CHECKING
+
+import attrs
+
+from headrace.engine import fairness
+from headrace.engine.drafters import Drafter, LookupDrafter
+from headrace.errors import HeadraceError, ParamsError, UnsupportedError
+from headrace.params import SessionParams
+from headrace.protocols.decoder import DecoderInfo, Vocabulary
+from headrace.speculation.values import DraftModel, PromptLookup
+
+if TYPE_CHECKING:
+    from headrace.engine.generation import EngineGeneration
+    from headrace.engine.scheduler import Engine
+    from headrace.engine.sequence import Sequence
+
+_log = logging.getLogger("headrace")
+
+
+@attrs.frozen(eq=False)
+class Proposal:
+    """Tokens that may follow a line."""
+
+    generation: EngineGeneration
+    produced: int
+    """Tokens of the generation that the line had then."""
+    tokens: tuple[int, ...]
+
+    def answers(self, generation: EngineGeneration) -> bool:
+        """Whether it is for the generation as it stands."""
+        return self.generation is generation and self.produced == generation.produced
+
+
+@attrs.define(eq=False)
+class Request:
+    """A draft that is wanted."""
+
+    generation: EngineGeneration
+    drafter: Drafter
+    line: list[int]
+    limit: int
+    produced: int
+
+    def fulfil(
+        self, vocabulary: Vocabulary, driving: EngineGeneration, limit: float | None
+    ) -> None:
+        """Have the tokens proposed, and note them in the sequence."""
+        sequence = self.generation.sequence
+        began = time.monotonic()
+        deadline = None if limit is None else began + limit
+
+        def over() -> bool:
+            return self.generation.over or driving.over
+
+        tokens: list[int] = []
+        try:
+            for token in self.drafter.propose(self.line, self.limit, over, deadline):
+                if not 0 <= token < vocabulary.n_tokens or vocabulary.is_eog(token):
+                    break
+                tokens.append(token)
+        except HeadraceError as error:
+            # The generation does not need it; going on without is slower and nothing else.
+            _log.warning("speculation is off for a session: %s", error)
+            sequence.draftless = True
+        self.generation.draft_seconds += time.monotonic() - began
+        sequence.proposal = Proposal(self.generation, self.produced, tuple(tokens[: self.limit]))
+
+
+def request(sequence: Sequence, lookahead: int, info: DecoderInfo) -> Request | None:
+    """A draft for a sequence whose next step runs its last token, if there is none yet."""
+    drafter, generation, line = sequence.drafter, sequence.generation, sequence.line
+    if drafter is None or generation is None or sequence.draftless:
+        return None
+    if not fairness.runnable(sequence, lookahead) or len(line) - len(sequence.resident) != 1:
+        return None
+    proposal = sequence.proposal
+    if proposal is not None and proposal.answers(generation):
+        return None
+    limit = min(sequence.max_draft, info.n_ctx_sequence - len(line), info.n_batch - 1)
+    if generation.max_tokens is not None:
+        limit = min(limit, generation.max_tokens - generation.produced - 1)
+    if limit < 1:
+        return None
+    return Request(generation, drafter, list(line), limit, generation.produced)
+
+
+def draft(sequence: Sequence, tokens: Tokens[int], *, room: int) -> tuple[tuple[int, ...], int]:
+    """What to propose after the tokens of a row, and how many of it are a drafter's.
+
+    A row of a sequence with a width is filled up to it, whatever was proposed.
+    """
+    generation, proposal = sequence.generation, sequence.proposal
+    proposed: tuple[int, ...] = ()
+    if proposal is not None and generation is not None and proposal.answers(generation):
+        proposed = proposal.tokens
+    if sequence.width == 1:
+        proposed = proposed[: max(0, room)]
+        return proposed, len(proposed)
+    missing = max(0, sequence.width - len(tokens))
+    proposed = proposed[:missing]
+    return proposed + (tokens[-1],) * (missing - len(proposed)), len(proposed)
+
+
+def width(params: SessionParams, info: DecoderInfo, backend: str) -> int:
+    """Tokens of each native call of a reproducible session; 1 for any other.
+
+    Raises:
+        UnsupportedError: If the memory cannot forget a draft, or the decoder has no such widths.
+        ParamsError: If the drafts do not fit the width, or the width does not fit the decoder.
+    """
+    speculate, asked = params.speculate, params.decode_width
+    if (speculate is not None or (asked or 1) > 1) and not info.max_draft:
+        raise UnsupportedError(
+            "the memory of this model cannot forget tokens that turn out wrong",
+            hint="Open the session without speculate and decode_width.",
+            backend=backend,
+        )
+    needed = 1 if speculate is None or not params.reproducible else 1 + speculate.max_draft
+    if asked is None and needed == 1:
+        return 1
+    multiple = info.width_multiple
+    if not multiple:
+        raise UnsupportedError(
+            "on this device what is computed for a token depends on those beside it, so a "
+            "reproducible session cannot speculate",
+            hint="Open the session without reproducible=True.",
+            backend=backend,
+        )
+    found = -(-needed // multiple) * multiple if asked is None else asked
+    _check_width(found, needed, multiple, info.max_draft + 1)
+    return found
+
+
+def _check_width(found: int, needed: int, multiple: int, most: int) -> None:
+    if found < needed:
+        raise ParamsError(
+            f"SessionParams.decode_width must be at least {needed} for drafts of "
+            f"{needed - 1} tokens, got {found}"
+        )
+    if found > most:
+        raise ParamsError(
+            f"a decode_width of {found} does not fit: this engine computes {most} at most",
+            hint="Lower max_draft or decode_width, or raise EngineParams.n_ubatch.",
+        )
+    if found > 1 and found % multiple:
+        raise ParamsError(
+            f"SessionParams.decode_width must be 1 or a multiple of {multiple} here, got {found}"
+        )
+
+
+def make_drafter(speculate: PromptLookup | DraftModel, engine: Engine) -> Drafter:
+    """What proposes tokens for a session.
+
+    Raises:
+        UnsupportedError: If the draft model cannot be used for that.
+        ParamsError: If it has another vocabulary.
+        ModelMemoryError: If its memory cannot be had.
+    """
+    if isinstance(speculate, PromptLookup):
+        return LookupDrafter(speculate)
+    open_drafter = getattr(speculate.model, "open_drafter", None)
+    if open_drafter is None:
+        raise UnsupportedError(
+            "the draft model's backend is not run by headrace's engine",
+            hint="Load the draft model with a backend that runs models in this process.",
+        )
+    drafter: Drafter = open_drafter(engine)
+    return drafter

@@ -1,0 +1,65 @@
+"""How tokens are proposed: frozen values for ``SessionParams.speculate``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from headrace.params.fields import integer, refuse, strict_names
+
+if TYPE_CHECKING:
+    from headrace.protocols.waist import Model
+
+MAX_DRAFT = 31
+"""Most tokens proposed at a time."""
+
+
+@strict_names
+@attrs.frozen(kw_only=True)
+class PromptLookup:
+    """Propose what followed the last few tokens when they came up before (Saxena, 2023).
+
+    Costs next to nothing, and pays where the output quotes its prompt or itself:
+    summaries, edits, code.
+
+    Raises:
+        ParamsError: For an unknown name or a value outside its range.
+    """
+
+    ngram: int = attrs.field(default=3, validator=integer(1, 16))
+    """Most tokens at the end that must have come up before; fewer are tried if they have not."""
+
+    min_ngram: int = attrs.field(default=2, validator=integer(1, 16))
+    """Fewest of them."""
+
+    max_draft: int = attrs.field(default=15, validator=integer(1, MAX_DRAFT))
+    """Most tokens proposed at a time."""
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse what excludes each other."""
+        if self.min_ngram > self.ngram:
+            field = attrs.fields(PromptLookup).min_ngram
+            refuse(self, field, self.min_ngram, f"at most ngram={self.ngram}")
+
+
+def _is_model(instance: Any, field: attrs.Attribute[Any], value: Any) -> None:
+    if not callable(getattr(value, "open_session", None)):
+        refuse(instance, field, value, "a loaded model")
+
+
+@strict_names
+@attrs.frozen(kw_only=True)
+class DraftModel:
+    """Propose what a smaller model would write (Leviathan et al., arXiv:2211.17192).
+
+    Raises:
+        ParamsError: For an unknown name or a value outside its range.
+    """
+
+    model: Model = attrs.field(validator=_is_model)
+    """A loaded model with the same vocabulary. It stays the caller's to close; once it is closed
+    nothing is proposed any more."""
+
+    max_draft: int = attrs.field(default=7, validator=integer(1, MAX_DRAFT))
+    """Most tokens proposed at a time."""
