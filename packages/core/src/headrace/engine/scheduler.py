@@ -185,7 +185,7 @@ class Engine(Calls):
             sequence = generation.sequence
             sequence.forget_after(generation.remembered())
             sequence.carry = generation.carry
-            sequence.generation = None
+            sequence.generation = sequence.proposal = None
             self._active.pop(sequence, None)
             generation.report = report
             self._set_aside_sampler(generation)
