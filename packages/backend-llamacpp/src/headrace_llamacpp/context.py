@@ -97,7 +97,7 @@ def open_context(
 def _max_draft(info: Any, n_outputs: int) -> int:
     """Tokens of drafts in one step, all of them with logits and in one micro-batch."""
     limits = (MAX_DRAFT, info.n_batch - 1, info.n_ubatch - 1, n_outputs - info.n_seq_max)
-    return max(0, min(limits))
+    return int(max(0, min(limits)))
 
 
 def context_length(params: EngineParams, n_ctx_train: int) -> int:

@@ -58,6 +58,12 @@ class Scoring:
                 f"backend {engine.model_info.backend!r} scores no texts",
                 backend=engine.model_info.backend,
             )
+        if source.width > 1:
+            raise UnsupportedError(
+                f"a session with a decode_width of {source.width} scores no texts",
+                hint="Open another session for it, without speculate and decode_width.",
+                backend=engine.model_info.backend,
+            )
         self._decoder = engine.decoder
         self._engine = engine
         self._source = source
@@ -178,7 +184,7 @@ class Scoring:
         if outcome.status is StepStatus.FAILED:
             raise outcome.error or DecodeError("the call failed")
         if outcome.status is StepStatus.DONE:
-            sequence.record_cut(end)
+            sequence.record_cut(start, end)
         return outcome
 
     def _make_room(self, sequence: Sequence, limit: int) -> int:
