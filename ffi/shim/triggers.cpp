@@ -11,6 +11,7 @@ namespace hr {
 namespace {
 
 constexpr size_t kShortText = 1024;
+constexpr size_t kSearched = 2048;
 constexpr size_t kStackPerByte = 2048;  // std::regex recurses; some 500 were seen
 constexpr size_t kStackBase = size_t{1} << 20;
 
@@ -34,9 +35,14 @@ size_t start_of(const std::smatch &match) {
 
 size_t find_pattern(const std::string &text, const Triggers &triggers, bool whole) {
     std::smatch match;
+    // A search begins anew at every character: over all of a long text it would take for ever.
+    const size_t from = text.size() > kSearched ? text.size() - kSearched : 0;
+    const auto flags = from > 0 ? std::regex_constants::match_not_bol
+                                : std::regex_constants::match_default;
     for (const std::regex &pattern : triggers.patterns) {
-        if (std::regex_search(text, match, pattern)) {
-            return start_of(match);
+        if (std::regex_search(text.cbegin() + static_cast<std::ptrdiff_t>(from), text.cend(),
+                              match, pattern, flags)) {
+            return from + start_of(match);
         }
     }
     if (whole) {
