@@ -38,6 +38,13 @@ def test_what_a_reading_takes_back_is_not_shown_twice(deltas):
     assert deltas.advance(message("abc")) == ChatChunk("c")
 
 
+def test_nothing_is_shown_of_a_reading_that_begins_differently(deltas):
+    """Until one begins with what was shown again."""
+    deltas.advance(message("ab"))
+    assert deltas.advance(message("acd")) is None
+    assert deltas.advance(message("abe")) == ChatChunk("e")
+
+
 def test_a_call_is_shown_once_its_name_is_known(deltas):
     """A name grows while it is written; its arguments follow it."""
     assert deltas.advance(message("", "", ("ad", ""))) is None

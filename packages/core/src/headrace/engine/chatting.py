@@ -93,7 +93,8 @@ class ChattingSession(SessionBase):
         )
         sampling = _constrained(sampling or SamplingParams(), rendered)
         check_sampling(sampling, self._model.info, self._model.capabilities)
-        tokens = _conversation_tokens(self._model, rendered)
+        # The rendering leaves out the BOS that is added here.
+        tokens = self._model.tokenize(rendered.prompt, add_special=True, parse_special=True)
         self._engine.check_idle(self._sequence)
         kept = self._keep_beginning(tokens)
         generation = self._engine.generate(
@@ -137,14 +138,6 @@ def _constrained(sampling: SamplingParams, rendered: RenderedChat) -> SamplingPa
             hint="Leave out one of them.",
         )
     return attrs.evolve(sampling, grammar=rendered.grammar)
-
-
-def _conversation_tokens(model: EngineModel, rendered: RenderedChat) -> list[int]:
-    """The token ids of a rendered conversation, special tokens as such, BOS once."""
-    tokens = model.tokenize(rendered.prompt, add_special=True, parse_special=True)
-    bos = model.info.special_tokens.get("bos")
-    twice = len(tokens) > 1 and tokens[0] == tokens[1] == bos
-    return tokens[1:] if twice else tokens
 
 
 def _spoken(model: EngineModel, rendered: RenderedChat) -> dict[int, bytes]:
