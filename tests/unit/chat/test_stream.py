@@ -166,6 +166,17 @@ def test_the_arguments_of_a_call_may_be_no_json():
         assert caught.value.text == text
 
 
+def test_a_response_format_is_kept_to(open_session):
+    """A script that satisfies it is written, any other is not."""
+    schema = {"type": "object", "properties": {"a": {"type": "boolean"}}, "required": ["a"]}
+    wanted = {"type": "json_schema", "json_schema": {"schema": schema}}
+    for script in ('{"a":true}', "no JSON"):
+        done = open_session(script).complete_chat(HI, response_format=wanted)
+        found = json.loads(done.message.content)
+        assert isinstance(found["a"], bool)
+        assert (done.message.content == script) is (script != "no JSON")
+
+
 def test_the_fake_says_that_it_has_no_templates(open_session):
     """Rather than to render one wrongly."""
     with pytest.raises(UnsupportedError, match="renders no templates"):

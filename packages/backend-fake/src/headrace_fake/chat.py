@@ -18,6 +18,7 @@ from typing import Any
 
 from headrace.chat.types import ChatMessage, ToolCall
 from headrace.errors import ChatParseError, UnsupportedError
+from headrace.grammar import JsonSchema
 from headrace.protocols import ChatRequest, RenderedChat
 
 THINK, END_THINK = "<think>", "</think>"
@@ -43,6 +44,7 @@ def render(request: ChatRequest) -> RenderedChat:
     return RenderedChat(
         prompt="".join(lines) + "assistant: ",
         parser=FakeChatParser(calls=bool(request.tools) and request.tool_choice != "none"),
+        grammar=JsonSchema(json.loads(request.json_schema)).gbnf if request.json_schema else None,
     )
 
 
