@@ -48,6 +48,12 @@ INTERRUPTED = 130
 @click.option(
     "--save-state", type=click.Path(), metavar="FILE", help="Keep the session in FILE at the end."
 )
+@click.option(
+    "--prompt-lookup",
+    type=int,
+    metavar="N",
+    help="Propose up to N tokens from where the last ones came up before.",
+)
 @click.option("-q", "--quiet", is_flag=True, help="No summary on stderr.")
 @sampling_options
 @grammar_options
@@ -65,6 +71,7 @@ def run(
     ignore_eog: bool,
     load_state: str | None,
     save_state: str | None,
+    prompt_lookup: int | None,
     quiet: bool,
     n_ctx: int | None,
     threads: int | None,
@@ -79,7 +86,12 @@ def run(
     check_sampling_options()
     engine = headrace.EngineParams(**given(n_ctx=n_ctx, n_threads=threads))
     text = read_text(prompt, "PROMPT")
-    with load(model, backend=backend, engine=engine) as loaded, loaded.open_session() as session:
+    lookup = None if prompt_lookup is None else headrace.PromptLookup(max_draft=prompt_lookup)
+    session_params = headrace.SessionParams(speculate=lookup)
+    with (
+        load(model, backend=backend, engine=engine) as loaded,
+        loaded.open_session(session_params) as session,
+    ):
         if load_state is not None:
             session.load_state(load_state)
         with session.generate(
