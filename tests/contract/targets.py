@@ -13,7 +13,7 @@ from collections.abc import Callable
 import attrs
 
 import headrace
-from headrace import EngineParams, Model
+from headrace import EngineParams, Model, ModelParams
 from headrace_fake import FakeBackend
 
 
@@ -63,11 +63,22 @@ def _llamacpp(name: str, kind: str) -> Target:
     return Target(name, load, adapter=adapter, vector=vector)
 
 
+def _isolated(name: str, reference: str) -> Target:
+    def load(engine: EngineParams) -> Model:
+        params = ModelParams(isolation="process")
+        return headrace.load_model(reference, params=params, engine=engine)
+
+    return Target(name, load)
+
+
 TARGETS = [
     _fake("fake-attention", truncation="any"),
     _fake("fake-window", truncation="recent", reach=8),
     _fake("fake-recurrent", truncation="none", can_copy=False),
 ]
+
+if os.environ.get("HEADRACE_TEST_ISOLATION") == "1":
+    TARGETS += [_isolated("subprocess-fake", "fake:#mean_length=0")]
 
 if os.environ.get("HEADRACE_TEST_LLAMACPP") == "1":
     TARGETS += [

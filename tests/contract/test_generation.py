@@ -79,20 +79,17 @@ def test_a_receipt_says_why_a_run_may_differ(session, greedy):
     assert receipt.build
 
 
-def test_a_stop_string_ends_the_text_before_it(session, greedy):
+def test_a_stop_string_ends_the_text_before_it(model, session, greedy):
     """Wherever it falls in the tokens."""
     whole = session.complete("Hello", sampling=greedy, max_tokens=12, ignore_eog=True).text
     assert len(whole) >= 4
     stop = whole[2:4]
-    session_text = _fresh(session).complete(
-        "Hello", sampling=greedy, max_tokens=12, ignore_eog=True, stop=[stop]
-    )
-    assert session_text.text == whole[: whole.index(stop)]
-    assert session_text.stop_reason is StopReason.STOP_STRING
-
-
-def _fresh(session):
-    return session._model.open_session()
+    with model.open_session() as fresh:
+        stopped = fresh.complete(
+            "Hello", sampling=greedy, max_tokens=12, ignore_eog=True, stop=[stop]
+        )
+    assert stopped.text == whole[: whole.index(stop)]
+    assert stopped.stop_reason is StopReason.STOP_STRING
 
 
 def test_max_tokens_zero_only_computes_the_prompt(session, greedy):

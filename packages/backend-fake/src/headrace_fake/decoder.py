@@ -30,6 +30,7 @@ from headrace.protocols import (
 from headrace_fake import memory_needs, scoring
 from headrace_fake.adapters import FakeAdapter, Flavour
 from headrace_fake.alarm import Alarm
+from headrace_fake.deaths import die
 from headrace_fake.memory import Memory
 from headrace_fake.memory_needs import context_length
 from headrace_fake.misuse import MisuseLog
@@ -315,6 +316,7 @@ class FakeDecoder:
         if options.on_step is not None:
             options.on_step(step_id, rows)
         fault = options.fault if self._next_step() in options.fault_at else None
+        die(fault)
         if self._poisoned or fault in (Fault.FAILED, Fault.POISONED):
             self._fail(step, fault)
         elif fault is Fault.NO_ROOM or not self._fits(rows):

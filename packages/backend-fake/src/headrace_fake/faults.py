@@ -12,6 +12,7 @@ from headrace.errors import (
     ModelMemoryError,
     ModelNotFoundError,
 )
+from headrace_fake.deaths import die
 from headrace_fake.options import LoadFault
 
 _LOAD_ERRORS: dict[LoadFault, type[HeadraceError]] = {
@@ -24,7 +25,8 @@ _LOAD_ERRORS: dict[LoadFault, type[HeadraceError]] = {
 
 
 def fail_to_load(fault: LoadFault) -> NoReturn:
-    """Raise what a load fault stands for."""
+    """Raise what a load fault stands for, or end the process."""
+    die(fault)
     kind = _LOAD_ERRORS.get(fault)
     if kind is None:
         raise RuntimeError("the fake backend raises, as it was told to")

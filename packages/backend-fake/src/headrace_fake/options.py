@@ -40,6 +40,16 @@ class Fault(str, enum.Enum):
     """The same, and then ``KeyboardInterrupt`` is raised, as a native call does after Ctrl-C."""
     RAISE = "raise"
     """A ``RuntimeError``, as from a backend with a defect."""
+    SEGFAULT = "segfault"
+    """The process ends by SIGSEGV: for tests of backends in a process of their own."""
+    ABORT = "abort"
+    """The process ends by SIGABRT, as after a failed assertion."""
+    EXIT = "exit"
+    """The process ends with exit code 7."""
+    HANG = "hang"
+    """It never ends, and nothing can stop it."""
+    HOG = "hog"
+    """Takes all memory there is, and ends the process as native code does then."""
 
 
 class LoadFault(str, enum.Enum):
@@ -52,6 +62,16 @@ class LoadFault(str, enum.Enum):
     UNAVAILABLE = "unavailable"
     RAISE = "raise"
     """A ``RuntimeError``, as from a backend with a defect."""
+    SEGFAULT = "segfault"
+    """The process ends by SIGSEGV: for tests of backends in a process of their own."""
+    ABORT = "abort"
+    """The process ends by SIGABRT, as after a failed assertion."""
+    EXIT = "exit"
+    """The process ends with exit code 7."""
+    HANG = "hang"
+    """It never ends, and nothing can stop it."""
+    HOG = "hog"
+    """Takes all memory there is, and ends the process as native code does then."""
 
 
 def as_bytes(value: Any) -> Any:

@@ -25,6 +25,7 @@ from headrace.errors import (
 from headrace.params import EngineParams, ModelParams
 from headrace.prompts import check_path
 from headrace.protocols import Backend, LoadRequest, Model
+from headrace.protocols.isolation import Isolating
 
 if TYPE_CHECKING:
     from headrace.plugins import Discovery
@@ -75,7 +76,10 @@ def load_model(
         engine=checked("engine", engine, EngineParams, "load_model"),
         progress=None if progress is None else _Watched(progress),
     )
-    return _load(choose_backend(backend, text), request)
+    chosen = choose_backend(backend, text)
+    if request.params.isolation is None:
+        return _load(chosen, request)
+    return _load(_Isolated(chosen, _isolating_backend()), request)
 
 
 async def aload_model(
@@ -266,6 +270,34 @@ def _also_quarantined(discovery: Discovery) -> str:
     return f"; quarantined: {told}" if told else ""
 
 
+def _isolating_backend() -> Isolating:
+    """The installed backend that gives another one a process of its own.
+
+    Raises:
+        BackendNotFoundError: If there is none.
+    """
+    for entry in _discover().backends:
+        if isinstance(entry.backend, Isolating):
+            return entry.backend
+    raise BackendNotFoundError(
+        "ModelParams.isolation needs a backend that runs others in a process of their own "
+        f"({_installed(_discover())})",
+        hint="Install it: pip install headrace-subprocess",
+    )
+
+
+class _Isolated:
+    """A backend whose models live in processes of their own."""
+
+    def __init__(self, backend: Backend, isolating: Isolating) -> None:
+        self.name = backend.name
+        self._backend = backend
+        self._isolating = isolating
+
+    def load(self, request: LoadRequest) -> Model:
+        return self._isolating.load_isolated(request, self._backend)
+
+
 class _Watched:
     """Remembers what the caller's progress function raised: no backend is to blame for it."""
 
@@ -281,7 +313,7 @@ class _Watched:
             raise
 
 
-def _load(backend: Backend, request: LoadRequest) -> Model:
+def _load(backend: Backend | _Isolated, request: LoadRequest) -> Model:
     name = backend.name
     try:
         model = backend.load(request)

@@ -273,6 +273,14 @@ class TokenStream(Closing):
             )
         return self._completion
 
+    @property
+    def generation(self) -> Generation:
+        """Where the tokens come from: for a backend that carries them elsewhere.
+
+        Whoever pulls it settles it, and does not read the stream beside that.
+        """
+        return self._generation
+
     def statistics(self) -> StreamStatistics:
         """What the stream is doing at the moment."""
         buffered, steps, waits = self._generation.counters()

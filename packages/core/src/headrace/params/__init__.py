@@ -10,6 +10,7 @@ backend; every error names the field, the value and what is allowed.
 from headrace.params.adapters import AdapterUse, ControlVectorUse
 from headrace.params.engine import EngineParams
 from headrace.params.fields import check_names, choice, flag, integer, number
+from headrace.params.isolation import IsolationParams
 from headrace.params.model import ModelParams
 from headrace.params.samplers import DEFAULT_SAMPLERS, READS, readable
 from headrace.params.sampling import MAX_LOGPROBS, MAX_SEED, SamplingParams
@@ -23,6 +24,7 @@ __all__ = [
     "AdapterUse",
     "ControlVectorUse",
     "EngineParams",
+    "IsolationParams",
     "ModelParams",
     "SamplingParams",
     "SessionParams",

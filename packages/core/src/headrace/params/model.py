@@ -7,6 +7,7 @@ from typing import Any
 import attrs
 
 from headrace.params.fields import choice, flag, integer, refuse, strict_names
+from headrace.params.isolation import IsolationParams
 from headrace.params.metadata import as_pairs, overrides, patterns, proportions
 
 
@@ -20,6 +21,15 @@ def _names(instance: Any, field: attrs.Attribute[Any], value: Any) -> None:
 
 def _as_names(value: Any) -> Any:
     return tuple(value) if isinstance(value, (list, tuple)) else value
+
+
+def _as_isolation(value: Any) -> Any:
+    return IsolationParams() if value == "process" else value
+
+
+def _isolation(instance: Any, field: attrs.Attribute[Any], value: Any) -> None:
+    if value is not None and not isinstance(value, IsolationParams):
+        refuse(instance, field, value, "'process', IsolationParams or None")
 
 
 @strict_names
@@ -102,3 +112,9 @@ class ModelParams:
     check_memory: bool = attrs.field(default=True, validator=flag())
     """Compare what the model and its context will need with what there is, and raise
     ``ModelMemoryError`` before anything is allocated; False: leave it to the system."""
+
+    isolation: IsolationParams | None = attrs.field(
+        default=None, converter=_as_isolation, validator=_isolation
+    )
+    """Run the backend in a process of its own: ``"process"``, or ``IsolationParams`` with limits;
+    None: in this one. Needs ``headrace-subprocess``."""

@@ -1,0 +1,3 @@
+"""Version of this distribution, read by the packaging too."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,123 @@
+"""The backend object: starts a child and has it load the model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+
+from headrace.errors import BackendUnavailableError, ParamsError
+from headrace.params import IsolationParams
+from headrace.protocols import PROTOCOL_VERSION, Backend, LoadRequest, Model
+from headrace.results import Capability, ModelInfo
+from headrace_subprocess._version import __version__
+from headrace_subprocess.signals import Note, Signal
+from headrace_subprocess.wire import Disconnected
+
+if TYPE_CHECKING:
+    from headrace_subprocess.wire import Channel
+    from headrace_subprocess.worker import Worker
+
+BACKEND = "subprocess"
+_START = 120.0
+"""Seconds a process has to import what it needs."""
+
+
+class SubprocessBackend:
+    """Runs other backends, each model in a process of its own."""
+
+    name = BACKEND
+    protocol_version = PROTOCOL_VERSION
+    version = __version__
+
+    def can_load(self, reference: str) -> bool:
+        """No: it is asked for by ``ModelParams.isolation``, beside the backend that can."""
+        return False
+
+    def capabilities(self) -> frozenset[Capability]:
+        """Those of the backend in the process."""
+        return frozenset(Capability)
+
+    def load(self, request: LoadRequest) -> Model:
+        """Refuse: there is nothing here to load a model with.
+
+        Raises:
+            ParamsError: Always.
+        """
+        raise ParamsError(
+            "backend='subprocess' loads nothing by itself",
+            hint="Name the backend that loads the model, or none, and pass "
+            "params=ModelParams(isolation='process').",
+            backend=BACKEND,
+        )
+
+    def load_isolated(self, request: LoadRequest, backend: Backend) -> Model:
+        """Load a model with another backend in a process of its own.
+
+        Raises:
+            BackendCrashedError: If the process dies.
+            HeadraceError: What the backend raises there.
+        """
+        try:
+            from headrace_subprocess.model import SubprocessModel
+            from headrace_subprocess.worker import Worker
+        except ImportError as error:
+            raise BackendUnavailableError(
+                f"the subprocess backend does not work on this system: {error}",
+                hint="It needs POSIX and the package msgpack.",
+                backend=BACKEND,
+            ) from error
+        limits = request.params.isolation
+        worker = Worker(
+            backend.name, limits if isinstance(limits, IsolationParams) else IsolationParams()
+        )
+        try:
+            channel = worker.open_channel()
+            info, capabilities = _load(worker, channel, request, backend.name)
+        except BaseException:
+            worker.kill()
+            worker.close()
+            raise
+        return SubprocessModel(worker, info, capabilities, channel)
+
+
+def _load(
+    worker: Worker, channel: Channel, request: LoadRequest, backend: str
+) -> tuple[ModelInfo, frozenset[Capability]]:
+    """Have the child load, and pass its progress on."""
+    params = attrs.evolve(request.params, isolation=None)
+    told = _Told(request)
+    # Imports are not watched as work is: on a busy machine they may take longer.
+    worker.request(channel, "prepare", patience=_START)
+    try:
+        channel.send(("load", backend, request.reference, params, request.engine))
+    except Disconnected:
+        raise worker.crashed("loading the model") from None
+    while True:
+        kind, value = worker.receive(channel, "loading the model")
+        if kind == "answer":
+            return value  # type: ignore[no-any-return]
+        if kind == "error":
+            if told.error is not None:
+                raise told.error
+            raise value
+        if told.stops(value):
+            worker.signal(Note(Signal.STOP_LOAD))
+
+
+class _Told:
+    """Calls the caller's progress function; what it raises is kept until the load has ended."""
+
+    def __init__(self, request: LoadRequest) -> None:
+        self._progress = request.progress
+        self.error: BaseException | None = None
+
+    def stops(self, fraction: float) -> bool:
+        """Whether the load is to end."""
+        if self._progress is None or self.error is not None:
+            return False
+        try:
+            return self._progress(fraction) is False
+        except BaseException as error:
+            self.error = error
+            return True

@@ -1,0 +1,141 @@
+"""Values and errors as bytes and back.
+
+Not pickle: what comes out of the child may have been made by a model file that took
+it over, and unpickling runs whatever it says. Only plain values, the public frozen
+classes of headrace and its errors are known here, and they are made by their own
+constructors, which check them.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Any
+
+import attrs
+import msgpack
+
+import headrace
+from headrace import errors
+from headrace.errors import BackendError, HeadraceError, ParamsError
+from headrace.protocols import waist
+
+_TAG = "!"
+
+
+def _public_classes() -> dict[str, type]:
+    found: dict[str, type] = {}
+    for module in (headrace, waist):
+        for name in dir(module):
+            value = getattr(module, name)
+            if isinstance(value, type) and (attrs.has(value) or issubclass(value, enum.Enum)):
+                found[value.__name__] = value
+    return found
+
+
+_CLASSES = _public_classes()
+_ERRORS: dict[str, type[HeadraceError]] = {
+    name: value
+    for name, value in vars(errors).items()
+    if isinstance(value, type) and issubclass(value, HeadraceError)
+}
+
+
+def pack(value: Any) -> bytes:
+    """A value as bytes.
+
+    Raises:
+        ParamsError: If it holds something that cannot be sent.
+    """
+    try:
+        # A lone surrogate is no UTF-8, but a path may have one.
+        data: bytes = msgpack.packb(_plain(value), unicode_errors="surrogatepass")
+    except (OverflowError, TypeError, ValueError, RecursionError) as error:
+        raise ParamsError(f"an argument cannot be sent to another process: {error}") from error
+    return data
+
+
+def unpack(data: bytes | memoryview) -> Any:
+    """The value again.
+
+    Raises:
+        ValueError: If the bytes are not those of a value.
+    """
+    return _rich(msgpack.unpackb(data, strict_map_key=False, unicode_errors="surrogatepass"))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, enum.Enum):
+        return {_TAG: "enum", "of": type(value).__name__, "is": value.value}
+    if value is None or isinstance(value, (bool, int, float, bytes, str)):
+        return value
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
+    if isinstance(value, tuple):
+        return {_TAG: "tuple", "is": [_plain(each) for each in value]}
+    if isinstance(value, (set, frozenset)):
+        return {_TAG: "set", "is": [_plain(each) for each in value]}
+    if isinstance(value, dict):
+        return {_TAG: "dict", "is": [[_plain(k), _plain(v)] for k, v in value.items()]}
+    if isinstance(value, BaseException):
+        return _plain_error(value)
+    if attrs.has(type(value)) and type(value).__name__ in _CLASSES:
+        fields = {
+            field.name: _plain(getattr(value, field.name))
+            for field in attrs.fields(type(value))
+            if field.init
+        }
+        return {_TAG: "attrs", "of": type(value).__name__, "is": fields}
+    raise TypeError(f"a {type(value).__name__} is neither a plain value nor one of headrace's own")
+
+
+def _plain_error(error: BaseException) -> dict[str, Any]:
+    if not isinstance(error, HeadraceError):
+        return {_TAG: "error", "of": "", "is": f"{type(error).__name__}: {error}"}
+    fields = {
+        "hint": error.hint,
+        "backend": error.backend,
+        "native_code": error.native_code,
+        "native_log": list(error.native_log),
+    }
+    if isinstance(error, errors.DecodeError):
+        fields["poisoned"] = error.poisoned
+    return {_TAG: "error", "of": _known_class(error), "is": error.message, "with": fields}
+
+
+def _known_class(error: HeadraceError) -> str:
+    """The name of its class, or of the nearest one that is headrace's own."""
+    return next(kind.__name__ for kind in type(error).__mro__ if kind.__name__ in _ERRORS)
+
+
+def _rich(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_rich(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    try:
+        return _DECODERS[value[_TAG]](value)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"not a value: {error!r}") from error
+
+
+def _rich_attrs(value: dict[str, Any]) -> Any:
+    kind = _CLASSES[value["of"]]
+    fields = {name.lstrip("_"): _rich(each) for name, each in value["is"].items()}
+    return kind(**fields)
+
+
+def _rich_error(value: dict[str, Any]) -> HeadraceError:
+    kind = _ERRORS.get(value["of"])
+    if kind is None:
+        return BackendError(f"the backend failed in its process with {value['is']}")
+    return kind(str(value["is"]), **value["with"])
+
+
+_DECODERS: dict[str, Any] = {
+    "tuple": lambda value: tuple(_rich(each) for each in value["is"]),
+    "set": lambda value: frozenset(_rich(each) for each in value["is"]),
+    "dict": lambda value: {_rich(k): _rich(v) for k, v in value["is"]},
+    "enum": lambda value: _CLASSES[value["of"]](value["is"]),
+    "attrs": _rich_attrs,
+    "error": _rich_error,
+}

@@ -1,0 +1,13 @@
+"""What the entry point names: registers the backend like any other."""
+
+from collections.abc import Callable
+
+from headrace.plugins import hookimpl
+from headrace.protocols import Backend
+from headrace_subprocess.backend import SubprocessBackend
+
+
+@hookimpl
+def headrace_register_backends(register: Callable[[Backend], None]) -> None:
+    """Register the backend named ``subprocess``."""
+    register(SubprocessBackend())
