@@ -92,7 +92,7 @@ def test_any_grammar_is_read_or_refused(text: str) -> None:
         assert matches(again.rules, "root", "".join(map(str, parts)))
 
 
-WRITABLE = st.text(st.characters(exclude_characters="\0"), min_size=1, max_size=6)
+WRITABLE = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=6)
 
 
 @given(st.lists(WRITABLE, min_size=1), st.integers(0, 9))
@@ -127,6 +127,8 @@ JSON = st.recursive(
 
 @given(st.dictionaries(KEYWORDS, JSON, max_size=5), st.booleans())
 @example({"$ref": "#/a", "a": {"allOf": [{"$ref": "#/a"}]}}, True)
+@example({"type": {}, "enum": []}, False)
+@example({"oneOf": [{"type": "object", "required": 5}, {"type": "object"}]}, True)
 def test_any_object_is_a_schema_or_refused(schema: dict, strict: bool) -> None:
     """Never anything else than a GrammarError."""
     try:

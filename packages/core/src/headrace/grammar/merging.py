@@ -11,11 +11,15 @@ NUMBER = "number"
 
 
 def types_of(schema: Schema) -> set[str] | None:
-    """The types that a schema names; None: it names none."""
+    """The types that a schema names; None: it names none. What can be no type is left out."""
     named = schema.get("type")
     if named is None:
         return None
-    return set(named) if isinstance(named, list) else {named}
+    return {kind for kind in (named if isinstance(named, list) else [named]) if _is_name(kind)}
+
+
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str)
 
 
 def merge(first: Any, second: Any, refuse: Callable[[str], Exception]) -> Any:
@@ -96,6 +100,13 @@ def same(first: Any, second: Any) -> bool:
 
 def never_both(first: Any, second: Any) -> bool:
     """Whether it is plain that no value is valid under both: by type, or by a constant."""
+    try:
+        return _never_both(first, second)
+    except (TypeError, AttributeError):
+        return False  # one of them is no schema, which whoever converts it will say
+
+
+def _never_both(first: Any, second: Any) -> bool:
     if not isinstance(first, dict) or not isinstance(second, dict):
         return first is False or second is False
     one, other = constants(first), constants(second)

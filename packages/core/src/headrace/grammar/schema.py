@@ -157,7 +157,15 @@ class _Converter:
         for key in schema:
             if key in _NOT_ENFORCED and not same(schema[key], _NO_EFFECT.get(key, ...)):
                 self._unenforced(f"{path}/{key}", f"the keyword {key!r}")
+        self._check_choices(schema, path)
         return self._whole(schema, path, depth)
+
+    def _check_choices(self, schema: Schema, path: str) -> None:
+        """Refuse a type or an enumeration that is none, whatever stands beside it."""
+        if "type" in schema:
+            self._kinds(schema, path)
+        if not isinstance(schema.get("enum", []), list):
+            raise self._error(f"{path}/enum", f"must be a list, got {schema['enum']!r:.60}")
 
     def _whole(self, schema: Schema, path: str, depth: int) -> Node:
         rest = dict(schema)
