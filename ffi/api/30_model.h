@@ -2,6 +2,8 @@
 
 typedef struct hr_model hr_model;
 
+/* Of every handle: NULL is one that was closed; deleting it does nothing. */
+
 /* Returns nonzero to stop the load. Called at most every 50 ms, and at 1.0. */
 typedef int (*hr_progress_fn)(float progress, void *user);
 

@@ -14,7 +14,7 @@ namespace hr {
 namespace {
 
 std::shared_ptr<AdapterCore> adapter_core(const hr_adapter *handle) noexcept {
-    return std::atomic_load(&handle->core);
+    return handle == nullptr ? nullptr : std::atomic_load(&handle->core);
 }
 
 template <typename Read>
@@ -160,7 +160,9 @@ bool hr_adapter_meta(const hr_adapter *handle, int32_t index, const char **key,
 }
 
 void hr_adapter_close(hr_adapter *handle) {
-    std::atomic_store(&handle->core, std::shared_ptr<hr::AdapterCore>());
+    if (handle != nullptr) {
+        std::atomic_store(&handle->core, std::shared_ptr<hr::AdapterCore>());
+    }
 }
 
 void hr_adapter_delete(hr_adapter *handle) {

@@ -227,6 +227,9 @@ int hr_chat_compile(hr_chat *chat, hr_model *model, const char *source, int64_t 
 int hr_chat_render(hr_chat *chat, const char *request, int64_t n_bytes, hr_chat_parser *parser,
                    hr_chat_text *rendered, hr_report *report) {
     return hr::guarded_deep(report, n_bytes, [&]() -> int {
+        if (chat == nullptr || parser == nullptr) {
+            return HR_CLOSED;
+        }
         if (const int refused = hr::usable(chat->core); refused != HR_OK) {
             return refused;
         }
@@ -260,6 +263,9 @@ int hr_chat_render(hr_chat *chat, const char *request, int64_t n_bytes, hr_chat_
 int hr_chat_parse(const hr_chat_parser *parser, const char *output, int64_t n_bytes, bool partial,
                   hr_chat_text *message, hr_report *report) {
     const auto parse = [&]() -> int {
+        if (parser == nullptr) {
+            return HR_CLOSED;
+        }
         if (n_bytes > hr::kInputLimit) {
             return hr::too_long(report, "the answer", hr::kInputLimit);
         }

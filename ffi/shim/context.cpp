@@ -115,7 +115,7 @@ ContextCore::~ContextCore() {
 }
 
 std::shared_ptr<ContextCore> context_core(const hr_context *handle) noexcept {
-    return std::atomic_load(&handle->core);
+    return handle == nullptr ? nullptr : std::atomic_load(&handle->core);
 }
 
 constexpr uint32_t kDrafts = 31;  // beside one for each sequence
@@ -206,6 +206,9 @@ int hr_context_open(hr_context *handle, hr_model *model,
 }
 
 void hr_context_close(hr_context *handle) {
+    if (handle == nullptr) {
+        return;
+    }
     // A running step holds the core too: it ends early and then frees it.
     const auto core = std::atomic_exchange(&handle->core, std::shared_ptr<hr::ContextCore>());
     if (core != nullptr) {

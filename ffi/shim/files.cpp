@@ -81,7 +81,9 @@ void hr_gguf_close(hr_gguf *file) {
     });
 }
 
-const struct gguf_context *hr_gguf_pointer(const hr_gguf *file) { return file->context.get(); }
+const struct gguf_context *hr_gguf_pointer(const hr_gguf *file) {
+    return file == nullptr ? nullptr : file->context.get();
+}
 
 int hr_gguf_write_header(const char *path, const hr_gguf_part *parts, int32_t n_parts,
                          bool with_metadata, const hr_gguf_split *split, hr_report *report) {

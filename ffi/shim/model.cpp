@@ -63,7 +63,7 @@ ModelCore::~ModelCore() {
 }
 
 std::shared_ptr<ModelCore> model_core(const hr_model *handle) noexcept {
-    return std::atomic_load(&handle->core);
+    return handle == nullptr ? nullptr : std::atomic_load(&handle->core);
 }
 
 }  // namespace hr
@@ -110,7 +110,9 @@ int32_t hr_model_eog(const hr_model *handle, int32_t *ids, int32_t capacity) {
 }
 
 void hr_model_close(hr_model *handle) {
-    std::atomic_store(&handle->core, std::shared_ptr<hr::ModelCore>());
+    if (handle != nullptr) {
+        std::atomic_store(&handle->core, std::shared_ptr<hr::ModelCore>());
+    }
 }
 
 void hr_model_delete(hr_model *handle) {

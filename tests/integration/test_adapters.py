@@ -388,7 +388,7 @@ def test_an_adapter_of_another_model_is_refused_before_llama_cpp_sees_it(open_dr
     """By the shim too."""
     driver = open_driver("attention")
     adapter = load("attention").load_adapter(str(tiny_adapters.lora("attention", 1)))
-    uses = ffi.new("hr_use[1]", [{"adapter": adapter.handle, "scale": 1.0}])
+    uses = ffi.new("hr_use[1]", [{"adapter": adapter.pointer, "scale": 1.0}])
     report = new_report()
     lib.hr_use_adapters(driver.decoder._context, uses, 1, report)
     assert report.status == lib.HR_BAD_ARGUMENT

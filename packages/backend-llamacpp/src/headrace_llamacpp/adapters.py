@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from headrace_llamacpp._native import ffi, lib, new_report, text
 from headrace_llamacpp._statuses import Operation
 from headrace_llamacpp.failures import check, error_of
 from headrace_llamacpp.files import check_model_file
+from headrace_llamacpp.handles import Handle
 
 # llama.cpp gives reasons in its log only, so they are told apart by its words.
 _MISMATCH = re.compile(r"does not exist in base model|incorrect shape|mismatch|not transposed")
@@ -29,29 +29,18 @@ _DAMAGED = "If it was downloaded, get it again and compare its checksum."
 _REASON = re.compile(r"^failed to apply lora adapter: *")
 
 
-class LlamaAdapter:
+class LlamaAdapter(Handle):
     """An adapter or control vector of one model: the owner of an ``hr_adapter *``."""
 
     info: AdapterInfo
     """What is known of its file; set once it is loaded."""
 
     def __init__(self) -> None:
-        # Not by ``ffi.gc``: of a cycle, the pointer may be finalized before those who would
-        # close it. So deleting it is the last thing this object does, and closing looks first.
-        self._closed = True
-        self.handle = lib.hr_adapter_new()
-        self._closed = False
+        super().__init__(lib.hr_adapter_delete, lib.hr_adapter_new())
 
     def close(self) -> None:
         """Free it, at the latest when no context has it set. Closing again does nothing."""
-        if not self._closed:
-            self._closed = True
-            lib.hr_adapter_close(self.handle)
-
-    def __del__(self) -> None:
-        if hasattr(self, "handle") and not sys.is_finalizing():
-            self._closed = True
-            lib.hr_adapter_delete(self.handle)
+        lib.hr_adapter_close(self.pointer)
 
 
 def load_lora(model: Any, model_path: Path, reference: str) -> LlamaAdapter:
@@ -77,11 +66,11 @@ def _load(reference: str, kind: str, read: Callable[..., None]) -> LlamaAdapter:
     adapter = LlamaAdapter()
     info = ffi.new("hr_adapter_info *")
     report = new_report()
-    read(adapter.handle, os.fsencode(path), info, report)
+    read(adapter.pointer, os.fsencode(path), info, report)
     if report.status != lib.HR_OK:
         raise _load_error(report, f"the {kind} {os.fspath(path)!r}")
     logs.drain()
-    adapter.info = _info(path, info, _metadata(adapter.handle))
+    adapter.info = _info(path, info, _metadata(adapter.pointer))
     return adapter
 
 
@@ -148,7 +137,7 @@ def use_adapters(context: Any, adapters: Sequence[AppliedAdapter]) -> None:
     for native, applied in zip(uses, adapters, strict=True):
         assert isinstance(applied.loaded, LlamaAdapter)
         first, last = applied.loaded.info.layers or (0, 0)
-        native.adapter = applied.loaded.handle
+        native.adapter = applied.loaded.pointer
         native.scale = applied.scale
         native.first_layer = applied.first_layer or first
         native.last_layer = applied.last_layer or last

@@ -18,6 +18,7 @@ from headrace.protocols import ChatRequest, RenderedChat
 from headrace_llamacpp._native import ffi, lib, new_report
 from headrace_llamacpp._statuses import Operation
 from headrace_llamacpp.failures import check, error_of
+from headrace_llamacpp.handles import Handle
 
 _KEPT = 8
 """Compiled templates of callers that a model keeps."""
@@ -27,12 +28,12 @@ class LlamaTemplates:
     """The chat templates of a loaded model; usable from any thread until the model is closed.
 
     Args:
-        handle: The model's ``hr_model *``.
+        handle: The owner of the model's ``hr_model *``.
     """
 
-    def __init__(self, handle: Any) -> None:
+    def __init__(self, handle: Handle) -> None:
         self._handle = handle
-        self._compiled: dict[str | None, Any] = {}
+        self._compiled: dict[str | None, Handle] = {}
         self._lock = threading.Lock()
 
     def render(self, request: ChatRequest) -> RenderedChat:
@@ -42,14 +43,16 @@ class LlamaTemplates:
         parser = LlamaChatParser()
         report = new_report()
         text = _filled(
-            lambda out: lib.hr_chat_render(template, data, len(data), parser.pointer, out, report)
+            lambda out: lib.hr_chat_render(
+                template.pointer, data, len(data), parser.pointer, out, report
+            )
         )
         check(report, Operation.RENDER)
         rendered = _rendered(json.loads(text), parser)
         _check_kept_to(request, rendered)
         return rendered
 
-    def _template(self, source: str | None) -> Any:
+    def _template(self, source: str | None) -> Handle:
         """The compiled template, by its source; the model's own for None."""
         with self._lock:
             found = self._compiled.pop(source, None)
@@ -60,12 +63,12 @@ class LlamaTemplates:
                 del self._compiled[next(iter(self._compiled))]
         return found
 
-    def _compile(self, source: str | None) -> Any:
-        template = ffi.gc(lib.hr_chat_new(), lib.hr_chat_delete)
+    def _compile(self, source: str | None) -> Handle:
+        template = Handle(lib.hr_chat_delete, lib.hr_chat_new())
         data = ffi.NULL if source is None else source.encode()
         report = new_report()
         status = lib.hr_chat_compile(
-            template, self._handle, data, 0 if source is None else len(data), report
+            template.pointer, self._handle.pointer, data, 0 if source is None else len(data), report
         )
         if status == lib.HR_NO_TEMPLATE:
             raise error_of(
@@ -78,12 +81,13 @@ class LlamaTemplates:
         return template
 
 
-class LlamaChatParser:
-    """Reads the answers to one rendered conversation."""
+class LlamaChatParser(Handle):
+    """Reads the answers to one rendered conversation; ``hr_chat_render`` sets it up."""
+
+    __slots__ = ("_report",)
 
     def __init__(self) -> None:
-        self.pointer = ffi.gc(lib.hr_chat_parser_new(), lib.hr_chat_parser_delete)
-        """The ``hr_chat_parser *``; ``hr_chat_render`` sets it up."""
+        super().__init__(lib.hr_chat_parser_delete, lib.hr_chat_parser_new())
         self._report = new_report()
 
     def parse(self, text: str, *, partial: bool) -> ChatMessage:

@@ -17,10 +17,11 @@ from headrace.grammar.places import error_at
 from headrace_llamacpp._native import ffi, lib, new_report
 from headrace_llamacpp._statuses import Operation
 from headrace_llamacpp.failures import check
+from headrace_llamacpp.handles import Handle
 from headrace_llamacpp.vocabulary import LlamaVocabulary
 
 
-def constrain(sampler: Any, model: Any, grammar: Grammar) -> None:
+def constrain(sampler: Any, model: Handle, grammar: Grammar) -> None:
     """Have an ``hr_sampler`` choose only what a grammar allows.
 
     Raises:
@@ -35,7 +36,7 @@ def constrain(sampler: Any, model: Any, grammar: Grammar) -> None:
     check(report, Operation.SAMPLER)
 
 
-def _native(gbnf: Gbnf, triggers: tuple[Trigger, ...], model: Any) -> tuple[Any, list[Any]]:
+def _native(gbnf: Gbnf, triggers: tuple[Trigger, ...], model: Handle) -> tuple[Any, list[Any]]:
     """An ``hr_constraint *``, and what it points into and must outlive its use."""
     text, root = (ffi.new("char[]", each.encode()) for each in (gbnf.text, gbnf.root))
     named = _named_tokens(gbnf, model)
@@ -62,7 +63,7 @@ def _native(gbnf: Gbnf, triggers: tuple[Trigger, ...], model: Any) -> tuple[Any,
     return asked, kept
 
 
-def _named_tokens(gbnf: Gbnf, model: Any) -> list[int]:
+def _named_tokens(gbnf: Gbnf, model: Handle) -> list[int]:
     """Ids of the tokens that the grammar names and does not exclude."""
     references = [node for node in walk(gbnf.rules.values()) if isinstance(node, TokenRef)]
     if not references:
@@ -76,7 +77,7 @@ def _named_tokens(gbnf: Gbnf, model: Any) -> list[int]:
     ]
 
 
-def _begun_tokens(begun: str, model: Any) -> list[int]:
+def _begun_tokens(begun: str, model: Handle) -> list[int]:
     """Ids of the text that the grammar begins with, without a space that the tokenizer adds."""
     if not begun:
         return []
@@ -103,9 +104,10 @@ def _token(reference: TokenRef, vocabulary: LlamaVocabulary, text: str) -> int:
     return named
 
 
-def _check_ids(tokens: Iterable[int], model: Any) -> None:
+def _check_ids(tokens: Iterable[int], model: Handle) -> None:
     for token in tokens:
-        n_tokens = lib.llama_vocab_n_tokens(lib.llama_model_get_vocab(lib.hr_model_pointer(model)))
+        pointer = lib.hr_model_pointer(model.pointer)
+        n_tokens = lib.llama_vocab_n_tokens(lib.llama_model_get_vocab(pointer))
         if token >= n_tokens:
             raise GrammarError(
                 f"the trigger's token {token} is not in the vocabulary (0 … {n_tokens - 1})",

@@ -13,6 +13,7 @@ from headrace_llamacpp import logs
 from headrace_llamacpp._native import ffi, lib, new_report
 from headrace_llamacpp._statuses import Operation
 from headrace_llamacpp.failures import check, error_of
+from headrace_llamacpp.handles import Handle
 from headrace_llamacpp.threads import default_threads
 from headrace_llamacpp.traits import Traits
 
@@ -60,8 +61,8 @@ _OF_THE_MODEL = (
 
 
 def open_context(
-    model: Any, params: EngineParams, traits: Traits, n_ctx_train: int, *, on_cpu: bool
-) -> tuple[Any, DecoderInfo]:
+    model: Handle, params: EngineParams, traits: Traits, n_ctx_train: int, *, on_cpu: bool
+) -> tuple[Handle, DecoderInfo]:
     """A context of a model, and what it can do.
 
     Raises:
@@ -69,12 +70,12 @@ def open_context(
         ModelLoadError: If llama.cpp refuses for another reason.
     """
     # As with a load: the handle is there first, and frees what came of it.
-    handle = ffi.gc(lib.hr_context_new(), lib.hr_context_delete)
+    handle = Handle(lib.hr_context_delete, lib.hr_context_new())
     n_ctx = context_length(params, n_ctx_train)
     native = native_params(params, n_ctx)
     info = ffi.new("hr_context_info *")
     report = new_report()
-    lib.hr_context_open(handle, model, native, traits.whole_only, info, report)
+    lib.hr_context_open(handle.pointer, model.pointer, native, traits.whole_only, info, report)
     if report.status == lib.HR_CONTEXT_FAILED:
         raise open_error(report, n_ctx)
     check(report, Operation.OPEN)
@@ -89,7 +90,7 @@ def open_context(
         can_copy=True,
         can_shift=info.can_shift and traits.can_shift(full_window=params.full_window),
         interruptible=on_cpu,
-        max_draft=0 if traits.whole_only else _max_draft(info, lib.hr_score_limit(handle)),
+        max_draft=0 if traits.whole_only else _max_draft(info, lib.hr_score_limit(handle.pointer)),
         width_multiple=WIDTH_MULTIPLE if on_cpu else 0,
     )
 

@@ -33,6 +33,7 @@ from headrace_llamacpp._native import ffi, lib, new_report
 from headrace_llamacpp._statuses import Operation
 from headrace_llamacpp.adapters import use_adapters
 from headrace_llamacpp.failures import check, error_of, meaning_of
+from headrace_llamacpp.handles import Handle
 from headrace_llamacpp.memory import in_use
 from headrace_llamacpp.sampler import LlamaSampler
 from headrace_llamacpp.scoring import score
@@ -45,20 +46,20 @@ class LlamaDecoder:
     """A llama.cpp context, its thread pool and its buffers.
 
     Args:
-        model: The model's ``hr_model *``.
-        context: An open ``hr_context *``, freed by this object.
+        model: The owner of the model's ``hr_model *``.
+        context: The owner of an open ``hr_context *``, closed by this object.
         info: What it can do.
         state_key: What memories must have in common with it, see ``StatefulDecoder``.
     """
 
     def __init__(
-        self, model: Any, context: Any, info: DecoderInfo, state_key: Mapping[str, str]
+        self, model: Handle, context: Handle, info: DecoderInfo, state_key: Mapping[str, str]
     ) -> None:
         self.info = info
         self.state_key = state_key
-        self.score_limit: int = lib.hr_score_limit(context)
+        self.score_limit: int = lib.hr_score_limit(context.pointer)
         self._model = model
-        self._context = context
+        self._handle = context
         self._rows = ffi.new("hr_row[]", info.n_sequences)
         self._tokens = ffi.new("int32_t[]", info.n_batch)
         self._sampled = ffi.new("int32_t[]", info.n_sequences + info.max_draft)
@@ -67,6 +68,10 @@ class LlamaDecoder:
         self._memory_report = new_report()
         self._length = ffi.new("int32_t *")
         self._closed = False
+
+    @property
+    def _context(self) -> Any:
+        return self._handle.pointer
 
     def new_sampler(
         self, params: SamplingParams, *, seed: int, recent: Sequence[int], ban_eog: bool

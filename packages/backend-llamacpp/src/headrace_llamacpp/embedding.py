@@ -19,6 +19,7 @@ from headrace_llamacpp._statuses import Operation
 from headrace_llamacpp.context import native_params, open_error
 from headrace_llamacpp.decoder import QUIETLY
 from headrace_llamacpp.failures import check
+from headrace_llamacpp.handles import Handle
 from headrace_llamacpp.vocabulary import LlamaVocabulary
 
 _NATIVE = {
@@ -69,21 +70,21 @@ def rerank_prompt(
 
 
 def open_embedding_context(
-    model: Any,
+    model: Handle,
     params: EngineParams,
     pooling: Pooling,
     *,
     n_ctx_train: int,
     whole_only: bool,
     on_cpu: bool,
-) -> tuple[Any, EmbedderInfo]:
+) -> tuple[Handle, EmbedderInfo]:
     """A context of a model that makes vectors, and what it can do.
 
     Raises:
         ModelMemoryError: If its memory cannot be had.
         ModelLoadError: If llama.cpp refuses for another reason.
     """
-    handle = ffi.gc(lib.hr_context_new(), lib.hr_context_delete)
+    handle = Handle(lib.hr_context_delete, lib.hr_context_new())
     # A text must lie in one micro-batch, and memory need hold no more than one batch.
     n_batch = min(params.n_ubatch, params.n_batch, params.n_ctx or params.n_ubatch)
     # One text at a time where memory splits batches by rules of its own.
@@ -101,7 +102,7 @@ def open_embedding_context(
     native.kv_unified = True
     info = ffi.new("hr_embedding_info *")
     report = new_report()
-    lib.hr_embedding_open(handle, model, native, info, report)
+    lib.hr_embedding_open(handle.pointer, model.pointer, native, info, report)
     if report.status == lib.HR_CONTEXT_FAILED:
         raise open_error(report, n_batch)
     check(report, Operation.OPEN)
@@ -120,14 +121,18 @@ class LlamaEmbedder:
     """A llama.cpp context that makes vectors.
 
     Args:
-        context: An open ``hr_context *``, freed by this object.
+        context: The owner of an open ``hr_context *``, closed by this object.
         info: What it can do.
     """
 
-    def __init__(self, context: Any, info: EmbedderInfo) -> None:
+    def __init__(self, context: Handle, info: EmbedderInfo) -> None:
         self.info = info
-        self._context = context
+        self._handle = context
         self._closed = False
+
+    @property
+    def _context(self) -> Any:
+        return self._handle.pointer
 
     def embed(self, call_id: int, texts: Sequence[Sequence[int]]) -> list[array[float]] | None:
         """The vectors of some texts, computed in one native call; see the protocol.

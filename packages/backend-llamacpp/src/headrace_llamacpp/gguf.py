@@ -9,12 +9,13 @@ from typing import Any
 
 import attrs
 
-from headrace.errors import ModelFormatError
+from headrace.errors import ClosedError, ModelFormatError
 from headrace_llamacpp import logs
 from headrace_llamacpp._native import ffi, lib, new_report, text
 from headrace_llamacpp._statuses import Operation
 from headrace_llamacpp.failures import check, error_of
 from headrace_llamacpp.files import check_model_file
+from headrace_llamacpp.handles import Handle
 
 _NUMBERS = {
     lib.GGUF_TYPE_UINT8: "uint8_t",
@@ -64,9 +65,15 @@ class GgufFile:
             raise _refused(report, self.path)
         check(report, Operation.FILE)
         logs.drain()
-        self.handle = ffi.gc(made[0], lib.hr_gguf_close)
-        self._context = lib.hr_gguf_pointer(self.handle)
+        self.handle = Handle(lib.hr_gguf_close, made[0])
         self.version = int(lib.gguf_get_version(self._context))
+
+    @property
+    def _context(self) -> Any:
+        pointer = lib.hr_gguf_pointer(self.handle.pointer)
+        if pointer == ffi.NULL:
+            raise ClosedError(f"the file {os.fspath(self.path)!r} was closed", backend="llamacpp")
+        return pointer
 
     def metadata(self) -> dict[str, Any]:
         """Its key-value pairs; arrays are lists."""
@@ -111,7 +118,7 @@ class GgufFile:
 
     def close(self) -> None:
         """Free what was read. Closing again does nothing."""
-        ffi.release(self.handle)
+        self.handle.delete()
 
     def __enter__(self) -> GgufFile:
         return self

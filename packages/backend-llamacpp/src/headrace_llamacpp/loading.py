@@ -20,6 +20,7 @@ from headrace_llamacpp import callbacks, logs, numa
 from headrace_llamacpp._native import ffi, lib, new_report, text
 from headrace_llamacpp._statuses import Operation
 from headrace_llamacpp.failures import error_of
+from headrace_llamacpp.handles import Handle
 from headrace_llamacpp.requests import native_params
 from headrace_llamacpp.splits import error_about_parts
 
@@ -39,8 +40,8 @@ _NEEDS_TOKENIZER = "Use a GGUF file that contains the model's tokenizer."
 _NOISE = re.compile(r"^(failed to load model$|error loading model: *)")
 
 
-def load_model(path: Path, params: ModelParams, progress: Progress | None) -> Any:
-    """Load a file; returns an ``hr_model *`` that frees itself when dropped.
+def load_model(path: Path, params: ModelParams, progress: Progress | None) -> Handle:
+    """Load a file; returns the owner of an ``hr_model *``.
 
     Raises:
         ModelError: One of its subclasses.
@@ -48,7 +49,7 @@ def load_model(path: Path, params: ModelParams, progress: Progress | None) -> An
         BaseException: What ``progress`` or a signal handler raised meanwhile.
     """
     # The handle exists before the load: whatever is raised on the way out, it frees the model.
-    handle = ffi.gc(lib.hr_model_new(), lib.hr_model_delete)
+    handle = Handle(lib.hr_model_delete, lib.hr_model_new())
     report = new_report()
     native, kept = native_params(params)
     numa.choose(params.numa)
@@ -58,22 +59,22 @@ def load_model(path: Path, params: ModelParams, progress: Progress | None) -> An
     user = ffi.new_handle(progress)
     function = lib.headrace_progress if wanted else ffi.NULL
     callbacks.take_error()
-    lib.hr_model_load(handle, os.fsencode(path), native, function, user, report)
+    lib.hr_model_load(handle.pointer, os.fsencode(path), native, function, user, report)
     del kept
     error = callbacks.take_error()
     if error is not None:
-        lib.hr_model_close(handle)
+        lib.hr_model_close(handle.pointer)
         logs.drain()
         raise error
     if report.status != lib.HR_OK:
         raise load_error(report, path, params)
     misfit = _misfit_of_overrides(report, path)
     if misfit is not None:
-        lib.hr_model_close(handle)
+        lib.hr_model_close(handle.pointer)
         raise misfit
-    vocabulary = lib.llama_model_get_vocab(lib.hr_model_pointer(handle))
+    vocabulary = lib.llama_model_get_vocab(lib.hr_model_pointer(handle.pointer))
     if lib.llama_vocab_type(vocabulary) == lib.LLAMA_VOCAB_TYPE_NONE:
-        lib.hr_model_close(handle)
+        lib.hr_model_close(handle.pointer)
         raise _no_vocabulary(path)
     logs.drain()
     return handle

@@ -70,7 +70,7 @@ class LlamaModel:
         self._closed = False
         self._params = params
         self._fingerprint = fingerprint(path)
-        pointer = lib.hr_model_pointer(self._handle)
+        pointer = lib.hr_model_pointer(self._handle.pointer)
         metadata = overridden(metadata_of(pointer), params)
         # Asked now, while nobody else can close the model.
         self._sizes = (lib.llama_model_n_layer(pointer), lib.llama_model_n_embd(pointer))
@@ -138,7 +138,7 @@ class LlamaModel:
                 f"the model {self.info.name!r} opens no context", hint=hint, backend="llamacpp"
             )
         # In a forked child there is no pointer, and opening says why.
-        if lib.hr_model_pointer(self._handle) != ffi.NULL:
+        if lib.hr_model_pointer(self._handle.pointer) != ffi.NULL:
             check_context(self._path, self._params, params, self._bound(params))
         context, info = open_context(
             self._handle, params, self._traits, self.info.n_ctx_train, on_cpu=self._on_cpu
@@ -217,11 +217,11 @@ class LlamaModel:
 
     def load_adapter(self, path: str) -> LoadedAdapter:
         """Load a LoRA adapter; see ``AdapterModel``."""
-        return load_lora(self._handle, self._path, path)
+        return load_lora(self._handle.pointer, self._path, path)
 
     def load_control_vector(self, path: str) -> LoadedAdapter:
         """Load a control vector; see ``AdapterModel``."""
-        return load_control_vector(self._handle, path)
+        return load_control_vector(self._handle.pointer, path)
 
     def close(self) -> None:
         """Free the weights, after the contexts. Closing again does nothing."""
@@ -230,7 +230,7 @@ class LlamaModel:
         self._closed = True
         for context in list(self._contexts):
             context.close()
-        lib.hr_model_close(self._handle)
+        lib.hr_model_close(self._handle.pointer)
 
     def __del__(self) -> None:
         if getattr(self, "_closed", True) or sys.is_finalizing():

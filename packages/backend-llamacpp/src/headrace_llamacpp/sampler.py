@@ -10,6 +10,7 @@ from headrace_llamacpp._native import ffi, lib, new_report
 from headrace_llamacpp._statuses import Operation
 from headrace_llamacpp.constraint import constrain
 from headrace_llamacpp.failures import check
+from headrace_llamacpp.handles import Handle
 
 _AS_THEY_ARE = (
     "top_k",
@@ -40,11 +41,11 @@ _UNBOUNDED = (
 """Numbers that may be larger than a C float holds."""
 
 
-class LlamaSampler:
+class LlamaSampler(Handle):
     """Chooses tokens inside a step; keeps the model's weights from being freed.
 
     Args:
-        model: The model's ``hr_model *``.
+        model: The owner of the model's ``hr_model *``.
         params: What was asked for.
         n_ctx: What a lookback of the whole context means, in tokens.
         seed: The seed to use.
@@ -52,11 +53,11 @@ class LlamaSampler:
         ban_eog: Never choose a token that ends the generation.
     """
 
-    __slots__ = ("__weakref__", "n_top", "pointer")
+    __slots__ = ("n_top",)
 
     def __init__(
         self,
-        model: Any,
+        model: Handle,
         params: SamplingParams,
         *,
         n_ctx: int,
@@ -64,6 +65,8 @@ class LlamaSampler:
         recent: Sequence[int],
         ban_eog: bool,
     ) -> None:
+        # Memory and nothing else, so dropping one without closing it is no leak to warn of.
+        super().__init__(lib.hr_sampler_free)
         self.n_top = -1 if params.logprobs is None else params.logprobs
         """How many of the most likely tokens are wanted; −1: no log-probabilities at all."""
         settings, kept = _settings(params, n_ctx)
@@ -72,19 +75,16 @@ class LlamaSampler:
         history = ffi.new("int32_t[]", list(recent))
         made = ffi.new("hr_sampler **")
         report = new_report()
-        lib.hr_sampler_new(model, settings, history, len(recent), made, report)
+        lib.hr_sampler_new(model.pointer, settings, history, len(recent), made, report)
         del kept
-        # Memory and nothing else, so dropping one without closing it is no leak to warn of.
-        self.pointer = ffi.gc(made[0], lib.hr_sampler_free)
+        self.pointer = made[0]
         check(report, Operation.SAMPLER)
         if params.grammar is not None:
             constrain(self.pointer, model, params.grammar)
 
     def close(self) -> None:
         """Free what it holds. Closing again does nothing."""
-        pointer, self.pointer = self.pointer, ffi.NULL
-        if pointer != ffi.NULL:
-            ffi.release(pointer)
+        self.delete()
 
 
 def _settings(params: SamplingParams, n_ctx: int) -> tuple[Any, list[Any]]:

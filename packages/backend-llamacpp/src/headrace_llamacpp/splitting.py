@@ -133,7 +133,9 @@ def _write(
 ) -> None:
     """A file with the tensors of the parts."""
     report = new_report()
-    native = ffi.new("hr_gguf_part[]", [(p.file.handle, p.first, len(p.tensors)) for p in parts])
+    native = ffi.new(
+        "hr_gguf_part[]", [(p.file.handle.pointer, p.first, len(p.tensors)) for p in parts]
+    )
     place = ffi.new("hr_gguf_split *", split)
     lib.hr_gguf_write_header(os.fsencode(path), native, len(parts), with_metadata, place, report)
     check(report, Operation.FILE)

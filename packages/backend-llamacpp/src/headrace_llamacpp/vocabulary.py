@@ -9,6 +9,7 @@ from headrace.errors import TokenizeError
 from headrace_llamacpp._native import ffi, lib, new_report
 from headrace_llamacpp._statuses import Operation
 from headrace_llamacpp.failures import check
+from headrace_llamacpp.handles import Handle
 
 _SPECIALS = ("bos", "eos", "eot", "sep", "nl", "pad", "mask", "fim_pre", "fim_suf", "fim_mid")
 _PIECE_SIZE = 64
@@ -18,17 +19,17 @@ class LlamaVocabulary:
     """The vocabulary of a loaded model; usable from any thread until the model is closed.
 
     Args:
-        handle: The model's ``hr_model *``.
+        handle: The owner of the model's ``hr_model *``.
     """
 
-    def __init__(self, handle: Any) -> None:
+    def __init__(self, handle: Handle) -> None:
         self._handle = handle
-        vocabulary = lib.llama_model_get_vocab(lib.hr_model_pointer(handle))
+        vocabulary = lib.llama_model_get_vocab(lib.hr_model_pointer(handle.pointer))
         self.n_tokens: int = lib.llama_vocab_n_tokens(vocabulary)
         self.special_tokens = _special_tokens(vocabulary)
         self.adds = _added(vocabulary)
         """Which of ``bos``, ``eos`` and ``sep`` the model expects around texts."""
-        self._eog = _eog_tokens(handle)
+        self._eog = _eog_tokens(handle.pointer)
         # Every token of every stream asks for its piece; a native call each would cost a
         # microsecond. Two threads that fill the same entry write the same bytes.
         self._pieces: dict[int, bytes] = {}
@@ -47,7 +48,7 @@ class LlamaVocabulary:
         while True:
             ids = ffi.new("int32_t[]", capacity)
             status = lib.hr_tokenize(
-                self._handle,
+                self._handle.pointer,
                 data,
                 len(data),
                 add_special,
@@ -76,7 +77,7 @@ class LlamaVocabulary:
         while True:
             buffer = ffi.new("char[]", capacity)
             status = lib.hr_detokenize(
-                self._handle, ids, len(tokens), special, buffer, capacity, count, report
+                self._handle.pointer, ids, len(tokens), special, buffer, capacity, count, report
             )
             if status != lib.HR_BUFFER_TOO_SMALL or count[0] <= capacity:
                 check(report, Operation.TEXT)
@@ -105,7 +106,7 @@ class LlamaVocabulary:
         capacity = _PIECE_SIZE
         while True:
             buffer = ffi.new("char[]", capacity)
-            status = lib.hr_piece(self._handle, token, buffer, capacity, count, report)
+            status = lib.hr_piece(self._handle.pointer, token, buffer, capacity, count, report)
             if status != lib.HR_BUFFER_TOO_SMALL or count[0] <= capacity:
                 check(report, Operation.TEXT)
                 return bytes(ffi.buffer(buffer, count[0]))
