@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections import deque
+
+from headrace import serial
 
 _LONGEST_WAIT = threading.TIMEOUT_MAX
 
 
-class Alarm:
+class Alarm(serial.Alarm):
     """Ends the wait of one step, named by its id.
 
     ``threading.Event`` would not do: its ``set`` takes a lock that the waiting
@@ -18,25 +19,15 @@ class Alarm:
     """
 
     def __init__(self) -> None:
-        self._asked: deque[int] = deque()
+        super().__init__()
         self._bell = threading.Lock()
         self._bell.acquire()
 
     def ring(self, step_id: int) -> None:
         """End the wait of that step, now or when it begins."""
-        self._asked.append(step_id)
+        super().ring(step_id)
         with contextlib.suppress(RuntimeError):  # it rings already
             self._bell.release()
-
-    def rung(self, step_id: int) -> bool:
-        """Whether that step was asked to end; forgets what older steps were asked."""
-        found = False
-        for _ in range(len(self._asked)):
-            asked = self._asked.popleft()
-            found = found or asked == step_id
-            if asked > step_id:
-                self._asked.append(asked)
-        return found
 
     def wait(self, step_id: int, seconds: float) -> float:
         """Wait, and return how long it was: less than ``seconds`` if the alarm rang."""
@@ -45,6 +36,6 @@ class Alarm:
         while waited < seconds:
             self._bell.acquire(timeout=min(seconds - waited, _LONGEST_WAIT))
             waited = time.monotonic() - began
-            if self._asked and self.rung(step_id):
+            if self.rung(step_id):
                 return min(waited, seconds)
         return seconds
