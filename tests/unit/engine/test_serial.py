@@ -73,7 +73,7 @@ def _run(decoder, sampler, tokens, n, *, sequence=0, step_id=1):
 
 def test_each_sequence_has_a_memory_of_its_own():
     """Rows beside each other choose what they choose alone."""
-    alone = [run(d := _Summing(), _sampler(d), [1, 2, number], 1)[0] for number in range(3)]
+    alone = [_run(d := _Summing(), _sampler(d), [1, 2, number], 1)[0] for number in range(3)]
     decoder = _Summing()
     rows = [Row(number, 0, [1, 2, number], _sampler(decoder)) for number in range(3)]
     outcome = decoder.step(1, rows)
@@ -240,7 +240,7 @@ def test_a_keyboard_interrupt_at_any_line_of_a_step_costs_no_token(cuts):
     def attempt(line: int) -> tuple[bool, list[int]]:
         decoder = _Summing(cuts=cuts)
         chooser = _sampler(decoder, params, recent=[1, 2])
-        history = [1, 2, *run(decoder, chooser, [1, 2], 1)]
+        history = [1, 2, *_run(decoder, chooser, [1, 2], 1)]
         interrupted = False
         bell = _Bell(line)
         before = sys.gettrace()
