@@ -174,11 +174,16 @@ int exclusively(hr_context *handle, hr_report *report, Body &&body) {
     return status;
 }
 
-// step.cpp: who may end the call that follows, and what its code means.
+// compute.cpp: one computation, of a step, a score or vectors.
+//
+// Who may end the computation that follows.
 void arm(ContextCore &core, uint64_t step_id, double time_limit, hr_check_fn check, void *user);
-// Held while the context computes, if it may go through the model's adapters then.
-std::unique_lock<std::mutex> lock_adapters(ContextCore &core);
-int outcome_of(int32_t code);
+bool known_tokens(const ContextCore &core, const int32_t *tokens, int64_t n_tokens,
+                  hr_report *report);
+// A batch over the context's arrays, whose first `n_tokens` places are filled.
+llama_batch batch_of(ContextCore &core, const int32_t *tokens, int32_t n_tokens);
+// Runs it; the status of how it ended.
+int compute(ContextCore &core, llama_batch batch, hr_report *report);
 
 // memory.cpp: what memory truly holds after a decode that did not end well.
 int32_t settle(ContextCore &core, const hr_row &row);

@@ -36,12 +36,7 @@ bool acceptable(const ContextCore &core, const int32_t *tokens, const int32_t *l
     if (n_tokens > core.n_batch) {
         return refuse("the texts have more tokens than a batch may");
     }
-    for (int64_t i = 0; i < n_tokens; ++i) {
-        if (tokens[i] < 0 || tokens[i] >= core.model->n_vocab) {
-            return refuse("a token id is not in the vocabulary");
-        }
-    }
-    return true;
+    return known_tokens(core, tokens, n_tokens, report);
 }
 
 // Each text is a sequence of its own, and begins at position 0.
@@ -55,28 +50,7 @@ llama_batch fill_texts(ContextCore &core, const int32_t *tokens, const int32_t *
             core.outputs[at] = 1;
         }
     }
-    llama_batch batch = {};
-    batch.n_tokens = at;
-    batch.token = const_cast<llama_token *>(tokens);  // llama.cpp only reads it
-    batch.pos = core.positions.data();
-    batch.n_seq_id = core.n_seq_id.data();
-    batch.seq_id = core.seq_id.data();
-    batch.logits = core.outputs.data();
-    return batch;
-}
-
-int compute(ContextCore &core, llama_batch batch, hr_report *report) {
-    // Before the first graph node there is no one to ask.
-    if (core.stop.asked()) {
-        return HR_INTERRUPTED;
-    }
-    const auto lock = lock_adapters(core);
-    const Computing computing;
-    report->native_code = core.embedding.encodes ? llama_encode(core.context, batch)
-                                                 : llama_decode(core.context, batch);
-    core.reserves = core.reserves && report->native_code != 0;
-    llama_synchronize(core.context);
-    return outcome_of(report->native_code);
+    return batch_of(core, tokens, at);
 }
 
 int take_vectors(ContextCore &core, int32_t n_vectors, float *vectors) {

@@ -78,7 +78,7 @@ int hr_score(hr_context *handle, uint64_t step_id, hr_row *row, const int32_t *t
         for (int32_t i = 0; i < row->n_tokens; ++i) {
             core.outputs[i] = targets[i] >= 0;
         }
-        const int outcome = hr::decode(core, batch, report);
+        const int outcome = hr::compute(core, batch, report);
         hr::settle_rows(core, row, 1, outcome, report->native_code);
         return outcome == HR_OK ? hr::read_scores(core, *row, targets, out) : outcome;
     });

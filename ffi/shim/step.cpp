@@ -55,12 +55,7 @@ bool acceptable(const ContextCore &core, const hr_row *rows, int32_t n_rows,
     if (n_outputs > core.n_outputs) {
         return refuse(report, "the rows have longer drafts than there is room for logits");
     }
-    for (int64_t i = 0; i < n_tokens; ++i) {
-        if (tokens[i] < 0 || tokens[i] >= core.model->n_vocab) {
-            return refuse(report, "a token id is not in the vocabulary");
-        }
-    }
-    return true;
+    return known_tokens(core, tokens, n_tokens, report);
 }
 
 llama_batch fill_batch(ContextCore &core, const hr_row *rows, int32_t n_rows,
@@ -73,28 +68,7 @@ llama_batch fill_batch(ContextCore &core, const hr_row *rows, int32_t n_rows,
             core.outputs[at] = rows[i].sampler != nullptr && j >= rows[i].n_tokens - 1;
         }
     }
-    llama_batch batch = {};
-    batch.n_tokens = at;
-    batch.token = const_cast<llama_token *>(tokens);  // llama.cpp only reads it
-    batch.pos = core.positions.data();
-    batch.n_seq_id = core.n_seq_id.data();
-    batch.seq_id = core.seq_id.data();
-    batch.logits = core.outputs.data();
-    return batch;
-}
-
-int decode(ContextCore &core, llama_batch batch, hr_report *report) {
-    // Before the first graph node there is no one to ask.
-    if (core.stop.asked()) {
-        return HR_INTERRUPTED;
-    }
-    const auto lock = lock_adapters(core);
-    const Computing computing;
-    report->native_code = llama_decode(core.context, batch);
-    core.reserves = core.reserves && report->native_code != 0;
-    core.moved = core.moved && report->native_code != 0;
-    llama_synchronize(core.context);
-    return outcome_of(report->native_code);
+    return batch_of(core, tokens, at);
 }
 
 void settle_rows(ContextCore &core, hr_row *rows, int32_t n_rows, int status,
@@ -167,48 +141,6 @@ void sample_rows(ContextCore &core, hr_row *rows, int32_t n_rows, const int32_t 
 
 }  // namespace
 
-void arm(ContextCore &core, uint64_t step_id, double time_limit, hr_check_fn check, void *user) {
-    Stop &stop = core.stop;
-    stop.step_id = step_id;
-    stop.stopped = false;
-    // Keys that are rotated in part are lost, so the step that follows a shift is not interrupted.
-    stop.deaf = core.moved;
-    stop.limited = time_limit >= 0;
-    stop.check = check;
-    stop.user = user;
-    stop.nodes_left = core.test_nodes;
-    if (stop.limited || check != nullptr) {
-        const auto now = Clock::now();
-        // A limit beyond a day is as good as none, and cannot overflow the clock.
-        stop.limited = time_limit >= 0 && time_limit < 86400.0;
-        if (stop.limited) {
-            stop.limit = now + std::chrono::duration_cast<Clock::duration>(
-                                   std::chrono::duration<double>(time_limit));
-        }
-        stop.next_check = now + kCheckInterval;
-    }
-}
-
-std::unique_lock<std::mutex> lock_adapters(ContextCore &core) {
-    std::unique_lock<std::mutex> lock(core.model->adapters, std::defer_lock);
-    if (core.reserves) {
-        lock.lock();
-    }
-    return lock;
-}
-
-int outcome_of(int32_t code) {
-    switch (code) {
-        case 0: return HR_OK;
-        case 1: return HR_NO_ROOM;
-        case 2: return HR_INTERRUPTED;
-        case -1: return HR_BAD_BATCH;
-        case -2: return HR_ALLOC_FAILED;
-        case -3: return HR_COMPUTE_FAILED;
-        default: return HR_UNKNOWN_CODE;
-    }
-}
-
 }  // namespace hr
 
 extern "C" int hr_step(hr_context *handle, uint64_t step_id, hr_row *rows, int32_t n_rows,
@@ -227,7 +159,7 @@ extern "C" int hr_step(hr_context *handle, uint64_t step_id, hr_row *rows, int32
         }
         ran = true;
         hr::arm(core, step_id, time_limit, check, user);
-        const int outcome = hr::decode(core, hr::fill_batch(core, rows, n_rows, tokens), report);
+        const int outcome = hr::compute(core, hr::fill_batch(core, rows, n_rows, tokens), report);
         hr::settle_rows(core, rows, n_rows, outcome, report->native_code);
         if (outcome == HR_OK) {
             hr::sample_rows(core, rows, n_rows, tokens, report);

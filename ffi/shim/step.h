@@ -11,7 +11,6 @@ bool acceptable(const ContextCore &core, const hr_row *rows, int32_t n_rows,
 // One batch of all rows, with an output for the last token of those that sample.
 llama_batch fill_batch(ContextCore &core, const hr_row *rows, int32_t n_rows,
                        const int32_t *tokens);
-int decode(ContextCore &core, llama_batch batch, hr_report *report);
 // The lengths after a decode that ended so.
 void settle_rows(ContextCore &core, hr_row *rows, int32_t n_rows, int status,
                  int32_t native_code);

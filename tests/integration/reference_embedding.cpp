@@ -8,22 +8,18 @@
 #include <cstdio>
 #include <cstdlib>
 #include <iostream>
-#include <sstream>
 #include <string>
 #include <vector>
 
 #include "llama.h"
+#include "reference.h"
 
 constexpr int N_BATCH = 512;
 
 static std::vector<std::vector<llama_token>> read_texts() {
     std::vector<std::vector<llama_token>> texts;
     for (std::string line; std::getline(std::cin, line);) {
-        std::istringstream words(line);
-        texts.emplace_back();
-        for (llama_token token; words >> token;) {
-            texts.back().push_back(token);
-        }
+        texts.push_back(tokens_of(line));
     }
     return texts;
 }
@@ -32,12 +28,7 @@ int main(int argc, char **argv) {
     if (argc != 6) {
         return 2;
     }
-    llama_log_set([](ggml_log_level, const char *, void *) {}, nullptr);
-    llama_backend_init();
-    if (ggml_backend_dev_count() == 0) {
-        ggml_backend_load_all_from_path(argv[2]);
-    }
-    llama_model *model = llama_model_load_from_file(argv[1], llama_model_default_params());
+    llama_model *model = load_model(argv[1], argv[2]);
     if (model == nullptr) {
         return 1;
     }

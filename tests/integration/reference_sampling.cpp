@@ -13,6 +13,7 @@
 
 #include "common.h"
 #include "llama.h"
+#include "reference.h"
 #include "sampling.h"
 
 using Words = std::vector<std::string>;
@@ -151,12 +152,7 @@ int main(int argc, char **argv) {
     if (argc != 4) {
         return 2;
     }
-    llama_log_set([](ggml_log_level, const char *, void *) {}, nullptr);
-    llama_backend_init();
-    if (ggml_backend_dev_count() == 0) {
-        ggml_backend_load_all_from_path(argv[2]);
-    }
-    llama_model *model = llama_model_load_from_file(argv[1], llama_model_default_params());
+    llama_model *model = load_model(argv[1], argv[2]);
     if (model == nullptr) {
         return 1;
     }

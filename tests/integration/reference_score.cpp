@@ -6,33 +6,24 @@
 #include <cmath>
 #include <cstdio>
 #include <iostream>
-#include <sstream>
 #include <string>
 #include <vector>
 
 #include "llama.h"
+#include "reference.h"
 
 int main(int argc, char **argv) {
     if (argc != 3) {
         return 2;
     }
-    llama_log_set([](ggml_log_level, const char *, void *) {}, nullptr);
-    llama_backend_init();
-    if (ggml_backend_dev_count() == 0) {
-        ggml_backend_load_all_from_path(argv[2]);
-    }
-    llama_model *model = llama_model_load_from_file(argv[1], llama_model_default_params());
+    llama_model *model = load_model(argv[1], argv[2]);
     if (model == nullptr) {
         return 1;
     }
     const int n_vocab = llama_vocab_n_tokens(llama_model_get_vocab(model));
     std::string line;
     while (std::getline(std::cin, line)) {
-        std::istringstream words(line);
-        std::vector<llama_token> tokens;
-        for (llama_token token; words >> token;) {
-            tokens.push_back(token);
-        }
+        std::vector<llama_token> tokens = tokens_of(line);
         llama_context_params params = llama_context_default_params();
         params.n_ctx = 512;
         params.n_threads = params.n_threads_batch = 1;

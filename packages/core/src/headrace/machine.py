@@ -67,16 +67,10 @@ class DeviceMemory:
         return roomy and (self.address_space is None or self.total <= self.address_space)
 
 
-@attrs.frozen(kw_only=True)
-class MemoryEstimate:
-    """What a model and one context of it will need, found out without loading it."""
+class OnDevices:
+    """What is spread over devices, summed up."""
 
-    backend: str
-    """Name of the backend that would load it."""
-    n_ctx: int
-    """The context length it is for, in tokens."""
     devices: tuple[DeviceMemory, ...]
-    """For each device that would be used."""
 
     @property
     def weights(self) -> int:
@@ -97,6 +91,18 @@ class MemoryEstimate:
     def total(self) -> int:
         """Bytes of everything."""
         return sum(each.total for each in self.devices)
+
+
+@attrs.frozen(kw_only=True)
+class MemoryEstimate(OnDevices):
+    """What a model and one context of it will need, found out without loading it."""
+
+    backend: str
+    """Name of the backend that would load it."""
+    n_ctx: int
+    """The context length it is for, in tokens."""
+    devices: tuple[DeviceMemory, ...]
+    """For each device that would be used."""
 
     @property
     def fits(self) -> bool:
@@ -132,7 +138,7 @@ class SystemInfo:
 
 
 @attrs.frozen(kw_only=True)
-class MemoryUsage:
+class MemoryUsage(OnDevices):
     """What a loaded model and its context have taken."""
 
     backend: str
@@ -149,26 +155,6 @@ class MemoryUsage:
     """Sessions that are."""
     cells: int
     """Tokens of theirs in memory; a beginning that several share is counted for each."""
-
-    @property
-    def weights(self) -> int:
-        """Bytes of weights, on all devices."""
-        return sum(each.weights for each in self.devices)
-
-    @property
-    def cache(self) -> int:
-        """Bytes of cache and state, on all devices."""
-        return sum(each.cache for each in self.devices)
-
-    @property
-    def compute(self) -> int:
-        """Bytes for intermediate results, on all devices."""
-        return sum(each.compute for each in self.devices)
-
-    @property
-    def total(self) -> int:
-        """Bytes of everything."""
-        return sum(each.total for each in self.devices)
 
 
 @attrs.frozen(kw_only=True)
