@@ -12,14 +12,13 @@ INPUTS := Makefile setup.py build_ffi.py pyproject.toml $(shell find native_buil
     \( -name '*.py' -o -name '*.pyi' -o -name '*.toml' -o -name '*.h' -o -name '*.cpp' \) \
     -not -path '*/build/*')
 
-.PHONY: help demo test dev lint docs clean python
+.PHONY: help demo test dev lint clean python
 
 help:
 	@echo "make demo    install into $(DEMO) and watch a model write text"
 	@echo "make test    the tests that need no compiler"
 	@echo "make dev     an editable installation with all tools in $(DEV)"
 	@echo "make lint    style and types"
-	@echo "make docs    the documentation site, into build/site"
 	@echo "make clean   remove what these made (the cache of built libraries stays)"
 
 demo: $(DEMO)/installed
@@ -44,10 +43,6 @@ test: $(TOX)/installed
 lint: $(TOX)/installed
 	@$(TOX)/bin/tox run -e lint,typing
 
-docs: $(TOX)/installed
-	@$(TOX)/bin/tox run -e docs
-	@echo "headrace: the site is in build/site; to read and search it: $(PYTHON) -m http.server -d build/site"
-
 $(TOX)/installed: | python
 	@echo "headrace: preparing $(TOX)"
 	@test -x $(TOX)/bin/python || $(PYTHON) -m venv $(TOX)
@@ -60,7 +55,7 @@ dev: | python
 	@test -x $(DEV)/bin/python || $(PYTHON) -m venv $(DEV)
 	$(DEV)/bin/python -m pip install --quiet --disable-pip-version-check \
 	    "setuptools>=77" "cffi>=2" "cmake>=3.25,<5" ninja \
-	    pytest hypothesis jsonschema pytest-benchmark gguf ruff mypy types-setuptools tox
+	    pytest hypothesis huggingface_hub jsonschema pytest-benchmark gguf ruff mypy types-setuptools tox
 	$(DEV)/bin/python -m native_build
 	$(DEV)/bin/python -m pip install --disable-pip-version-check --no-build-isolation \
 	    -e . -e packages/core -e packages/backend-fake -e packages/backend-llamacpp

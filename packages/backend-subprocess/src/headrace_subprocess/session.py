@@ -91,7 +91,9 @@ class SubprocessSession(SessionBase):
         carry = self._begin(prompt, options)
         generation = RemoteGeneration(self, self._generations, carry)
         self._generation = generation
-        return TokenStream(generation, stop=stops, timeout=timeout, owner=self)
+        return TokenStream(
+            generation, stop=stops, timeout=timeout, owner=self, model=self.model.info
+        )
 
     def _begin(self, prompt: Any, options: dict[str, Any]) -> bytes:
         worker, channel = self.model.worker, self.channel

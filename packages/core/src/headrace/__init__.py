@@ -37,6 +37,7 @@ from headrace.errors import (
     ForkedProcessError,
     GrammarError,
     HeadraceError,
+    ModelDownloadError,
     ModelError,
     ModelFormatError,
     ModelLoadCancelledError,
@@ -63,6 +64,15 @@ from headrace.machine import (
     SessionMemory,
     SystemInfo,
 )
+from headrace.observing import (
+    GenerationEvent,
+    GenerationFailed,
+    GenerationFinished,
+    GenerationStarted,
+    Observation,
+    Observer,
+    observe,
+)
 from headrace.params import (
     AdapterUse,
     ControlVectorUse,
@@ -74,6 +84,7 @@ from headrace.params import (
 )
 from headrace.protocols.files import FileInfo, TensorInfo
 from headrace.protocols.waist import Backend, Model, Session
+from headrace.references import fetch_model
 from headrace.results import (
     Capability,
     Chunk,
@@ -125,6 +136,10 @@ __all__ = [
     "FileInfo",
     "ForkedProcessError",
     "Gbnf",
+    "GenerationEvent",
+    "GenerationFailed",
+    "GenerationFinished",
+    "GenerationStarted",
     "GrammarError",
     "HeadraceError",
     "IsolationParams",
@@ -133,6 +148,7 @@ __all__ = [
     "MemoryEstimate",
     "MemoryUsage",
     "Model",
+    "ModelDownloadError",
     "ModelError",
     "ModelFormatError",
     "ModelInfo",
@@ -141,6 +157,8 @@ __all__ = [
     "ModelMemoryError",
     "ModelNotFoundError",
     "ModelParams",
+    "Observation",
+    "Observer",
     "ParamsError",
     "PromptLookup",
     "RankedDocument",
@@ -175,9 +193,11 @@ __all__ = [
     "backends",
     "devices",
     "estimate_memory",
+    "fetch_model",
     "inspect_file",
     "load_model",
     "merge_model",
+    "observe",
     "quantize_model",
     "split_model",
 ]

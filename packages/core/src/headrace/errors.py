@@ -20,6 +20,7 @@ Classes inherit a builtin where a caller would expect it, so that
     │   └── BackendCrashedError             a backend's process died
     ├── ModelError
     │   ├── ModelNotFoundError(FileNotFoundError)
+    │   ├── ModelDownloadError              a reference could not be fetched
     │   ├── ModelFormatError(ValueError)
     │   ├── ModelLoadError
     │   ├── ModelLoadCancelledError
@@ -69,12 +70,6 @@ class HeadraceError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message}. {self.hint}" if self.hint else self.message
-
-    @property
-    def docs(self) -> str:
-        """Where the documentation explains this class: a page of the repository and an anchor."""
-        known = next(each for each in type(self).__mro__ if each.__module__ == __name__)
-        return f"docs/errors.md#{known.__name__.lower()}"
 
 
 class UsageError(HeadraceError, RuntimeError):
@@ -127,6 +122,10 @@ class ModelError(HeadraceError):
 
 class ModelNotFoundError(ModelError, FileNotFoundError):
     """There is no model file at the reference."""
+
+
+class ModelDownloadError(ModelError):
+    """A model that a reference names could not be fetched: no network, no access."""
 
 
 class ModelFormatError(ModelError, ValueError):

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import attrs
 
 from headrace.errors import BackendError, HeadraceError, UnsupportedError
-from headrace.loading import backends, checked, checked_reference, choose_backend
+from headrace.loading import backends, checked, checked_reference, choose_backend, located
 from headrace.machine import Device, MemoryEstimate
 from headrace.params import EngineParams, ModelParams
 from headrace.protocols.machine import EstimatesMemory, ListsDevices
@@ -92,7 +92,8 @@ def estimate_memory(
         ModelError: What ``load_model`` would raise for the same file.
         UnsupportedError: If the backend cannot tell, or the model opens no session.
     """
-    text = checked_reference(reference, "estimate_memory")
+    checked_reference(reference, "estimate_memory")
+    text, _ = located(reference, backend)
     request = LoadRequest(
         reference=text,
         params=checked("params", params, ModelParams, "estimate_memory"),

@@ -22,10 +22,12 @@ from headrace.errors import (
     ModelNotFoundError,
     ParamsError,
 )
+from headrace.observing import follow
 from headrace.params import EngineParams, ModelParams
 from headrace.prompts import check_path
 from headrace.protocols import Backend, LoadRequest, Model
 from headrace.protocols.isolation import Isolating
+from headrace.references import Staged, resolve, resolver_of
 
 if TYPE_CHECKING:
     from headrace.plugins import Discovery
@@ -48,7 +50,8 @@ def load_model(
     """Load a model.
 
     Args:
-        reference: Path of a model file, or what else the backend understands.
+        reference: Path of a model file; a string such as ``hf:org/repo/model.gguf``, which is
+            fetched first; or what else the backend understands.
         backend: Name of an installed backend, or a backend object. None: the one
             that ``HEADRACE_BACKEND`` names, else the only one that can load the reference.
         params: What is loaded and where.
@@ -64,19 +67,24 @@ def load_model(
         BackendUnavailableError: If the backend cannot be imported on this machine.
         BackendError: If the backend failed in a way it should not.
         ModelNotFoundError: If there is no file at the reference.
+        ModelDownloadError: If a model that has to be fetched cannot be.
         ModelFormatError: If the file is not a model, or a damaged one.
         ModelLoadError: If the native library refuses the model.
         ModelLoadCancelledError: If ``progress`` returned False.
         ModelMemoryError: If there is not enough memory.
     """
-    text = checked_reference(reference, "load_model")
+    checked_reference(reference, "load_model")
+    params = checked("params", params, ModelParams, "load_model")
+    engine = checked("engine", engine, EngineParams, "load_model")
+    text, progress = located(reference, backend, progress)
     request = LoadRequest(
         reference=text,
-        params=checked("params", params, ModelParams, "load_model"),
-        engine=checked("engine", engine, EngineParams, "load_model"),
+        params=params,
+        engine=engine,
         progress=None if progress is None else _Watched(progress),
     )
     chosen = choose_backend(backend, text)
+    follow(_discover().observers)
     if request.params.isolation is None:
         return _load(chosen, request)
     return _load(_Isolated(chosen, _isolating_backend()), request)
@@ -141,6 +149,35 @@ def checked(name: str, value: object, kind: type[_T], caller: str) -> _T:
     if not isinstance(value, kind):
         raise ParamsError(f"{caller}'s {name} must be {kind.__name__}, got {value!r}")
     return value
+
+
+def located(
+    reference: str | os.PathLike[str],
+    backend: str | Backend | None,
+    progress: Progress | None = None,
+) -> tuple[str, Progress | None]:
+    """What backends are asked for: a reference with a resolver is fetched first.
+
+    Returns:
+        The reference or the path, and the progress function of what comes after.
+
+    Raises:
+        BackendNotFoundError: If there is no backend, or none of that name.
+        HeadraceError: See ``headrace.fetch_model``.
+    """
+    text = os.fsdecode(reference)
+    resolver = resolver_of(reference)
+    if resolver is None:
+        return text, progress
+    # Before much is downloaded for nobody.
+    name = backend or os.environ.get(BACKEND_VARIABLE)
+    if name:
+        choose_backend(name, text)
+    elif not _discover().backends:
+        raise _unclaimed(text, _discover(), [])
+    staged = None if progress is None else Staged(progress)
+    path = resolve(resolver, text, None if staged is None else staged.fetch)
+    return str(path), None if staged is None else staged.load
 
 
 def choose_backend(backend: str | Backend | None, reference: str) -> Backend:

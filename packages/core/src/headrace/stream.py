@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING
 
 from headrace.closing import Closing
 from headrace.errors import BusyError, HeadraceError, StreamConsumedError
+from headrace.observing import watch
 from headrace.results import Chunk, Completion, StopReason, StreamStatistics
 from headrace.text import TextAssembler
 
 if TYPE_CHECKING:
     from headrace.protocols.waist import Delta, Generation, Piece
+    from headrace.results import ModelInfo
 
 _UNFINISHED = (StopReason.CANCELLED, StopReason.TIMED_OUT)
 """Ends at which text that is held back was not seen, and stays out of the history."""
@@ -36,6 +38,8 @@ class TokenStream(Closing):
         stop: Strings that end the generation.
         timeout: Seconds from now until the generation ends by itself; None: never.
         owner: Kept alive as long as the stream, usually the session.
+        model: What observers are told the generation is of.
+        prompt_tokens: Tokens of the prompt, for observers; None: unknown.
     """
 
     def __init__(
@@ -45,6 +49,8 @@ class TokenStream(Closing):
         stop: Sequence[str] = (),
         timeout: float | None = None,
         owner: object = None,
+        model: ModelInfo | None = None,
+        prompt_tokens: int | None = None,
     ) -> None:
         super().__init__()
         self._generation = generation
@@ -62,6 +68,7 @@ class TokenStream(Closing):
         self._thread_reads = False
         self._completion: Completion | None = None
         self._failure: HeadraceError | None = None
+        self._watch = watch(model, prompt_tokens)
         self._consumed = False
 
     # -- reading ----------------------------------------------------------
@@ -84,6 +91,15 @@ class TokenStream(Closing):
         self._check_process()
         self._refuse_reentry()
         self._refuse_beside_task()
+        if self._watch is None:
+            return self._read()
+        self._watch.start()
+        try:
+            return self._read()
+        finally:
+            self._tell_end()
+
+    def _read(self) -> Chunk:
         with self._lock:
             try:
                 self._thread_reads = True
@@ -120,6 +136,8 @@ class TokenStream(Closing):
                 "a thread is reading this stream",
                 hint="Read a stream in threads or in one task, and pass the chunks on.",
             )
+        if self._watch is not None:
+            self._watch.start()
         self._task_reads = True
         try:
             while not self._is_over():
@@ -136,6 +154,7 @@ class TokenStream(Closing):
             raise
         finally:
             self._task_reads = False
+            self._tell_end()
         self._consumed = True
         raise StopAsyncIteration
 
@@ -253,6 +272,8 @@ class TokenStream(Closing):
         if getattr(self, "_consumed", True) or self._completion or not self._in_own_process():
             return
         self._generation.interrupt(StopReason.CANCELLED)
+        if self._watch is not None and self._failure is None:
+            self._watch.abandon(self._seen)
 
     @property
     def result(self) -> Completion:
@@ -298,6 +319,12 @@ class TokenStream(Closing):
         with self._lock:
             if self._completion is None and self._failure is None:
                 self._settle(self._generation.interrupted)
+        self._tell_end()
+
+    def _tell_end(self) -> None:
+        """Tell the observers if the generation has ended; to be called without the lock."""
+        if self._watch is not None:
+            self._watch.end(self._completion, self._failure, self._seen)
 
     def _settle(self, reason: StopReason | None) -> None:
         assert reason is not None

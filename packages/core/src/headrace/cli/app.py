@@ -15,7 +15,19 @@ from typing import Any, NoReturn
 import click
 
 import headrace
-from headrace.cli import backends, chat, demo, devices, embed, gguf, info, run, score, tokenize
+from headrace.cli import (
+    backends,
+    chat,
+    demo,
+    devices,
+    embed,
+    fetch,
+    gguf,
+    info,
+    run,
+    score,
+    tokenize,
+)
 from headrace.cli.common import Settings, debug_option
 from headrace.cli.report import one_line
 from headrace.errors import HeadraceError, ParamsError, UsageError
@@ -59,6 +71,7 @@ for command in (
     tokenize.tokenize,
     score.score,
     demo.demo,
+    fetch.fetch,
     gguf.gguf,
     gguf.quantize,
     embed.embed,
@@ -111,7 +124,7 @@ def _discard_output() -> None:
 
 
 def _report(error: BaseException, settings: Settings) -> None:
-    """One readable line, a hint and where to read on, or with ``--debug`` everything there is."""
+    """One readable line and a hint, or with ``--debug`` everything there is."""
     if settings.debug:
         click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
         for line in getattr(error, "native_log", ()):
@@ -128,5 +141,3 @@ def _report(error: BaseException, settings: Settings) -> None:
     click.secho(f"headrace: error: {one_line(told)}", fg="red", err=True)
     if hint:
         click.echo(f"hint: {one_line(hint)}", err=True)
-    if isinstance(error, HeadraceError):
-        click.echo(f"more: {error.docs}", err=True)

@@ -9,7 +9,7 @@ import click
 from headrace.cli.common import Settings, debug_option, json_option, write_json
 from headrace.errors import HeadraceError
 from headrace.loading import INSTALL_HINT
-from headrace.plugins import Discovery, InstalledBackend, Quarantined, discover
+from headrace.plugins import Discovery, Installed, InstalledBackend, Quarantined, discover
 from headrace.protocols.machine import TellsBuild
 
 
@@ -18,7 +18,7 @@ from headrace.protocols.machine import TellsBuild
 @debug_option
 @click.pass_obj
 def backends(settings: Settings, as_json: bool) -> None:
-    """List the installed backends and the quarantined plugins.
+    """List the installed backends, resolvers, observers and the quarantined plugins.
 
     With --debug the tracebacks of quarantined plugins are shown too.
     """
@@ -28,6 +28,11 @@ def backends(settings: Settings, as_json: bool) -> None:
         return
     for entry in found.backends:
         _show_backend(entry)
+    for each in found.resolvers:
+        click.echo(f"{each.name}: references  ({_origin(each)})")
+        click.echo(f"    {each.resolver.description}")
+    for observer in found.observers:
+        click.echo(f"{observer.name}: observer of plugin {observer.plugin}  ({_origin(observer)})")
     for kept_out in found.quarantine:
         _show_quarantined(kept_out, tracebacks=settings.debug)
     if not found.backends:
@@ -49,7 +54,7 @@ def _show_quarantined(entry: Quarantined, *, tracebacks: bool) -> None:
         click.echo("".join(f"    {line}\n" for line in entry.traceback.splitlines()), nl=False)
 
 
-def _origin(entry: InstalledBackend | Quarantined) -> str:
+def _origin(entry: Installed | Quarantined) -> str:
     if entry.distribution is None:
         return "of no known distribution"
     return f"{entry.distribution} {entry.distribution_version}"
@@ -69,6 +74,14 @@ def _capabilities(entry: InstalledBackend) -> list[str]:
     return sorted(str(each) for each in entry.backend.capabilities())
 
 
+def _from(entry: Installed | Quarantined) -> dict[str, str | None]:
+    return {
+        "plugin": entry.plugin,
+        "distribution": entry.distribution,
+        "distribution_version": entry.distribution_version,
+    }
+
+
 def _as_json(found: Discovery) -> dict[str, Any]:
     return {
         "backends": [
@@ -78,17 +91,18 @@ def _as_json(found: Discovery) -> dict[str, Any]:
                 "protocol_version": entry.backend.protocol_version,
                 "library": _library(entry),
                 "capabilities": _capabilities(entry),
-                "plugin": entry.plugin,
-                "distribution": entry.distribution,
-                "distribution_version": entry.distribution_version,
+                **_from(entry),
             }
             for entry in found.backends
         ],
+        "resolvers": [
+            {"scheme": each.name, "description": each.resolver.description, **_from(each)}
+            for each in found.resolvers
+        ],
+        "observers": [{"name": each.name, **_from(each)} for each in found.observers],
         "quarantine": [
             {
-                "plugin": entry.plugin,
-                "distribution": entry.distribution,
-                "distribution_version": entry.distribution_version,
+                **_from(entry),
                 "error": type(entry.error).__name__,
                 "reason": entry.reason,
                 "traceback": entry.traceback,

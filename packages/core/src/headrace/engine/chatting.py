@@ -107,7 +107,12 @@ class ChattingSession(SessionBase):
             spoken=_spoken(self._model, rendered),
         )
         stream = TokenStream(
-            generation, stop=(*stops, *rendered.stops), timeout=timeout, owner=self
+            generation,
+            stop=(*stops, *rendered.stops),
+            timeout=timeout,
+            owner=self,
+            model=self._model.info,
+            prompt_tokens=generation.prompt_tokens,
         )
         return ChatStream(stream, rendered, prompt_tokens=len(tokens), reused=kept)
 

@@ -248,6 +248,11 @@ class EngineGeneration:
         """Tokens that may be forgotten when the context is full; none that are still unread."""
         return self.sequence.forgettable(self.produced - self.seen + 1)
 
+    @property
+    def prompt_tokens(self) -> int:
+        """Tokens of its prompt."""
+        return self.start - self.base
+
     def _reason(self) -> str:
         if not self.sequence.reproducible:
             return "the session was not opened with reproducible=True"
@@ -263,7 +268,7 @@ class EngineGeneration:
         reproducible = self.sequence.reproducible
         return GenerationReport(
             usage=Usage(
-                prompt_tokens=self.start - self.base,
+                prompt_tokens=self.prompt_tokens,
                 cached_tokens=self.cached or 0,
                 completion_tokens=self.seen,
             ),

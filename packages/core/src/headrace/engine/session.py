@@ -92,7 +92,14 @@ class EngineSession(ChattingSession):
             max_tokens=max_tokens,
             ignore_eog=ignore_eog,
         )
-        return TokenStream(generation, stop=stops, timeout=timeout, owner=self)
+        return TokenStream(
+            generation,
+            stop=stops,
+            timeout=timeout,
+            owner=self,
+            model=self._model.info,
+            prompt_tokens=generation.prompt_tokens,
+        )
 
     def rewind(self, *, to: int) -> None:
         """Forget the end of the history.

@@ -1,9 +1,13 @@
-"""Finds the installed backends, one plugin at a time, trusting none of them.
+"""Finds what the installed plugins bring, one plugin at a time, trusting none of them.
 
 pluggy's bulk loader lets a failing import escape and skips a second plugin of
 the same name without a word. Here each plugin gets a manager of its own, every
 step is guarded, and what fails goes into a quarantine with its reason, where
 ``headrace backends`` shows it. One broken plugin never hides another.
+
+Entry points of two groups are plugins: ``headrace.backends``, and ``headrace.plugins``
+for those that bring something else. Any hook may be implemented in either. What the
+core brings itself goes through the same hooks, and is there whatever is selected.
 
 Environment:
     ``HEADRACE_PLUGINS``: comma-separated names of plugins (their entry points)
@@ -17,40 +21,35 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from importlib import metadata
+from typing import Any
 
 import attrs
-import pluggy
 
 from headrace.errors import BackendError, BackendProtocolError, BackendUnavailableError
-from headrace.plugins import hookspecs
-from headrace.plugins.validation import validate_backend
+from headrace.plugins.registering import (
+    BACKENDS,
+    OBSERVERS,
+    RESOLVERS,
+    Installed,
+    InstalledBackend,
+    InstalledObserver,
+    InstalledResolver,
+    Kind,
+    registered_by,
+)
 from headrace.protocols import Backend
+from headrace.protocols.references import Resolver
 
-GROUP = "headrace.backends"
+GROUPS = ("headrace.backends", "headrace.plugins")
 SELECT_VARIABLE = "HEADRACE_PLUGINS"
 STRICT_VARIABLE = "HEADRACE_STRICT_PLUGINS"
 
 
 @attrs.frozen
-class InstalledBackend:
-    """A backend that passed every check, and where it came from."""
-
-    name: str
-    """The backend's name, as written in ``backend=…``."""
-    plugin: str
-    """Name of the entry point that brought it."""
-    distribution: str | None
-    """Distribution that declares the entry point; None if its metadata is damaged."""
-    distribution_version: str | None
-    """Version of that distribution."""
-    backend: Backend
-
-
-@attrs.frozen
 class Quarantined:
-    """A plugin, or one backend of a plugin, that is not used, and why."""
+    """A plugin, or one thing of a plugin, that is not used, and why."""
 
     plugin: str
     """Name of the entry point, or what ``HEADRACE_PLUGINS`` called it."""
@@ -75,6 +74,12 @@ class Discovery:
 
     backends: tuple[InstalledBackend, ...] = ()
     quarantine: tuple[Quarantined, ...] = ()
+    resolvers: tuple[InstalledResolver, ...] = ()
+    observers: tuple[InstalledObserver, ...] = ()
+
+    def resolver(self, scheme: str) -> Resolver | None:
+        """The resolver of that scheme, or None."""
+        return next((each.resolver for each in self.resolvers if each.name == scheme), None)
 
     def find(self, name: str) -> Backend | None:
         """The backend of that name, or None."""
@@ -108,8 +113,8 @@ def discover(*, refresh: bool = False) -> Discovery:
 
 
 def _entry_points() -> list[metadata.EntryPoint]:
-    """The group's entry points, in an order that does not depend on the file system."""
-    found = metadata.entry_points(group=GROUP)
+    """The groups' entry points, in an order that does not depend on the file system."""
+    found = [each for group in GROUPS for each in metadata.entry_points(group=group)]
     return sorted(found, key=lambda each: (_normal(_origin(each)[0] or ""), each.name))
 
 
@@ -139,16 +144,31 @@ class _Collector:
 
     def __init__(self, strict: bool) -> None:
         self._strict = strict
-        self._backends: dict[str, InstalledBackend] = {}
+        self._found: list[tuple[Kind, Installed]] = []
         self._quarantine: list[Quarantined] = []
 
     def collect(
         self, entries: Iterable[metadata.EntryPoint], wanted: list[str] | None
     ) -> Discovery:
         entries = list(entries)
+        self._add_own()
         for entry in entries if wanted is None else self._select(entries, wanted):
-            self._add_plugin(entry)
-        return Discovery(tuple(self._backends.values()), tuple(self._quarantine))
+            self._add_plugin(entry.name, _origin(entry), entry.load)
+        return Discovery(
+            self._of_kind(BACKENDS),
+            tuple(self._quarantine),
+            self._of_kind(RESOLVERS),
+            self._of_kind(OBSERVERS),
+        )
+
+    def _of_kind(self, kind: Kind) -> tuple[Any, ...]:
+        return tuple(found for each, found in self._found if each is kind)
+
+    def _add_own(self) -> None:
+        import headrace
+        from headrace.references import plugin
+
+        self._add_plugin("references", ("headrace", headrace.__version__), lambda: plugin)
 
     def _select(
         self, entries: list[metadata.EntryPoint], wanted: list[str]
@@ -168,35 +188,33 @@ class _Collector:
             )
             self._set_aside(name, (None, None), error, None)
 
-    def _add_plugin(self, entry: metadata.EntryPoint) -> None:
-        origin = _origin(entry)
-        try:
-            candidates = _registered_by(entry)
-        except (Exception, SystemExit) as error:  # sys.exit() at import too
-            self._set_aside(entry.name, origin, _typed(entry.name, error), error)
-            return
-        for candidate in candidates:
-            try:
-                self._add_backend(entry, origin, candidate)
-            except (Exception, SystemExit) as error:
-                self._set_aside(entry.name, origin, _typed(entry.name, error), error)
-
-    def _add_backend(
-        self,
-        entry: metadata.EntryPoint,
-        origin: tuple[str | None, str | None],
-        candidate: object,
+    def _add_plugin(
+        self, plugin: str, origin: tuple[str | None, str | None], load: Callable[[], object]
     ) -> None:
-        backend = validate_backend(candidate)
-        first = self._backends.get(backend.name)
-        if first is not None:
+        try:
+            candidates = registered_by(load(), plugin)
+        except (Exception, SystemExit) as error:  # sys.exit() at import too
+            self._set_aside(plugin, origin, _typed(plugin, error), error)
+            return
+        for kind, candidate in candidates:
+            try:
+                self._add(kind, plugin, origin, candidate)
+            except (Exception, SystemExit) as error:
+                self._set_aside(plugin, origin, _typed(plugin, error), error)
+
+    def _add(
+        self, kind: Kind, plugin: str, origin: tuple[str | None, str | None], candidate: object
+    ) -> None:
+        name = kind.name_of(candidate)
+        taken = [each for what, each in self._found if what is kind and each.name == name]
+        if taken and kind.unique:
             raise BackendProtocolError(
-                f"plugin {entry.name!r} brings a second backend named {backend.name!r}; "
-                f"the one of {first.distribution or first.plugin} is used",
+                f"plugin {plugin!r} brings a second {kind.noun} named {name!r}; "
+                f"the one of {taken[0].distribution or taken[0].plugin} is used",
                 hint=f"Uninstall one of them, or choose plugins with {SELECT_VARIABLE}.",
-                backend=backend.name,
+                backend=name if kind is BACKENDS else None,
             )
-        self._backends[backend.name] = InstalledBackend(backend.name, entry.name, *origin, backend)
+        self._found.append((kind, kind.make(name, plugin, *origin, candidate)))
 
     def _set_aside(
         self,
@@ -218,22 +236,6 @@ def _is_named(entry: metadata.EntryPoint, name: str) -> bool:
     return name == entry.name or (
         distribution is not None and _normal(name) == _normal(distribution)
     )
-
-
-def _registered_by(entry: metadata.EntryPoint) -> list[object]:
-    """Import one plugin and run its hook, alone."""
-    manager = pluggy.PluginManager(hookspecs.PROJECT)
-    manager.add_hookspecs(hookspecs)
-    manager.register(entry.load(), name=entry.name)
-    manager.check_pending()
-    if not manager.hook.headrace_register_backends.get_hookimpls():
-        raise BackendProtocolError(
-            f"plugin {entry.name!r} implements no hook",
-            hint="Mark headrace_register_backends(register) with headrace.plugins.hookimpl.",
-        )
-    candidates: list[object] = []
-    manager.hook.headrace_register_backends(register=candidates.append)
-    return candidates
 
 
 def _typed(plugin: str, error: BaseException) -> BackendError:

@@ -1,17 +1,22 @@
-"""The one hook a plugin implements.
+"""The hooks that a plugin may implement, one or several of them.
 
 In the style of a collector: a plugin is handed ``register`` and calls it for
-each backend it brings, so that one plugin can bring several or, on a machine
+each thing it brings, so that one plugin can bring several or, on a machine
 it does not support, none.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import pluggy
 
 from headrace.protocols import Backend
+
+if TYPE_CHECKING:
+    from headrace.observing import Observer
+    from headrace.protocols.references import Resolver
 
 PROJECT = "headrace"
 
@@ -26,4 +31,22 @@ def headrace_register_backends(register: Callable[[Backend], None]) -> None:
 
     Args:
         register: Takes a backend object, not its class.
+    """
+
+
+@hookspec
+def headrace_register_resolvers(register: Callable[[Resolver], None]) -> None:
+    """Call ``register(resolver)`` for each scheme of references, such as ``hf``.
+
+    Args:
+        register: Takes an object as ``headrace.protocols.references`` describes it.
+    """
+
+
+@hookspec
+def headrace_register_observers(register: Callable[[Observer], None]) -> None:
+    """Call ``register(observer)`` for each observer; it is told of every generation.
+
+    Args:
+        register: Takes an object with methods of ``headrace.Observer``.
     """

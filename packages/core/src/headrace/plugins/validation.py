@@ -1,6 +1,6 @@
-"""Checks that an object is a backend before anything trusts it.
+"""Checks that what a plugin registers is what it must be, before anything trusts it.
 
-``isinstance`` against the protocol only sees names; here values are looked at
+``isinstance`` against a protocol only sees names; here values are looked at
 too, so that a plugin's mistake is told by the plugin's name and not by a
 traceback from the middle of a load.
 """
@@ -12,9 +12,12 @@ from typing import Any
 
 from headrace.errors import BackendProtocolError
 from headrace.protocols import PROTOCOL_VERSION, Backend
+from headrace.protocols.references import Resolver
 from headrace.results import Capability
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
+SCHEME = re.compile(r"[a-z][a-z0-9+-]+")
+"""Two characters at least: ``C:`` is a drive."""
 
 
 def validate_backend(candidate: object) -> Backend:
@@ -23,11 +26,7 @@ def validate_backend(candidate: object) -> Backend:
     Raises:
         BackendProtocolError: Naming the attribute that is missing or wrong.
     """
-    if isinstance(candidate, type):
-        raise BackendProtocolError(
-            f"{candidate.__qualname__} is a class, not a backend",
-            hint=f"Use an object: {candidate.__qualname__}().",
-        )
+    _refuse_class(candidate, "a backend")
     label = type(candidate).__qualname__
     _check_version(candidate, label)
     name = _attribute(candidate, label, "name")
@@ -43,6 +42,35 @@ def validate_backend(candidate: object) -> Backend:
             raise BackendProtocolError(f"{label}.{method} must be a method")
     _check_capabilities(candidate, label)
     return candidate  # type: ignore[return-value]  # every member was looked at
+
+
+def validate_resolver(candidate: object) -> Resolver:
+    """Return the object if it keeps the ``Resolver`` protocol.
+
+    Raises:
+        BackendProtocolError: Naming the attribute that is missing or wrong.
+    """
+    _refuse_class(candidate, "a resolver")
+    label = type(candidate).__qualname__
+    scheme = _attribute(candidate, label, "scheme")
+    if not isinstance(scheme, str) or not SCHEME.fullmatch(scheme):
+        raise BackendProtocolError(
+            f"{label}.scheme must be two or more lower-case letters, digits, '+' and '-', "
+            f"got {scheme!r}"
+        )
+    if not isinstance(_attribute(candidate, label, "description"), str):
+        raise BackendProtocolError(f"{label}.description must be a string")
+    if not callable(_attribute(candidate, label, "resolve")):
+        raise BackendProtocolError(f"{label}.resolve must be a method")
+    return candidate  # type: ignore[return-value]  # every member was looked at
+
+
+def _refuse_class(candidate: object, wanted: str) -> None:
+    if isinstance(candidate, type):
+        raise BackendProtocolError(
+            f"{candidate.__qualname__} is a class, not {wanted}",
+            hint=f"Use an object: {candidate.__qualname__}().",
+        )
 
 
 def _attribute(candidate: object, label: str, name: str) -> Any:

