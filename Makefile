@@ -12,13 +12,14 @@ INPUTS := Makefile setup.py build_ffi.py pyproject.toml $(shell find native_buil
     \( -name '*.py' -o -name '*.pyi' -o -name '*.toml' -o -name '*.h' -o -name '*.cpp' \) \
     -not -path '*/build/*')
 
-.PHONY: help demo test dev lint clean python
+.PHONY: help demo test dev lint docs clean python
 
 help:
 	@echo "make demo    install into $(DEMO) and watch a model write text"
 	@echo "make test    the tests that need no compiler"
 	@echo "make dev     an editable installation with all tools in $(DEV)"
 	@echo "make lint    style and types"
+	@echo "make docs    the documentation site, into build/site"
 	@echo "make clean   remove what these made (the cache of built libraries stays)"
 
 demo: $(DEMO)/installed
@@ -42,6 +43,10 @@ test: $(TOX)/installed
 
 lint: $(TOX)/installed
 	@$(TOX)/bin/tox run -e lint,typing
+
+docs: $(TOX)/installed
+	@$(TOX)/bin/tox run -e docs
+	@echo "headrace: the site is in build/site; to read and search it: $(PYTHON) -m http.server -d build/site"
 
 $(TOX)/installed: | python
 	@echo "headrace: preparing $(TOX)"

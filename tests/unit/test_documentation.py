@@ -1,39 +1,136 @@
-"""Every Python block in the README and the docs runs."""
+"""What the README and the pages of the documentation show runs, and leads somewhere."""
 
 from __future__ import annotations
 
 import re
+import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
+import anyio
 import pytest
 
+import headrace
+import headrace.errors
+
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
+PICTURES = sorted(DOCS.rglob("*.svg"))
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-LINK = re.compile(r"\]\((?!https?:)([^)#]+)")
+LINK = re.compile(r"(?<!!)\[[^\]]*\]\((?!https?:)([^)#]*)#?([^)]*)\)")
+PICTURE = re.compile(r"!\[([^\]]*)\]\(([^)]+)\)")
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_the_python_blocks_of_a_page_run_in_order(page, capsys):
-    """As one program, on the fake backend where a page names a file."""
+def ids(path):
+    """How a file is called in the report."""
+    return str(path.relative_to(ROOT))
+
+
+def run(page):
+    """The Python of a page, as one program, on the fake backend where it names a file."""
     program = "\n".join(BLOCK.findall(page.read_text()))
     program = program.replace('"model.gguf"', '"fake:Paris."')
-    exec(compile(program, str(page), "exec"), {"__name__": "example"})
+    names = {"__name__": "example"}
+    exec(compile(program, str(page), "exec"), names)
+    return names
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def anchors(page):
+    """What GitHub and the site make of the headings of a page."""
+    text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", each).strip().lower().replace(" ", "-") for each in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=ids)
+def test_the_python_blocks_of_a_page_run_in_order(page, capsys):
+    """As a reader would type them."""
+    run(page)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=ids)
 def test_the_links_of_a_page_lead_somewhere(page):
-    """To files that exist."""
-    for target in LINK.findall(page.read_text()):
+    """To files that exist, and to headings of them."""
+    for target, anchor in LINK.findall(page.read_text()):
+        path = page.parent / target if target else page
+        assert path.exists(), target
+        if anchor:
+            assert anchor in anchors(path), f"{target}#{anchor}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=ids)
+def test_a_picture_is_there_and_told_in_words(page):
+    """For who cannot see it."""
+    for words, target in PICTURE.findall(page.read_text()):
         assert (page.parent / target).exists(), target
+        assert len(words) > 20, f"{target} needs a text that tells what it shows"
 
 
-def test_every_error_class_is_explained():
-    """In the table of errors or in the sentence below it."""
-    import headrace.errors
+@pytest.mark.parametrize("picture", PICTURES, ids=ids)
+def test_a_picture_stands_alone(picture):
+    """It has a title and a description, and fetches and runs nothing."""
+    root = ElementTree.parse(picture).getroot()
+    names = {each.tag.rpartition("}")[2] for each in root.iter()}
+    assert {"title", "desc"} <= names
+    assert not names & {"script", "image", "use", "style", "foreignObject"}
+    assert not re.search(r"href|url\((?!#)", picture.read_text())
 
-    text = (ROOT / "docs" / "errors.md").read_text()
-    groups = {"HeadraceError", "UsageError", "BackendError", "ModelError"}
+
+def test_the_words_that_are_drawn_name_every_error():
+    """The tree on the page of errors."""
+    drawn = (DOCS / "pictures" / "errors.svg").read_text()
     for name, value in vars(headrace.errors).items():
         if isinstance(value, type) and issubclass(value, headrace.HeadraceError):
-            assert name in groups or f"`{name}`" in text, name
+            assert f">{name}</text>" in drawn, name
+
+
+def test_the_web_handler_of_the_guide_serves(capsys):
+    """From the server's start to its end, as an ASGI server calls it."""
+    names = run(DOCS / "async.md")
+    sent = []
+
+    async def serve():
+        to_app, messages = anyio.create_memory_object_stream(2)
+
+        async def send(message):
+            sent.append(message)
+            if message["type"] == "lifespan.startup.complete":
+                scope = {"type": "http", "query_string": b"What+is+it"}
+                await names["app"](scope, anyio.sleep_forever, send)
+                await to_app.send({"type": "lifespan.shutdown"})
+
+        with to_app, messages:
+            await to_app.send({"type": "lifespan.startup"})
+            await names["app"]({"type": "lifespan"}, messages.receive, send)
+
+    anyio.run(serve)
+    assert b"".join(each.get("body", b"") for each in sent) == b"Paris."
+    assert sent[-1]["type"] == "lifespan.shutdown.complete"
+    with pytest.raises(headrace.ClosedError):
+        names["MODEL"].open_session()
+
+
+def test_a_client_that_goes_away_ends_its_generation(capsys):
+    """While the handler waits for it."""
+    names = run(DOCS / "async.md")
+    sent = []
+
+    async def serve():
+        first = anyio.Event()
+
+        async def receive():
+            await first.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message):
+            sent.append(message)
+            if message.get("body"):
+                first.set()
+                await anyio.sleep_forever()
+
+        async with await headrace.aload_model("fake:#mean_length=0") as names["MODEL"]:
+            await names["app"]({"type": "http", "query_string": b""}, receive, send)
+            assert names["MODEL"].memory_usage().cells == 0, "its session was not closed"
+
+    anyio.run(serve)
+    assert [len(each.get("body", b"")) for each in sent] == [0, 1]

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import inspect
 import pickle
+import re
+from pathlib import Path
 
 import pytest
 
 import headrace
 from headrace import errors
 
+ROOT = Path(__file__).parents[2]
 CLASSES = [
     value
     for value in vars(errors).values()
@@ -63,3 +66,21 @@ def test_the_tree_in_the_module_docstring_names_every_class(cls):
     assert cls.__name__ in errors.__doc__
     assert getattr(headrace, cls.__name__) is cls
     assert cls.__doc__
+
+
+@pytest.mark.parametrize("cls", CLASSES)
+def test_an_error_names_its_place_in_the_documentation(cls):
+    """A heading of the page on errors, which exists."""
+    page, anchor = cls("no").docs.split("#")
+    headings = re.findall(r"^### `(\w+)`$", (ROOT / page).read_text(), re.MULTILINE)
+    assert anchor in [each.lower() for each in headings]
+    assert anchor == cls.__name__.lower()
+
+
+def test_an_error_of_somebody_else_leads_to_the_nearest_class_here():
+    """A backend may have subclasses of its own."""
+
+    class OddError(errors.DecodeError):
+        pass
+
+    assert OddError("no").docs == "docs/errors.md#decodeerror"

@@ -31,12 +31,13 @@ def start(*arguments: str) -> subprocess.Popen[bytes]:
     )
 
 
-def test_a_failure_is_one_line_and_code_1(call):
+def test_a_failure_is_one_line_and_where_to_read_on_and_code_1(call):
     """No traceback."""
     ended = call("run", "fake:#load_fault=format", "hi")
     assert (ended.code, ended.out) == (1, "")
-    assert (
-        ended.err == "headrace: error: the fake backend fails to load (format), as it was told to\n"
+    assert ended.err == (
+        "headrace: error: the fake backend fails to load (format), as it was told to\n"
+        "more: docs/errors.md#modelformaterror\n"
     )
 
 
@@ -73,7 +74,7 @@ def test_debug_shows_the_native_log(call, monkeypatch):
 
     monkeypatch.setattr(headrace, "load_model", fail)
     assert "native: tensor 3 is odd" in call("run", "x", "hi", "--debug").err
-    assert call("run", "x", "hi").err == "headrace: error: refused\n"
+    assert call("run", "x", "hi").err.startswith("headrace: error: refused\nmore: ")
 
 
 def test_a_message_of_several_lines_becomes_one(call, monkeypatch):
@@ -84,7 +85,7 @@ def test_a_message_of_several_lines_becomes_one(call, monkeypatch):
 
     monkeypatch.setattr(headrace, "load_model", fail)
     ended = call("run", "x", "hi")
-    assert ended.err == "headrace: error: refused because of this\nhint: Do that.\n"
+    assert ended.err.startswith("headrace: error: refused because of this\nhint: Do that.\nmore: ")
 
 
 def test_a_defect_is_told_as_one(call, monkeypatch):
@@ -98,6 +99,7 @@ def test_a_defect_is_told_as_one(call, monkeypatch):
     assert ended.code == 1
     assert "ZeroDivisionError: in headrace" in ended.err
     assert "--debug" in ended.err
+    assert "more:" not in ended.err
 
 
 def test_usage_errors_of_click_keep_their_code(call):

@@ -71,6 +71,12 @@ class HeadraceError(Exception):
     def __str__(self) -> str:
         return f"{self.message}. {self.hint}" if self.hint else self.message
 
+    @property
+    def docs(self) -> str:
+        """Where the documentation explains this class: a page of the repository and an anchor."""
+        known = next(each for each in type(self).__mro__ if each.__module__ == __name__)
+        return f"docs/errors.md#{known.__name__.lower()}"
+
 
 class UsageError(HeadraceError, RuntimeError):
     """A call came at the wrong moment."""

@@ -124,7 +124,7 @@ def _discard_output() -> None:
 
 
 def _report(error: BaseException, settings: Settings) -> None:
-    """One readable line and a hint, or with ``--debug`` everything there is."""
+    """One readable line, a hint and where to read on, or with ``--debug`` everything there is."""
     if settings.debug:
         click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
         for line in getattr(error, "native_log", ()):
@@ -141,3 +141,5 @@ def _report(error: BaseException, settings: Settings) -> None:
     click.secho(f"headrace: error: {one_line(told)}", fg="red", err=True)
     if hint:
         click.echo(f"hint: {one_line(hint)}", err=True)
+    if isinstance(error, HeadraceError):
+        click.echo(f"more: {error.docs}", err=True)
