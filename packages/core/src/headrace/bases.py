@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from headrace.chat.stream import ChatStream
     from headrace.chat.types import ChatCompletion
     from headrace.protocols.chat import RenderedChat
+    from headrace.protocols.waist import Session
     from headrace.scores import Score
     from headrace.state import StateSource, StateTarget
 
@@ -37,6 +38,16 @@ _LACKS = "model.capabilities says what a model can do."
 
 class ModelBase(Closing):
     """A model without its substance; what is optional raises ``UnsupportedError``."""
+
+    def tokenize(
+        self, text: str, *, add_special: bool = True, parse_special: bool = False
+    ) -> list[int]:
+        """Token ids of a text."""
+        raise self._lacks("tokenize")
+
+    def detokenize(self, tokens: Sequence[int], *, special: bool = False) -> bytes:
+        """Bytes that the tokens stand for."""
+        raise self._lacks("detokenize")
 
     def recommended_sampling(self) -> SamplingParams:
         """What the model's makers recommend; the defaults where they say nothing."""
@@ -208,6 +219,23 @@ class SessionBase(Closing):
             async for _ in stream:
                 pass
             return stream.result
+
+    @property
+    def tokens(self) -> list[int]:
+        """The history: the prompt tokens processed and the tokens delivered."""
+        raise _session_lacks("tokens")
+
+    def rewind(self, *, to: int) -> None:
+        """Keep that many tokens of the history and forget the rest."""
+        raise _session_lacks("rewind")
+
+    def reset(self) -> None:
+        """Forget everything."""
+        raise _session_lacks("reset")
+
+    def fork(self) -> Session:
+        """A session with the same history, which goes its own way from here."""
+        raise _session_lacks("fork")
 
     def score(
         self,

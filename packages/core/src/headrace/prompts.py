@@ -148,7 +148,9 @@ def check_generation(
     real = isinstance(timeout, numbers.Real) and not isinstance(timeout, bool)
     if timeout is not None and (not real or not math.isfinite(timeout) or timeout < 0):
         raise ParamsError(f"timeout must be a number of seconds ≥ 0 or None, got {timeout!r}")
-    stops = (stop,) if isinstance(stop, str) else tuple(stop or ())
+    if not isinstance(stop, Iterable):
+        raise ParamsError(f"stop must be a string or a sequence of strings, got {stop!r:.60}")
+    stops = (stop,) if isinstance(stop, str) else tuple(stop)
     for string in stops:
         if not isinstance(string, str) or not string:
             raise ParamsError(f"stop must hold non-empty strings, got {string!r:.60}")

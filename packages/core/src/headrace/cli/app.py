@@ -18,6 +18,7 @@ import headrace
 from headrace.cli import (
     backends,
     chat,
+    conformance,
     demo,
     devices,
     embed,
@@ -66,6 +67,7 @@ for command in (
     run.run,
     chat.chat,
     backends.backends,
+    conformance.conformance,
     devices.devices,
     info.info,
     tokenize.tokenize,

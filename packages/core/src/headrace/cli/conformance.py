@@ -1,0 +1,122 @@
+"""``headrace conformance``: runs the conformance kit on a backend and prints what holds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import click
+
+from headrace.cli.common import (
+    debug_option,
+    given,
+    json_option,
+    model_options,
+    with_options,
+    write_json,
+)
+from headrace.errors import ParamsError
+
+if TYPE_CHECKING:
+    from headrace.testing.report import Outcome
+
+_COLOURS = {"passed": "green", "failed": "red", "skipped": "yellow"}
+
+
+@click.command()
+@click.option("--model", metavar="REF", help="A small model that the backend can load.")
+@click.option(
+    "--rule",
+    "rules",
+    multiple=True,
+    metavar="ID",
+    help="Only this rule, or this area, such as cancel; may be repeated.",
+)
+@click.option(
+    "--skip",
+    "skips",
+    multiple=True,
+    metavar="ID=REASON",
+    help="Do not look at a rule, and why; may be repeated.",
+)
+@click.option("--adapter", metavar="PATH", help="A LoRA adapter of the model.")
+@click.option(
+    "--damaged-model", metavar="REF", help="A model that is damaged; to load it must fail."
+)
+@click.option("--chat-template", metavar="TEXT", help="A chat template, for a model that has none.")
+@click.option("--list", "listing", is_flag=True, help="List the rules and run nothing.")
+@json_option
+@debug_option
+@model_options
+@click.pass_context
+def conformance(
+    context: click.Context,
+    model: str | None,
+    backend: str | None,
+    n_ctx: int | None,
+    threads: int | None,
+    rules: tuple[str, ...],
+    skips: tuple[str, ...],
+    adapter: str | None,
+    damaged_model: str | None,
+    chat_template: str | None,
+    listing: bool,
+    as_json: bool,
+) -> None:
+    """Test a backend against every rule of the protocol.
+
+    The exit code is 0 if no rule fails, else 1. With --debug failures have their tracebacks.
+    """
+    from headrace.testing.rules import chosen
+
+    if listing:
+        for each in chosen(rules):
+            click.echo(f"{each.id:32} {each.sentence}")
+        return
+    if model is None or backend is None:
+        raise click.UsageError("Say what is tested: --backend NAME --model REF.")
+    from headrace.testing.kit import Subject
+    from headrace.testing.running import check_backend
+
+    options: dict[str, Any] = {"chat_options": {"template": chat_template} if chat_template else {}}
+    default = Subject(backend=backend, model=model)
+    engine = attrs.evolve(default.engine, **given(n_ctx=n_ctx, n_threads=threads))
+    params, engine = with_options(default.params, engine)
+    subject = Subject(
+        backend=backend,
+        model=model,
+        params=params,
+        engine=engine,
+        adapter=adapter,
+        damaged_model=damaged_model,
+        **options,
+    )
+    tell = None if as_json else _Teller(context.obj.debug)
+    report = check_backend(subject, rules=rules, skip_rules=dict(map(_skip, skips)), tell=tell)
+    if as_json:
+        write_json(report.as_json())
+    else:
+        click.echo(list(report.lines())[-1])
+    context.exit(0 if report.conforms else 1)
+
+
+def _skip(option: str) -> tuple[str, str]:
+    id, equals, reason = option.partition("=")
+    if not equals:
+        raise ParamsError(f"--skip must be ID=REASON, got {option!r}")
+    return id, reason
+
+
+class _Teller:
+    """Prints the lines of the table as they come."""
+
+    def __init__(self, tracebacks: bool) -> None:
+        self._tracebacks = tracebacks
+
+    def __call__(self, outcome: Outcome) -> None:
+        from headrace.testing.report import outcome_lines
+
+        for line in outcome_lines(outcome):
+            click.secho(line, fg=_COLOURS.get(str(outcome.status)))
+        if self._tracebacks and outcome.traceback:
+            click.echo(outcome.traceback, nl=False)

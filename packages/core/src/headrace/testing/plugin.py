@@ -1,0 +1,112 @@
+"""The pytest plugin: fixtures for programs that use headrace, and for plugins.
+
+``fake_model``, ``tiny_gguf`` and ``isolated_plugins``. What a fixture needs and does not find is
+an error that says what to install, never a skip: whoever names the fixture asks for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from headrace.errors import HeadraceError, UnsupportedError
+from headrace.protocols import Backend, Model
+
+
+@pytest.fixture
+def fake_model() -> Iterator[Callable[..., Model]]:
+    """A model that writes what it is told to: ``fake_model("Hello", delay=0.01, fault_at=3)``.
+
+    Keywords are those of ``headrace_fake.FakeOptions``, and ``engine`` for ``EngineParams``.
+    Models are closed at the end of the test.
+    """
+    from headrace.loading import load_model
+
+    try:
+        from headrace_fake import FakeBackend
+    except ImportError as error:
+        raise _missing("fake_model", "headrace-fake") from error
+    opened: list[Model] = []
+
+    def make(script: str | bytes | None = None, *, engine: Any = None, **options: Any) -> Model:
+        backend = FakeBackend(script=script, **options)
+        opened.append(load_model("fake:", backend=backend, engine=engine))
+        return opened[-1]
+
+    yield make
+    for model in opened:
+        model.close()
+
+
+@pytest.fixture(scope="session")
+def tiny_gguf() -> Callable[..., Path]:
+    """The file of a tiny model for llama.cpp: ``tiny_gguf("attention")``.
+
+    Also ``"window"`` and ``"recurrent"``. Real GGUF files of some hundred kilobytes, with random
+    weights that are always the same; they write nonsense, and practically never end.
+    """
+    try:
+        import gguf  # noqa: F401  # which brings numpy
+    except ImportError as error:
+        raise _missing("tiny_gguf", "gguf") from error
+    from headrace.testing.tiny_gguf import path
+
+    return path
+
+
+@pytest.fixture
+def isolated_plugins(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], None]:
+    """Backends for one test: ``isolated_plugins(backend)`` adds one to those that are installed.
+
+    Afterwards nothing of it is left; and what a test changes in ``sys.path`` and the variables
+    ``HEADRACE_…`` cannot spoil the next one's discovery. A backend of the same name as an
+    installed one takes its place, and that one is in quarantine meanwhile.
+    """
+    from headrace.plugins import discovery, validate_backend
+
+    monkeypatch.setattr(discovery, "_cache", {})
+    for variable in (discovery.SELECT_VARIABLE, discovery.STRICT_VARIABLE, "HEADRACE_BACKEND"):
+        monkeypatch.delenv(variable, raising=False)
+    added: list[Any] = []
+    installed = discovery._entry_points
+    # First, because of two backends with one name the second is put into quarantine.
+    monkeypatch.setattr(discovery, "_entry_points", lambda: [*added, *installed()])
+
+    def add(backend: Any) -> None:
+        added.insert(0, _Entry(validate_backend(backend)))
+        discovery._cache.clear()
+
+    return add
+
+
+class _Entry:
+    """As much of an entry point as discovery looks at."""
+
+    dist = None
+
+    def __init__(self, backend: Backend) -> None:
+        self.name = f"isolated_plugins: {backend.name}"
+        self._backend = backend
+
+    def load(self) -> object:
+        """What stands for the plugin's module."""
+        from headrace.plugins import hookimpl
+
+        entry = self
+
+        class Plugin:
+            @hookimpl
+            def headrace_register_backends(self, register: Callable[[object], None]) -> None:
+                register(entry._backend)
+
+        return Plugin()
+
+
+def _missing(fixture: str, package: str) -> HeadraceError:
+    return UnsupportedError(
+        f"the fixture {fixture} needs {package}, which is not installed",
+        hint=f"Install it: pip install {package}",
+    )

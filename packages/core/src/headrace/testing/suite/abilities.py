@@ -1,0 +1,209 @@
+"""Log-probabilities, scores, grammars, chat, speculation, adapters: where a model has them."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import attrs
+
+from headrace.errors import GrammarError, ParamsError
+from headrace.grammar import Choice, Gbnf, JsonSchema, Regex
+from headrace.params import SamplingParams
+from headrace.results import Capability, StopReason
+from headrace.speculation import PromptLookup
+from headrace.testing.kit import Kit, closing_all, expect, expect_equal, expect_error
+from headrace.testing.rules import rule
+
+LOGPROBS = (Capability.TOKENIZE, Capability.LOGPROBS)
+SCORE = (Capability.TOKENIZE, Capability.SCORE)
+GRAMMAR = (Capability.GRAMMAR,)
+CHAT = (Capability.CHAT,)
+
+
+@rule("logprobs.beside", needs=LOGPROBS)
+def beside(kit: Kit) -> None:
+    """Each token has its log-probability beside it."""
+    sampling = attrs.evolve(kit.subject.sampling, logprobs=3)
+    with kit.session() as session:
+        stream = kit.stream(session, n=10, sampling=sampling)
+        for chunk in stream:
+            expect_equal(tuple(each.token for each in chunk.logprobs), chunk.tokens, "tokens")
+        done = stream.result
+        expect_equal(tuple(each.token for each in done.logprobs), done.tokens, "tokens of all")
+        expect(all(each.logprob <= 0 for each in done.logprobs), "a log-probability is above 0")
+
+
+@rule("logprobs.top", needs=LOGPROBS)
+def top(kit: Kit) -> None:
+    """The alternatives are as many as asked for, best first."""
+    sampling = attrs.evolve(kit.subject.sampling, logprobs=3)
+    with kit.session() as session:
+        for each in kit.say(session, n=6, sampling=sampling).logprobs:
+            values = [logprob for _, logprob in each.top]
+            expect_equal(len(values), 3, "alternatives")
+            expect(values == sorted(values, reverse=True), f"not best first: {values}")
+            expect(each.logprob <= values[0] + 1e-6, f"{each.logprob} is more than {values[0]}")
+            named = dict(each.top).get(each.token, each.logprob)
+            expect_equal(named, each.logprob, "the chosen one among the alternatives")
+
+
+@rule("logprobs.unasked", needs=LOGPROBS)
+def unasked(kit: Kit) -> None:
+    """Without being asked for there are none."""
+    with kit.session() as session:
+        expect_equal(kit.say(session, n=3).logprobs, (), "logprobs")
+
+
+@rule("score.as_generated", needs=[*SCORE, Capability.LOGPROBS])
+def as_generated(kit: Kit) -> None:
+    """Generated tokens score as they were generated."""
+    sampling = attrs.evolve(kit.subject.sampling, logprobs=0)
+    with kit.session() as writer, kit.session() as session:
+        done = kit.say(writer, n=12, sampling=sampling)
+        kit.say(session, n=0)
+        score = session.score(done.tokens)
+        expect_equal(score.tokens, done.tokens, "tokens of the score")
+        for found, wanted in zip(score.logprobs, done.logprobs, strict=True):
+            # Batches of other sizes are computed with other kernels.
+            near = found is not None and abs(found - wanted.logprob) <= 0.02
+            expect(near, f"scored {found}, generated with {wanted.logprob}")
+
+
+@rule("score.leaves", needs=SCORE)
+def score_leaves(kit: Kit) -> None:
+    """Scoring leaves the session as it is."""
+    with kit.session() as session:
+        kit.say(session, n=4)
+        before = session.tokens
+        score = session.score(" something else")
+        expect(score.total <= 0, f"a log-probability of {score.total}")
+        expect_equal(session.tokens, before, "history")
+        expect(kit.say(session, None, n=2).text, "nothing was written afterwards")
+
+
+@rule("grammar.pattern", needs=GRAMMAR)
+def pattern(kit: Kit) -> None:
+    """All of the output matches a pattern, and then it ends."""
+    for wanted in (r"\d{3}-\d{4}", "(yes|no)!{1,3}"):
+        sampling = attrs.evolve(kit.subject.sampling, grammar=Regex(wanted))
+        with kit.session() as session:
+            done = kit.say(session, n=100, sampling=sampling, ignore_eog=False)
+        expect_equal(done.stop_reason, StopReason.EOG, "stop_reason")
+        expect(re.fullmatch(wanted, done.text), f"{done.text!r} does not match {wanted!r}")
+
+
+@rule("grammar.choice", needs=GRAMMAR)
+def choice(kit: Kit) -> None:
+    """One of the options is written, whatever the seed."""
+    options = ["yes", "no", "may be", 'say "é"\n']
+    for seed in range(4):
+        sampling = SamplingParams(grammar=Choice(options), seed=seed)
+        with kit.session() as session:
+            text = kit.say(session, n=100, sampling=sampling, ignore_eog=False).text
+        expect(text in options, f"{text!r} is none of {options}")
+
+
+@rule("grammar.json", needs=GRAMMAR)
+def json_schema(kit: Kit) -> None:
+    """Output under a schema is a JSON value of that shape."""
+    schema = {
+        "type": "object",
+        "properties": {"age": {"type": "integer", "minimum": 0, "maximum": 99}},
+        "required": ["age"],
+        "additionalProperties": False,
+    }
+    sampling = attrs.evolve(kit.subject.sampling, grammar=JsonSchema(schema))
+    with kit.session() as session:
+        text = kit.say(session, n=200, sampling=sampling, ignore_eog=False).text
+    found: Any = json.loads(text)
+    expect_equal(list(found), ["age"], "names")
+    expect(0 <= found["age"] <= 99, f"age is {found['age']}")
+
+
+@rule("grammar.broken", needs=GRAMMAR)
+def broken_grammar(kit: Kit) -> None:
+    """A grammar that cannot be parsed is a GrammarError."""
+
+    def ask() -> None:
+        sampling = SamplingParams(grammar=Gbnf('root ::= "a" ('))
+        with kit.session() as session:
+            kit.say(session, sampling=sampling)
+
+    expect_error(GrammarError, ask, "an open bracket")
+
+
+def _ask(*contents: str) -> list[Any]:
+    roles = ("user", "assistant")
+    return [{"role": roles[i % 2], "content": text} for i, text in enumerate(contents)]
+
+
+def _chat_keywords(kit: Kit, n: int) -> dict[str, Any]:
+    return {**kit.subject.chat_options, "sampling": kit.subject.sampling, "max_tokens": n}
+
+
+@rule("chat.chunks", needs=CHAT)
+def chat_chunks(kit: Kit) -> None:
+    """The chunks of an answer are its message."""
+    with kit.session() as session:
+        stream = session.chat(_ask("Hi"), **_chat_keywords(kit, 8))
+        text = "".join(chunk.content for chunk in stream)
+        message = stream.result.message
+        expect_equal((message.role, message.content or ""), ("assistant", text), "the message")
+
+
+@rule("chat.turns", needs=CHAT)
+def chat_turns(kit: Kit) -> None:
+    """A later turn is answered, with the history of the earlier ones."""
+    keywords = _chat_keywords(kit, 6)
+    with kit.session() as session, kit.session() as fresh:
+        first = session.complete_chat(_ask("Hi"), **keywords)
+        turns = [*_ask("Hi"), first.message, *_ask("And then?")]
+        second = session.complete_chat(turns, **keywords)
+        again = fresh.complete_chat(turns, **keywords)
+        expect_equal(second.message, again.message, "the answer in a session that goes on")
+
+
+@rule("chat.bad_message", needs=CHAT)
+def bad_message(kit: Kit) -> None:
+    """A message that is none is a ParamsError that says which."""
+    messages = [*_ask("Hi"), {"role": "nobody", "content": ""}]
+    with kit.session() as session:
+        expect_error(
+            ParamsError,
+            lambda: session.complete_chat(messages, **_chat_keywords(kit, 4)),
+            "a role that does not exist",
+            said="messages[1]",
+        )
+
+
+@rule("speculate.same", needs=[Capability.SPECULATE, Capability.REPRODUCIBLE])
+def speculate(kit: Kit) -> None:
+    """Drafts change no token."""
+    prompt = " ".join([kit.subject.prompt] * 3)
+    with (
+        kit.session(reproducible=True, decode_width=4) as plain,
+        kit.session(
+            reproducible=True, decode_width=4, speculate=PromptLookup(max_draft=3)
+        ) as drafting,
+    ):
+        wanted = kit.say(plain, prompt, n=24)
+        found = kit.say(drafting, prompt, n=24)
+        expect_equal(found.tokens, wanted.tokens, "tokens with drafts")
+
+
+@rule("adapters.act", needs=[Capability.LORA], given="adapter")
+def adapters_act(kit: Kit) -> None:
+    """An adapter acts, at scale 0 it does not."""
+
+    def written(**params: Any) -> str:
+        with kit.session(**params) as session:
+            return kit.say(session, n=24).text
+
+    adapter = kit.model.load_adapter(str(kit.subject.adapter))
+    with closing_all(adapter):
+        plain = written()
+        expect(written(adapters=[adapter]) != plain, "with the adapter the same was written")
+        expect_equal(written(adapters=[(adapter, 0.0)]), plain, "text at scale 0")
+        expect_equal(written(), plain, "text of a session without it")
