@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import attrs
@@ -52,17 +52,22 @@ class BackendConformance:
             rules = chosen(self.rules)
             metafunc.parametrize("rule", rules, ids=[each.id for each in rules])
 
-    @pytest.fixture(scope="class")
-    def conformance_kit(self, request: pytest.FixtureRequest) -> Iterator[Kit]:
+    _kit: ClassVar[Kit]
+
+    @classmethod
+    def setup_class(cls) -> None:
         """The subject, with a model that the rules share."""
         check_installed()
-        kit = Kit(request.cls.subject())
-        yield kit
-        kit.forget_model()
+        cls._kit = Kit(cls.subject())
 
-    def test_rule(self, rule: Rule, conformance_kit: Kit, record_property: Any) -> None:
+    @classmethod
+    def teardown_class(cls) -> None:
+        """Close the model."""
+        cls._kit.forget_model()
+
+    def test_rule(self, rule: Rule, record_property: Any) -> None:
         """A rule holds."""
-        outcome = run_rule(conformance_kit, rule, self.skip_rules.get(rule.id))
+        outcome = run_rule(self._kit, rule, self.skip_rules.get(rule.id))
         for name, value in outcome.notes.items():
             record_property(name, value)
         if outcome.status is Status.FAILED:
