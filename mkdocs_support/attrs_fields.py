@@ -18,6 +18,7 @@ class AttrsFields(griffe.Extension):
         value = attr.value
         if isinstance(value, griffe.ExprCall) and str(value.function) == "attrs.field":
             attr.value = _default(value)
+            attr.labels.clear()  # that it belongs to class and instance says nothing here
 
 
 def _default(call: griffe.ExprCall) -> str | griffe.Expr | None:
