@@ -11,6 +11,7 @@ import pytest
 
 import headrace
 import headrace.errors
+from headrace.testing import Status, check_backend
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -134,3 +135,24 @@ def test_a_client_that_goes_away_ends_its_generation(capsys):
 
     anyio.run(serve)
     assert [len(each.get("body", b"")) for each in sent] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "test_a_summary_is_what_the_model_says",
+        "test_a_failure_is_told",
+        "test_what_was_read_is_kept_after_a_cancel",
+    ],
+)
+def test_the_tests_of_the_guide_pass(name, fake_model):
+    """With the fixture that they name."""
+    run(DOCS / "testing.md")[name](fake_model)
+
+
+def test_the_backend_of_the_guide_keeps_every_rule():
+    """As the guide says."""
+    subject = run(DOCS / "backends.md")["TestFollower"].subject()
+    report = check_backend(subject)
+    assert [each.rule.id for each in report.outcomes if each.status is Status.FAILED] == []
+    assert len([each for each in report.outcomes if each.status is Status.PASSED]) > 70
