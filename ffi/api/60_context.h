@@ -40,6 +40,7 @@ typedef struct hr_row {
     int32_t n_sampled; /* tokens sampled and accepted */
     int32_t n_logprobs;
     int32_t status; /* of the sampling */
+    double sample_seconds; /* that the sampling took, on a steady clock */
 } hr_row;
 
 /* Returns nonzero to end the step. Called at most every 50 ms. */

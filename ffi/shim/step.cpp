@@ -123,8 +123,10 @@ void sample_rows(ContextCore &core, hr_row *rows, int32_t n_rows, const int32_t 
         if (row.sampler != nullptr) {
             // A failure here is this row's alone: memory is whole.
             hr_report detail;
+            const auto began = Clock::now();
             row.status = guarded(
                 &detail, [&]() -> int { return sample_row(core, row, at - 1, tokens + at); });
+            row.sample_seconds = std::chrono::duration<double>(Clock::now() - began).count();
             if (row.status >= HR_EXCEPTION && row.status <= HR_FOREIGN_EXCEPTION) {
                 abandon(*row.sampler);
                 say(report, detail.message);
@@ -156,6 +158,7 @@ extern "C" int hr_step(hr_context *handle, uint64_t step_id, hr_row *rows, int32
             rows[i].n_sampled = 0;
             rows[i].n_logprobs = 0;
             rows[i].status = HR_OK;
+            rows[i].sample_seconds = 0.0;
         }
         ran = true;
         hr::arm(core, step_id, time_limit, check, user);

@@ -30,9 +30,16 @@ class Target:
     vector: Callable[[int], str] = "fake:#seed={}".format
     """References of control vectors for it."""
 
+    infilling: Callable[[EngineParams], Model] | None = None
+    """Loads the model with tokens for filling in the middle, if it has none by itself."""
+
     def load(self, **engine: object) -> Model:
         """Load the model with some settings of the engine."""
         return self.open(EngineParams(**{"n_ctx": 512, "n_threads": 1, **engine}))
+
+    def load_infill(self) -> Model:
+        """Load a model that can fill in the middle."""
+        return (self.infilling or self.open)(EngineParams(n_ctx=512, n_threads=1))
 
 
 def _fake(name: str, **options: object) -> Target:
@@ -50,6 +57,12 @@ def _llamacpp(name: str, kind: str) -> Target:
 
         return headrace.load_model(tiny_gguf.path(kind), backend="llamacpp", engine=engine)
 
+    def load_infill(engine: EngineParams) -> Model:
+        from tests.support import tiny_gguf
+
+        path = tiny_gguf.path(f"{kind}+infill")
+        return headrace.load_model(path, backend="llamacpp", engine=engine)
+
     def adapter(seed: int) -> str:
         from tests.support import tiny_adapters
 
@@ -60,7 +73,7 @@ def _llamacpp(name: str, kind: str) -> Target:
 
         return str(tiny_adapters.vector(kind, seed))
 
-    return Target(name, load, adapter=adapter, vector=vector)
+    return Target(name, load, adapter=adapter, vector=vector, infilling=load_infill)
 
 
 def _isolated(name: str, reference: str) -> Target:

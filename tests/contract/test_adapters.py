@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import attrs
 import pytest
 
 from headrace import (
@@ -334,3 +335,20 @@ def test_a_model_that_opens_no_session_loads_no_adapter(target):
         pytest.raises(UnsupportedError, match="loads no adapters"),
     ):
         model.load_adapter("fake:")
+
+
+def test_what_is_likeliest_with_an_adapter_is_what_is_written_and_what_a_score_says(
+    target, model, greedy
+):
+    """Sampling, its log-probabilities and ``score`` compute with the same adapter."""
+    adapter = model.load_adapter(target.adapter(1))
+    sampling = attrs.evolve(greedy, logprobs=1)
+    with model.open_session(SessionParams(adapters=[adapter])) as session:
+        session.complete("The same", max_tokens=0)
+        done = session.complete(None, sampling=sampling, max_tokens=12)
+        session.rewind(to=len(session.tokens) - 12)
+        score = session.score(list(done.tokens), top=1)
+    assert [each.top[0][0] for each in done.logprobs] == list(done.tokens)
+    assert [each[0][0] for each in score.top] == list(done.tokens)
+    written = [each.logprob for each in done.logprobs]
+    assert score.logprobs == pytest.approx(written, abs=1e-3)

@@ -11,6 +11,7 @@ from headrace.testing import tiny_gguf
 from headrace.testing.tiny_gguf import (
     BOS,
     EOS,
+    FIM,
     N_CTX_TRAIN,
     N_EMBD,
     N_FF,
@@ -26,6 +27,7 @@ from tests.support import bert
 __all__ = [
     "BOS",
     "EOS",
+    "FIM",
     "N_CTX_TRAIN",
     "N_EMBD",
     "N_FF",

@@ -9,6 +9,7 @@ import pytest
 
 import headrace
 from headrace.plugins import Discovery, Quarantined
+from headrace_fake.vocabulary import FIM
 
 
 @pytest.fixture
@@ -60,14 +61,14 @@ def test_info_shows_what_the_model_says_of_itself(call):
     out = call("info", "fake:Hello#n_ctx=1024").out
     assert "a script of 5 bytes" in out
     assert "1,024 tokens" in out
-    assert "bos 256, eos 257" in out
+    assert "bos 256, eos 257, fim_pre 258" in out
 
 
 def test_info_as_json_is_the_whole_record(call):
     """For programs."""
     info = json.loads(call("info", "--json", "fake:Hello").out)
     assert info["architecture"] == "script"
-    assert info["special_tokens"] == {"bos": 256, "eos": 257}
+    assert info["special_tokens"] == {"bos": 256, "eos": 257, **FIM}
 
 
 def test_info_keeps_long_metadata_on_one_line(call, monkeypatch):
@@ -135,7 +136,7 @@ def test_detokenize_is_the_way_back(call):
     assert found == {"text": "\ufffd", "bytes": "c3"}
 
 
-@pytest.mark.parametrize("text", ["1 2 three", "258", "-1"])
+@pytest.mark.parametrize("text", ["1 2 three", "263", "-1"])
 def test_detokenize_refuses_what_is_no_token(call, text):
     """With the id or text named."""
     ended = call("tokenize", "--detokenize", "fake:", "--", text)

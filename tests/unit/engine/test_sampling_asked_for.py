@@ -103,10 +103,10 @@ def test_log_probabilities_that_the_backend_lacks_are_refused(info):
 def test_a_bias_on_a_token_outside_the_vocabulary_is_refused(info):
     """The hint gives the range."""
     everything = frozenset(Capability)
-    check_sampling(SamplingParams(logit_bias={257: -1.0}), info, everything)
-    with pytest.raises(ParamsError, match="token 258") as caught:
-        check_sampling(SamplingParams(logit_bias={258: -1.0}), info, everything)
-    assert "0 … 257" in caught.value.hint
+    check_sampling(SamplingParams(logit_bias={262: -1.0}), info, everything)
+    with pytest.raises(ParamsError, match="token 263") as caught:
+        check_sampling(SamplingParams(logit_bias={263: -1.0}), info, everything)
+    assert "0 … 262" in caught.value.hint
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from headrace.plugins import discover, validate_backend
 from headrace.protocols import LoadRequest
 from headrace.results import Capability
 from headrace_fake import BOS, EOS, FakeBackend, FakeModel, MisuseError
+from headrace_fake.vocabulary import FIM
 
 
 def load(reference="fake:", progress=None, params=None, **options) -> FakeModel:
@@ -92,10 +93,10 @@ def test_the_model_tells_what_it_is():
     assert (info.backend, info.architecture, info.n_vocab, info.n_ctx_train) == (
         "fake",
         "script",
-        258,
+        263,
         64,
     )
-    assert info.special_tokens == {"bos": BOS, "eos": EOS}
+    assert info.special_tokens == {"bos": BOS, "eos": EOS, **FIM}
 
 
 def test_a_vocabulary_alone_opens_no_session():

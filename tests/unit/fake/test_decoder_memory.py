@@ -114,7 +114,7 @@ def test_the_budget_is_the_engines_and_the_models_limit_holds_per_sequence(open_
         ([Row(8, 0, [1], None)], r"sequence 8 is not one of 0 … 7"),
         ([Row(-1, 0, [1], None)], "sequence -1"),
         ([Row(0, 0, [], None)], "no tokens"),
-        ([Row(0, 0, [258], None)], "outside the vocabulary"),
+        ([Row(0, 0, [263], None)], "outside the vocabulary"),
         ([Row(0, 0, [-1], None)], "outside the vocabulary"),
         ([Row(0, 0, [1], None), Row(0, 1, [1], None)], "two rows of sequence 0"),
         ([Row(0, 0, [1] * 9, None)], "9 tokens, more than n_batch=8"),

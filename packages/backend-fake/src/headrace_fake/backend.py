@@ -41,6 +41,7 @@ _ABILITIES = frozenset(
         Capability.CONTROL_VECTORS,
         Capability.SCORE,
         Capability.GRAMMAR,
+        Capability.INFILL,
     }
 )
 

@@ -24,7 +24,7 @@ from headrace_fake.decoder import FakeDecoder
 from headrace_fake.embedder import FakeEmbedder, rank_prompt
 from headrace_fake.misuse import MisuseLog
 from headrace_fake.options import FakeOptions
-from headrace_fake.vocabulary import BOS, EOS, ByteVocabulary
+from headrace_fake.vocabulary import BOS, EOS, FIM, ByteVocabulary
 
 
 class FakeModel:
@@ -49,7 +49,7 @@ class FakeModel:
             description=_description(options),
             n_vocab=ByteVocabulary.n_tokens,
             n_ctx_train=options.n_ctx,
-            special_tokens={"bos": BOS, "eos": EOS},
+            special_tokens={"bos": BOS, "eos": EOS, **FIM},
             metadata={"general.architecture": "script"},
         )
         self.decoders: list[FakeDecoder] = []

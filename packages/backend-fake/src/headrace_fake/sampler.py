@@ -119,7 +119,7 @@ class FakeSampler:
             (*state.tokens, token),
             state.step_id,
             (*state.recent, token)[-self._penalised :] if self._penalised else (),
-            (*state.logprobs, *self._logprobs(token, now)),
+            (*state.logprobs, *self._logprobs(token, now, flavour)),
         )
 
     def result(self, step_id: int, length: int, error: HeadraceError | None) -> RowResult:
@@ -159,12 +159,12 @@ class FakeSampler:
     def _letter(self, memory_hash: int, salt: int, *, ends: bool) -> int:
         return letter(memory_hash, salt, self._mean_length if ends else 0)
 
-    def _logprobs(self, token: int, memory_hash: int) -> tuple[TokenLogprob, ...]:
+    def _logprobs(self, token: int, memory_hash: int, flavour: Flavour) -> tuple[TokenLogprob, ...]:
         if self._n_logprobs is None:
             return ()
         likeliest = token
         if self._script is None and self._constrained is None:
-            likeliest = self._letter(memory_hash, self._greedy_salt, ends=True)
+            likeliest = self._letter(memory_hash, self._greedy_salt + flavour.salt, ends=True)
         return (likelihood.logprob(token, likeliest, LETTERS, memory_hash, self._n_logprobs),)
 
     def _check(self, state: _State, memory: Memory, now: int) -> None:

@@ -12,21 +12,24 @@ BOS = 256
 EOS = 257
 """End of sequence: ends a generation."""
 
-SPECIAL_TEXT = {"<bos>": BOS, "<eos>": EOS}
+FIM = {"fim_pre": 258, "fim_suf": 259, "fim_mid": 260, "fim_rep": 261, "fim_sep": 262}
+"""What stands between the parts of a text with a gap."""
+
+SPECIAL_TEXT = {"<bos>": BOS, "<eos>": EOS, **{f"<{name}>": token for name, token in FIM.items()}}
 _SPECIAL_BYTES = {token: text.encode() for text, token in SPECIAL_TEXT.items()}
 _SPECIAL = re.compile("|".join(map(re.escape, SPECIAL_TEXT)))
-_PIECES = [bytes([byte]) for byte in range(256)] + [b"", b""]
+_PIECES = [bytes([byte]) for byte in range(256)] + [b""] * len(SPECIAL_TEXT)
 
 
 class ByteVocabulary:
-    """Tokens 0 … 255 are the bytes, then come ``BOS`` and ``EOS``."""
+    """Tokens 0 … 255 are the bytes, then come ``BOS``, ``EOS`` and those of ``FIM``."""
 
-    n_tokens = 258
+    n_tokens = len(_PIECES)
 
     def tokenize(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:
         """The text's UTF-8 bytes, after a ``BOS`` if ``add_special``.
 
-        With ``parse_special``, ``<bos>`` and ``<eos>`` in the text become those tokens.
+        With ``parse_special``, ``<bos>``, ``<fim_pre>`` and so on in the text become those tokens.
         """
         tokens = [BOS] if add_special else []
         start = 0
@@ -38,7 +41,7 @@ class ByteVocabulary:
         return tokens
 
     def detokenize(self, tokens: Sequence[int], *, special: bool) -> bytes:
-        """The bytes of the tokens; control tokens as ``<bos>`` and ``<eos>`` if ``special``."""
+        """The bytes of the tokens; control tokens as ``<bos>`` and so on if ``special``."""
         if special:
             return b"".join(_SPECIAL_BYTES.get(token) or _PIECES[token] for token in tokens)
         return b"".join(map(_PIECES.__getitem__, tokens))

@@ -23,5 +23,6 @@ ABILITIES = frozenset(
         Capability.LORA,
         Capability.CONTROL_VECTORS,
         Capability.SCORE,
+        Capability.INFILL,
     }
 )

@@ -186,9 +186,15 @@ class LlamaDecoder:
         if native.status != lib.HR_OK:
             return RowResult(native.length, (), self._row_error(native.status))
         if native.n_sampled == 1:
-            return RowResult(native.length, (native.sampled[0],), logprobs=_logprobs(native))
-        tokens = tuple(ffi.unpack(native.sampled, native.n_sampled)) if native.n_sampled else ()
-        return RowResult(native.length, tokens, logprobs=_logprobs(native))
+            tokens: tuple[int, ...] = (native.sampled[0],)
+        else:
+            tokens = tuple(ffi.unpack(native.sampled, native.n_sampled)) if native.n_sampled else ()
+        return RowResult(
+            native.length,
+            tokens,
+            logprobs=_logprobs(native),
+            sample_seconds=native.sample_seconds,
+        )
 
     def _row_error(self, status: int) -> HeadraceError:
         return error_of(self._report, Operation.STEP, status=status)

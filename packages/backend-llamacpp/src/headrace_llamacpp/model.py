@@ -12,6 +12,7 @@ from typing import Any
 import attrs
 
 from headrace.errors import ClosedError, UnsupportedError
+from headrace.infilling import FIM_NAMES
 from headrace.machine import SystemInfo
 from headrace.params import EngineParams, ModelParams, SamplingParams
 from headrace.protocols import (
@@ -102,6 +103,8 @@ class LlamaModel:
             able.discard(Capability.SPECULATE)
         if not self._on_cpu:
             able.discard(Capability.INTERRUPT)
+        if any(name not in self.info.special_tokens for name in FIM_NAMES):
+            able.discard(Capability.INFILL)
         if not lib.hr_chat_available():
             able.discard(Capability.CHAT)
         return frozenset(able)

@@ -11,7 +11,8 @@ from headrace_llamacpp._statuses import Operation
 from headrace_llamacpp.failures import check
 from headrace_llamacpp.handles import Handle
 
-_SPECIALS = ("bos", "eos", "eot", "sep", "nl", "pad", "mask", "fim_pre", "fim_suf", "fim_mid")
+_FIM = ("fim_pre", "fim_suf", "fim_mid", "fim_pad", "fim_rep", "fim_sep")
+_SPECIALS = ("bos", "eos", "eot", "sep", "nl", "pad", "mask", *_FIM)
 _PIECE_SIZE = 64
 
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from headrace.chat.keywords import ChatKeywords, Messages, RenderKeywords
     from headrace.chat.stream import ChatStream
     from headrace.chat.types import ChatCompletion
+    from headrace.infilling import InfillKeywords
     from headrace.protocols.chat import RenderedChat
     from headrace.protocols.waist import Session
     from headrace.scores import Score
@@ -301,6 +302,43 @@ class SessionBase(Closing):
     ) -> ChatCompletion:
         """``complete_chat`` for a task of asyncio or trio; cancelling the task cancels it."""
         async with self.chat(messages, **request) as stream:
+            async for _ in stream:
+                pass
+            return stream.result
+
+    def infill(
+        self,
+        prefix: str | Sequence[int],
+        suffix: str | Sequence[int],
+        **request: Unpack[InfillKeywords],
+    ) -> TokenStream:
+        """Write what stands between a prefix and a suffix; see ``Session.infill``.
+
+        Raises:
+            UnsupportedError: Unless the backend has it.
+        """
+        raise _session_lacks("infill")
+
+    def complete_infill(
+        self,
+        prefix: str | Sequence[int],
+        suffix: str | Sequence[int],
+        **request: Unpack[InfillKeywords],
+    ) -> Completion:
+        """The same as ``infill``, read to its end."""
+        with self.infill(prefix, suffix, **request) as stream:
+            for _ in stream:
+                pass
+            return stream.result
+
+    async def acomplete_infill(
+        self,
+        prefix: str | Sequence[int],
+        suffix: str | Sequence[int],
+        **request: Unpack[InfillKeywords],
+    ) -> Completion:
+        """``complete_infill`` for a task of asyncio or trio; cancelling the task cancels it."""
+        async with self.infill(prefix, suffix, **request) as stream:
             async for _ in stream:
                 pass
             return stream.result

@@ -137,6 +137,9 @@ class Timings:
     """Those of them that were what the model itself chose."""
     draft_seconds: float = 0.0
     """Time spent on proposing them."""
+    sample_seconds: float = 0.0
+    """Time spent on choosing this generation's tokens, within prefill and decode; 0 where the
+    backend does not measure it."""
     first_token_seconds: float | None = None
     """From the call to the first new token; None if there was none."""
     total_seconds: float = 0.0

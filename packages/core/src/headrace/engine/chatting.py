@@ -96,7 +96,7 @@ class ChattingSession(SessionBase):
         # The rendering leaves out the BOS that is added here.
         tokens = self._model.tokenize(rendered.prompt, add_special=True, parse_special=True)
         self._engine.check_idle(self._sequence)
-        kept = self._keep_beginning(tokens)
+        kept = self._keep_beginning(tokens, "conversation", "Leave out old messages")
         generation = self._engine.generate(
             self._sequence,
             tokens[kept:],
@@ -116,14 +116,13 @@ class ChattingSession(SessionBase):
         )
         return ChatStream(stream, rendered, prompt_tokens=len(tokens), reused=kept)
 
-    def _keep_beginning(self, tokens: list[int]) -> int:
-        """Cut the history to what the conversation begins with too, leaving one token to run."""
+    def _keep_beginning(self, tokens: list[int], what: str, remedy: str) -> int:
+        """Cut the history to what these tokens begin with too, leaving one of them to run."""
         limit = self._engine.info.n_ctx_sequence
         if len(tokens) > limit:
             raise ContextFullError(
-                f"the conversation does not fit: it has {len(tokens)} tokens, "
-                f"the context holds {limit}",
-                hint="Leave out old messages, or raise EngineParams.n_ctx.",
+                f"the {what} does not fit: it has {len(tokens)} tokens, the context holds {limit}",
+                hint=f"{remedy}, or raise EngineParams.n_ctx.",
                 backend=self._model.info.backend,
             )
         history = self._engine.history(self._sequence)

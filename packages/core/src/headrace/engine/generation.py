@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from headrace.errors import HeadraceError
 from headrace.params import SamplingParams
-from headrace.protocols.decoder import Sampler
+from headrace.protocols.decoder import RowResult, Sampler
 from headrace.protocols.waist import Delta, GenerationReport, Piece
 from headrace.results import Receipt, StopReason, Timings, TokenLogprob, Usage
 
@@ -84,6 +84,7 @@ class EngineGeneration:
         self.drafted_tokens = 0
         self.accepted_tokens = 0
         self.draft_seconds = 0.0
+        self.sample_seconds = 0.0
 
     # -- for the stream ---------------------------------------------------
 
@@ -215,10 +216,12 @@ class EngineGeneration:
         processed = self.sequence.line.dropped + length
         self.processed = max(self.processed, min(processed, self.start))
 
-    def account(self, step: Step, planned: PlannedRow, sampled: int) -> None:
-        """Count a step in which so many tokens were sampled, once."""
+    def account(self, step: Step, planned: PlannedRow, result: RowResult) -> None:
+        """Count a step, once."""
         if self.last_step == step.step_id:
             return
+        sampled = len(result.tokens)
+        self.sample_seconds += result.sample_seconds
         self.steps += 1
         if planned.prefills or not self.produced:
             self.prefill_tokens += len(planned.row.tokens)
@@ -280,6 +283,7 @@ class EngineGeneration:
                 drafted_tokens=self.drafted_tokens,
                 accepted_tokens=self.accepted_tokens,
                 draft_seconds=self.draft_seconds,
+                sample_seconds=self.sample_seconds,
                 first_token_seconds=None if first is None else first - self.began,
                 total_seconds=now - self.began,
             ),

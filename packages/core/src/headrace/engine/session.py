@@ -10,7 +10,7 @@ import attrs
 
 import headrace
 from headrace.engine import saving, usage
-from headrace.engine.chatting import ChattingSession
+from headrace.engine.infilling import InfillingSession
 from headrace.engine.sampling import check_sampling
 from headrace.engine.scheduler import Engine
 from headrace.engine.scoring import Scoring
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from headrace.engine.model import EngineModel
 
 
-class EngineSession(ChattingSession):
+class EngineSession(InfillingSession):
     """A conversation: its history grows with every prompt and every token that was read."""
 
     def __init__(self, model: EngineModel, engine: Engine, params: SessionParams) -> None:

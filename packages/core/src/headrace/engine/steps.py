@@ -214,7 +214,7 @@ def apply(step: Step, planned: PlannedRow, result: RowResult) -> None:
         return
     if whole or result.tokens:  # or it was, before a draft could not be forgotten
         sequence.record_cut(row.position, row.position + len(ran))
-    generation.account(step, planned, len(result.tokens))
+    generation.account(step, planned, result)
     generation.found_in_memory(result.length)
     if result.error is not None:
         generation.error = result.error

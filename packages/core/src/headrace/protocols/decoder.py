@@ -108,6 +108,8 @@ class RowResult:
     """Ends this row's stream only."""
     logprobs: tuple[TokenLogprob, ...] = ()
     """One for each of the tokens, if the sampler was made with ``logprobs``."""
+    sample_seconds: float = 0.0
+    """Time spent on choosing the tokens; 0 where it is not measured."""
 
 
 @attrs.define(slots=True)

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from headrace.chat.keywords import ChatKeywords, Messages, RenderKeywords
     from headrace.chat.stream import ChatStream
     from headrace.chat.types import ChatCompletion
+    from headrace.infilling import InfillKeywords
     from headrace.protocols.chat import RenderedChat
     from headrace.scores import Score
     from headrace.state import StateSource, StateTarget
@@ -278,6 +279,33 @@ class Session(Protocol):
     async def acomplete_chat(
         self, messages: Messages, **request: Unpack[ChatKeywords]
     ) -> ChatCompletion:
+        """The same for a task of asyncio or trio."""
+        ...
+
+    def infill(
+        self,
+        prefix: str | Sequence[int],
+        suffix: str | Sequence[int],
+        **request: Unpack[InfillKeywords],
+    ) -> TokenStream:
+        """Write what stands between a prefix and a suffix, which become the history."""
+        ...
+
+    def complete_infill(
+        self,
+        prefix: str | Sequence[int],
+        suffix: str | Sequence[int],
+        **request: Unpack[InfillKeywords],
+    ) -> Completion:
+        """The same, without streaming."""
+        ...
+
+    async def acomplete_infill(
+        self,
+        prefix: str | Sequence[int],
+        suffix: str | Sequence[int],
+        **request: Unpack[InfillKeywords],
+    ) -> Completion:
         """The same for a task of asyncio or trio."""
         ...
 

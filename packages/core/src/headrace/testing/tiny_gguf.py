@@ -52,6 +52,9 @@ _WORDS: tuple[str, ...] = (
 )
 _WORDS += ("re", "on", "▁the", "the", "▁w", "▁s", "en", "▁and", "▁o", "at", "ou", "ing", "▁of")
 N_VOCAB = FIRST_BYTE + 256 + len(_WORDS)
+FIM = {name: N_VOCAB - 5 + index for index, name in enumerate(("pre", "suf", "mid", "rep", "sep"))}
+"""Ids of the tokens for filling in the middle, of kinds that have them: the last words' places."""
+_N_FIM = {"": 0, "gap": 3, "infill": 5}
 
 
 def path(kind: str) -> Path:
@@ -62,12 +65,15 @@ def path(kind: str) -> Path:
             (Mamba), ``bpe`` (attention, with a tokenizer that splits by regular expression),
             ``wide_heads`` (attention, with heads of 32 numbers, which quantized caches need),
             ``recommending`` (attention, with metadata about sampling),
-            ``encoder`` (not causal) or ``no_vocabulary``.
+            ``encoder`` (not causal) or ``no_vocabulary``. After ``attention``, ``window`` or
+            ``recurrent`` may stand ``+infill``, for all tokens for filling in the middle, or
+            ``+gap``, for the three that it takes.
 
     Raises:
         ParamsError: For another kind.
     """
-    if kind not in _ARCHITECTURES:
+    base, plus, fim = kind.partition("+")
+    if base not in _ARCHITECTURES or bool(plus) != bool(_N_FIM.get(fim)):
         raise ParamsError(
             f"there is no tiny model {kind!r}", hint=f"Known: {', '.join(_ARCHITECTURES)}."
         )
@@ -102,6 +108,8 @@ def _build(kind: str) -> Path:
 
 
 def _write(kind: str, target: Path, deltas: Mapping[str, np.ndarray]) -> Path:
+    kind, _, tokens = kind.partition("+")
+    fim = dict(list(FIM.items())[: _N_FIM[tokens]])
     architecture, layers, tensors = _ARCHITECTURES[kind]
     writer = gguf.GGUFWriter(target, architecture)
     _add_parameters(writer, kind, layers)
@@ -111,8 +119,9 @@ def _write(kind: str, target: Path, deltas: Mapping[str, np.ndarray]) -> Path:
     elif kind == "bpe":
         _add_bpe_vocabulary(writer)
     else:
-        _add_spm_vocabulary(writer)
-    tensors(_Weights(writer, np.random.default_rng(SEED), deltas), layers)
+        _add_spm_vocabulary(writer, fim)
+    control = [UNK, BOS, EOS, *fim.values()]
+    tensors(_Weights(writer, np.random.default_rng(SEED), deltas, control), layers)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
@@ -151,7 +160,7 @@ def _add_parameters(writer: gguf.GGUFWriter, kind: str, layers: int) -> None:
         writer.add_float32("general.sampling.temp", 0.25)
 
 
-def _add_spm_vocabulary(writer: gguf.GGUFWriter) -> None:
+def _add_spm_vocabulary(writer: gguf.GGUFWriter, fim: Mapping[str, int]) -> None:
     """Every byte, and some words; nothing is added to or taken from a text but BOS."""
     kinds = gguf.TokenType
     tokens = ["<unk>", "<s>", "</s>"]
@@ -159,6 +168,9 @@ def _add_spm_vocabulary(writer: gguf.GGUFWriter) -> None:
     tokens += _WORDS
     types = [kinds.UNKNOWN, kinds.CONTROL, kinds.CONTROL]
     types += [kinds.BYTE] * 256 + [kinds.NORMAL] * len(_WORDS)
+    for name, token in fim.items():
+        tokens[token], types[token] = f"<fim:{name}>", kinds.CONTROL
+        writer.add_uint32(f"tokenizer.ggml.fim_{name}_token_id", token)
     writer.add_tokenizer_model("llama")
     writer.add_token_list(tokens)
     writer.add_token_scores([0.0] * (FIRST_BYTE + 256) + [-float(i) for i in range(len(_WORDS))])
@@ -200,7 +212,9 @@ class _Weights:
         writer: gguf.GGUFWriter,
         random: np.random.Generator,
         deltas: Mapping[str, np.ndarray],
+        control: list[int],
     ) -> None:
+        self._control = control
         self._writer = writer
         self._random = random
         self._deltas = deltas
@@ -209,7 +223,7 @@ class _Weights:
         """Random weights that keep the size of what they multiply."""
         values = self._random.standard_normal((n_out, n_in)) * scale / np.sqrt(n_in)
         if name == "output.weight":
-            values[[UNK, BOS, EOS]] = 0
+            values[self._control] = 0
         values = values + self._deltas.get(name, 0)
         self._writer.add_tensor(name, values.astype(np.float32))
 
