@@ -9,6 +9,7 @@ import attrs
 import click
 
 import headrace
+from headrace.cli.adapters import adapter_options, session_params
 from headrace.cli.common import (
     debug_option,
     given,
@@ -49,6 +50,7 @@ INTERRUPTED = 130
 @click.option("--stop", multiple=True, metavar="TEXT", help="End before this text; repeatable.")
 @click.option("-q", "--quiet", is_flag=True, help="No summary on stderr.")
 @sampling_options
+@adapter_options
 @model_options
 @json_option
 @debug_option
@@ -78,7 +80,10 @@ def chat(
     source = None if template is None else read_template(template)
     once = message is not None or as_json or not sys.stdin.isatty()
     text = read_text(message, "MESSAGE") if once else ""
-    with load(model, backend=backend, engine=engine) as loaded, loaded.open_session() as session:
+    with (
+        load(model, backend=backend, engine=engine) as loaded,
+        loaded.open_session(session_params(loaded)) as session,
+    ):
         talk = Talk(
             session,
             system=system,

@@ -27,6 +27,8 @@ class Settings:
     """Fields of ``EngineParams`` that were given as options."""
     sampling: dict[str, Any] = attrs.field(factory=dict)
     """Fields of ``SamplingParams`` that were given as options."""
+    adapters: dict[str, tuple[tuple[str, float], ...]] = attrs.field(factory=dict)
+    """LoRA adapters and control vectors that were given, with their scales."""
     recommended_sampling: bool = False
     """Whether they change what the model file recommends, instead of the defaults."""
 

@@ -26,6 +26,23 @@ def summary(done: Completion | ChatCompletion) -> str:
     return " · ".join(parts)
 
 
+def times(done: Completion, load_seconds: float | None) -> str:
+    """Where the time went, in one line; sampling is a part of prefill and decode."""
+    timings = done.timings
+    parts = {
+        "load": load_seconds,
+        "prefill": timings.prefill_seconds,
+        "decode": timings.decode_seconds,
+        "sample": timings.sample_seconds,
+    }
+    if timings.drafted_tokens:
+        parts["draft"] = timings.draft_seconds
+    known = [f"{name} {value:.4f} s" for name, value in parts.items() if value is not None]
+    if timings.drafted_tokens:
+        known.append(f"accepted {timings.accepted_tokens} of {timings.drafted_tokens} drafted")
+    return " · ".join(known)
+
+
 def _counted(tokens: int) -> str:
     return f"{tokens} token{'' if tokens == 1 else 's'}"
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 
 import attrs
 import click
 
 import headrace
+from headrace.cli.adapters import adapter_options, session_params
 from headrace.cli.common import (
     debug_option,
     given,
@@ -18,7 +20,7 @@ from headrace.cli.common import (
     write_json,
 )
 from headrace.cli.grammar import grammar_options
-from headrace.cli.report import summary
+from headrace.cli.report import summary, times
 from headrace.cli.sampling import (
     check_sampling_options,
     sampling_of,
@@ -54,9 +56,12 @@ INTERRUPTED = 130
     metavar="N",
     help="Propose up to N tokens from where the last ones came up before.",
 )
+@click.option("--suffix", metavar="TEXT", help="Fill in what stands between PROMPT and this text.")
 @click.option("-q", "--quiet", is_flag=True, help="No summary on stderr.")
+@click.option("-v", "--verbose", is_flag=True, help="Tell where the time went, too.")
 @sampling_options
 @grammar_options
+@adapter_options
 @model_options
 @json_option
 @debug_option
@@ -72,7 +77,9 @@ def run(
     load_state: str | None,
     save_state: str | None,
     prompt_lookup: int | None,
+    suffix: str | None,
     quiet: bool,
+    verbose: bool,
     n_ctx: int | None,
     threads: int | None,
     backend: str | None,
@@ -87,14 +94,15 @@ def run(
     engine = headrace.EngineParams(**given(n_ctx=n_ctx, n_threads=threads))
     text = read_text(prompt, "PROMPT")
     lookup = None if prompt_lookup is None else headrace.PromptLookup(max_draft=prompt_lookup)
-    session_params = headrace.SessionParams(speculate=lookup)
+    params = headrace.SessionParams(speculate=lookup)
     with (
         load(model, backend=backend, engine=engine) as loaded,
-        loaded.open_session(session_params) as session,
+        loaded.open_session(session_params(loaded, params)) as session,
     ):
         if load_state is not None:
             session.load_state(load_state)
-        with session.generate(
+        begin = session.generate if suffix is None else partial(session.infill, suffix=suffix)
+        with begin(
             text,
             sampling=sampling_of(loaded),
             max_tokens=max_tokens,
@@ -111,6 +119,8 @@ def run(
         write_json(attrs.asdict(done))
     if not quiet:
         click.echo(summary(done), err=True)
+    if verbose:
+        click.echo(times(done, loaded.info.load_seconds), err=True)
     if interrupted:
         context.exit(INTERRUPTED)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 import headrace
+from headrace.cli.adapters import adapter_options, session_params
 from headrace.cli.common import (
     debug_option,
     given,
@@ -23,6 +24,7 @@ from headrace.cli.common import (
 @click.option("--context", "history", metavar="TEXT", help="What stands before TEXT.")
 @click.option("--top", type=int, default=0, metavar="N", help="Show the N likeliest tokens too.")
 @click.option("-q", "--quiet", is_flag=True, help="Total and perplexity alone.")
+@adapter_options
 @model_options
 @json_option
 @debug_option
@@ -44,7 +46,10 @@ def score(
     """
     engine = headrace.EngineParams(**given(n_ctx=n_ctx, n_threads=threads))
     wanted = read_text(text, "TEXT")
-    with load(model, backend=backend, engine=engine) as loaded, loaded.open_session() as session:
+    with (
+        load(model, backend=backend, engine=engine) as loaded,
+        loaded.open_session(session_params(loaded)) as session,
+    ):
         if history is not None:
             session.complete(history, max_tokens=0)
         with progress_bar("Scoring") as progress:

@@ -18,6 +18,7 @@ from headrace.stream import TokenStream
 
 if TYPE_CHECKING:
     from headrace.chat.keywords import Messages, Tools
+    from headrace.engine.generation import EngineGeneration
     from headrace.engine.model import EngineModel
     from headrace.engine.scheduler import Engine
     from headrace.engine.sequence import Sequence as EngineSequence
@@ -106,15 +107,21 @@ class ChattingSession(SessionBase):
             ignore_eog=False,
             spoken=_spoken(self._model, rendered),
         )
-        stream = TokenStream(
+        stream = self._stream(generation, (*stops, *rendered.stops), timeout)
+        return ChatStream(stream, rendered, prompt_tokens=len(tokens), reused=kept)
+
+    def _stream(
+        self, generation: EngineGeneration, stops: tuple[str, ...], timeout: float | None
+    ) -> TokenStream:
+        """The stream of a generation that was begun."""
+        return TokenStream(
             generation,
-            stop=(*stops, *rendered.stops),
+            stop=stops,
             timeout=timeout,
             owner=self,
             model=self._model.info,
             prompt_tokens=generation.prompt_tokens,
         )
-        return ChatStream(stream, rendered, prompt_tokens=len(tokens), reused=kept)
 
     def _keep_beginning(self, tokens: list[int], what: str, remedy: str) -> int:
         """Cut the history to what these tokens begin with too, leaving one of them to run."""

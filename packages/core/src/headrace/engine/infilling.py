@@ -79,4 +79,4 @@ class InfillingSession(ChattingSession):
             max_tokens=max_tokens,
             ignore_eog=ignore_eog,
         )
-        return TokenStream(generation, stop=stops, timeout=timeout, owner=self)
+        return self._stream(generation, stops, timeout)

@@ -92,14 +92,7 @@ class EngineSession(InfillingSession):
             max_tokens=max_tokens,
             ignore_eog=ignore_eog,
         )
-        return TokenStream(
-            generation,
-            stop=stops,
-            timeout=timeout,
-            owner=self,
-            model=self._model.info,
-            prompt_tokens=generation.prompt_tokens,
-        )
+        return self._stream(generation, stops, timeout)
 
     def rewind(self, *, to: int) -> None:
         """Forget the end of the history.
