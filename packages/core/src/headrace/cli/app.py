@@ -25,6 +25,7 @@ from headrace.cli import (
     fetch,
     gguf,
     info,
+    new_backend,
     run,
     score,
     tokenize,
@@ -78,6 +79,7 @@ for command in (
     gguf.quantize,
     embed.embed,
     embed.rerank,
+    new_backend.new_backend,
 ):
     app.add_command(command)
 

@@ -126,8 +126,10 @@ class StepOutcome:
 class Vocabulary(Protocol):
     """Text to tokens and back. Thread-safe."""
 
-    n_tokens: int
-    """Valid ids are 0 … n_tokens−1."""
+    @property
+    def n_tokens(self) -> int:
+        """Valid ids are 0 … n_tokens−1."""
+        ...
 
     def tokenize(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:
         """Token ids of a text that is valid Unicode (no lone surrogates).
@@ -153,7 +155,10 @@ class Vocabulary(Protocol):
 class SequenceDecoder(Protocol):
     """A library's context: several sequences, one memory, one native call at a time."""
 
-    info: DecoderInfo
+    @property
+    def info(self) -> DecoderInfo:
+        """Limits and abilities."""
+        ...
 
     def new_sampler(
         self, params: SamplingParams, *, seed: int, recent: Sequence[int], ban_eog: bool
@@ -223,8 +228,15 @@ class SequenceDecoder(Protocol):
 class DecoderModel(Protocol):
     """A library's loaded model: what ``headrace.engine.EngineModel`` is made of."""
 
-    info: ModelInfo
-    vocabulary: Vocabulary
+    @property
+    def info(self) -> ModelInfo:
+        """What is known of it."""
+        ...
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """Its tokens."""
+        ...
 
     def generate_hint(self) -> str | None:
         """Why the model opens no session (vocabulary only, encoder only, …), or None if it does."""

@@ -1,0 +1,25 @@
+"""``headrace new-backend``: a plugin project that works from the first minute."""
+
+from __future__ import annotations
+
+import click
+
+from headrace.cli.common import debug_option
+
+
+@click.command()
+@click.argument("name")
+@click.option(
+    "--directory",
+    type=click.Path(),
+    metavar="D",
+    help="Where to write it; it must not exist  [default: headrace-NAME].",
+)
+@debug_option
+def new_backend(name: str, directory: str | None) -> None:
+    """Write the project of a backend named NAME: a toy that passes the conformance kit."""
+    from headrace import scaffold
+
+    target = scaffold.new_backend(name, directory)
+    click.echo(f"{target}: the backend {name!r}. What to do next:")
+    click.echo(f"    cd {target} && pip install -e '.[test]' && pytest")
