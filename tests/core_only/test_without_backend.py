@@ -65,6 +65,14 @@ def test_the_command_line_lists_no_backends_and_is_no_failure():
     assert "pip install headrace-llamacpp" in ended.stdout
 
 
+def test_the_doctor_works_and_says_what_to_install():
+    """Exit code 1: nothing can be loaded."""
+    ended = headrace_command("doctor")
+    assert (ended.returncode, ended.stderr) == (1, "")
+    assert "BROKEN: backends: there is no backend that could load a model" in ended.stdout
+    assert "pip install headrace-llamacpp" in ended.stdout
+
+
 @pytest.mark.parametrize("command", [["run", "m.gguf", "hi"], ["info", "m.gguf"], ["demo"]])
 def test_commands_that_need_a_backend_say_how_to_install_one(command):
     """Before they download anything."""

@@ -8,8 +8,9 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
+from headrace.diagnosis import BackendDiagnosis
 from headrace.errors import ModelLoadCancelledError
-from headrace.machine import Device, MemoryEstimate
+from headrace.machine import Device, MemoryEstimate, SystemInfo
 from headrace.protocols import PROTOCOL_VERSION, LoadRequest, Model
 from headrace.protocols.decoder import Truncation
 from headrace.results import Capability
@@ -95,6 +96,11 @@ class FakeBackend:
     def build(self) -> str:
         """Its own version: there is no library behind it."""
         return f"headrace-fake {self.version}"
+
+    def diagnose(self) -> BackendDiagnosis:
+        """Nothing native; it can be tried without a file."""
+        system = SystemInfo(backend=self.name, build=self.build(), devices=(memory_needs.DEVICE,))
+        return BackendDiagnosis(system=system, self_test=f"{SCHEME}The gate is open.")
 
     def devices(self) -> tuple[Device, ...]:
         """One that pretends to compute."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from headrace.diagnosis import BackendDiagnosis
 from headrace.errors import BackendUnavailableError
 from headrace.machine import Device, MemoryEstimate
 from headrace.protocols import PROTOCOL_VERSION, LoadRequest, Model
@@ -52,6 +53,12 @@ class LlamaCppBackend:
         with _native_part():
             from headrace_llamacpp_ffi import build_info
         return f"llama.cpp {build_info.llama_cpp_commit[:10]}"
+
+    def diagnose(self) -> BackendDiagnosis:
+        """What llama.cpp is and computes with; of a binding that fails, how it was built."""
+        from headrace_llamacpp.diagnosis import diagnose
+
+        return diagnose(_native_part)
 
     def devices(self) -> tuple[Device, ...]:
         """The devices of the machine that llama.cpp was built for.
