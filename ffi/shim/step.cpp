@@ -134,7 +134,9 @@ void sample_rows(ContextCore &core, hr_row *rows, int32_t n_rows, const int32_t 
         }
         at += row.n_draft;
         if (row.n_draft > 0) {
-            const int32_t drafted = row.n_sampled > 0 ? row.n_sampled - 1 : 0;
+            // Of a row that failed nothing is accepted, whatever it had sampled by then.
+            const bool sampled = row.status == HR_OK && row.n_sampled > 0;
+            const int32_t drafted = sampled ? row.n_sampled - 1 : 0;
             row.length =
                 truncate(core, row.sequence, row.position + row.n_tokens + drafted);
         }

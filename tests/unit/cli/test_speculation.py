@@ -1,8 +1,10 @@
-"""``headrace run --prompt-lookup``."""
+"""``--prompt-lookup`` and ``--draft-model`` of ``headrace run`` and ``chat``."""
 
 from __future__ import annotations
 
 import json
+
+import pytest
 
 RUN = ("run", "fake:abcd abcd abcd abcd", "abcd abcd")
 
@@ -20,3 +22,49 @@ def test_a_number_out_of_range_is_named(call):
     ended = call(*RUN, "--prompt-lookup", "99")
     assert ended.code != 0
     assert "max_draft" in ended.err
+
+
+def test_a_draft_model_writes_ahead(call):
+    """The text is that of the model; another draft model has less accepted."""
+    expected = call("run", "fake:", "abcd", "-n", "20", "--temperature", "0", "--json", "-q")
+    accepted = {}
+    for draft in ("fake:", "fake:something else"):
+        found = call(
+            "run",
+            "fake:",
+            "abcd",
+            "-n",
+            "20",
+            "--temperature",
+            "0",
+            "--json",
+            "-q",
+            "--draft-model",
+            draft,
+        )
+        assert json.loads(found.out)["text"] == json.loads(expected.out)["text"]
+        accepted[draft] = json.loads(found.out)["timings"]["accepted_tokens"]
+    assert accepted["fake:"] > 10
+    assert accepted["fake:something else"] < accepted["fake:"]
+
+
+@pytest.mark.parametrize(
+    "option", [("--prompt-lookup", "5"), ("--draft-model", "fake:yes no yes no")]
+)
+def test_a_chat_speculates(call, option):
+    """And answers what it answers without."""
+    chat = ("chat", "fake:yes no yes no yes no", "yes no", "--json", "-q")
+    expected = json.loads(call(*chat).out)
+    found = json.loads(call(*chat, *option).out)
+    assert found["message"]["content"] == expected["message"]["content"]
+    assert found["timings"]["drafted_tokens"] > 0
+
+
+def test_one_way_to_propose(call):
+    """Both options are refused, and a draft model that is not there is named."""
+    ended = call(*RUN, "--prompt-lookup", "5", "--draft-model", "fake:")
+    assert ended.code == 2
+    assert "exclude each other" in ended.err
+    ended = call(*RUN, "--draft-model", "/no/such.gguf")
+    assert ended.code != 0
+    assert "/no/such.gguf" in ended.err

@@ -21,6 +21,7 @@ from headrace.cli.common import (
 )
 from headrace.cli.report import summary
 from headrace.cli.sampling import check_sampling_options, sampling_of, sampling_options
+from headrace.cli.speculating import speculating, speculation_options
 from headrace.cli.talking import Talk
 
 INTERRUPTED = 130
@@ -51,6 +52,7 @@ INTERRUPTED = 130
 @click.option("-q", "--quiet", is_flag=True, help="No summary on stderr.")
 @sampling_options
 @adapter_options
+@speculation_options
 @model_options
 @json_option
 @debug_option
@@ -65,6 +67,8 @@ def chat(
     max_tokens: int | None,
     stop: tuple[str, ...],
     quiet: bool,
+    prompt_lookup: int | None,
+    draft_model: str | None,
     n_ctx: int | None,
     threads: int | None,
     backend: str | None,
@@ -81,8 +85,9 @@ def chat(
     once = message is not None or as_json or not sys.stdin.isatty()
     text = read_text(message, "MESSAGE") if once else ""
     with (
+        speculating(prompt_lookup, draft_model, backend=backend, engine=engine) as params,
         load(model, backend=backend, engine=engine) as loaded,
-        loaded.open_session(session_params(loaded)) as session,
+        loaded.open_session(session_params(loaded, params)) as session,
     ):
         talk = Talk(
             session,

@@ -27,6 +27,7 @@ from headrace.cli.sampling import (
     sampling_options,
     show_logprobs,
 )
+from headrace.cli.speculating import speculating, speculation_options
 
 INTERRUPTED = 130
 
@@ -50,18 +51,13 @@ INTERRUPTED = 130
 @click.option(
     "--save-state", type=click.Path(), metavar="FILE", help="Keep the session in FILE at the end."
 )
-@click.option(
-    "--prompt-lookup",
-    type=int,
-    metavar="N",
-    help="Propose up to N tokens from where the last ones came up before.",
-)
 @click.option("--suffix", metavar="TEXT", help="Fill in what stands between PROMPT and this text.")
 @click.option("-q", "--quiet", is_flag=True, help="No summary on stderr.")
 @click.option("-v", "--verbose", is_flag=True, help="Tell where the time went, too.")
 @sampling_options
 @grammar_options
 @adapter_options
+@speculation_options
 @model_options
 @json_option
 @debug_option
@@ -78,6 +74,7 @@ def run(
     save_state: str | None,
     prompt_lookup: int | None,
     suffix: str | None,
+    draft_model: str | None,
     quiet: bool,
     verbose: bool,
     n_ctx: int | None,
@@ -93,9 +90,8 @@ def run(
     check_sampling_options()
     engine = headrace.EngineParams(**given(n_ctx=n_ctx, n_threads=threads))
     text = read_text(prompt, "PROMPT")
-    lookup = None if prompt_lookup is None else headrace.PromptLookup(max_draft=prompt_lookup)
-    params = headrace.SessionParams(speculate=lookup)
     with (
+        speculating(prompt_lookup, draft_model, backend=backend, engine=engine) as params,
         load(model, backend=backend, engine=engine) as loaded,
         loaded.open_session(session_params(loaded, params)) as session,
     ):

@@ -7,6 +7,7 @@ may draft for each other without waiting for each other.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -25,17 +26,24 @@ from headrace.protocols.decoder import (
 )
 from headrace.results import ModelInfo
 
-_GREEDY = SamplingParams(temperature=0.0)
 _HEARTBEAT = 0.2
 _COMPARED = 1024
 """Tokens whose text is compared, spread over the vocabulary."""
 
 
 class ModelDrafter:
-    """A drafter over a decoder with one sequence, which it owns."""
+    """A drafter over a decoder with one sequence, which it owns.
 
-    def __init__(self, decoder: SequenceDecoder) -> None:
+    Args:
+        decoder: Of the small model; its memory must be able to forget its end.
+        min_probability: From when on its choice is not worth proposing.
+    """
+
+    def __init__(self, decoder: SequenceDecoder, min_probability: float) -> None:
         self._decoder = decoder
+        # Without the probabilities nothing has to be summed over the vocabulary.
+        self._sampling = SamplingParams(temperature=0.0, logprobs=0 if min_probability else None)
+        self._min_logprob = math.log(min_probability) if min_probability else -math.inf
         self._step_id = 0
         self._resident: list[int] | None = []
         """What memory holds; None while that is not known."""
@@ -57,16 +65,18 @@ class ModelDrafter:
             # Whoever closes sets the flag and then looks for a user: one sees the other.
             if self._closing or len(line) + limit > self._decoder.info.n_ctx_sequence:
                 return ()
-            sampler = self._decoder.new_sampler(_GREEDY, seed=0, recent=(), ban_eog=True)
+            sampler = self._decoder.new_sampler(self._sampling, seed=0, recent=(), ban_eog=True)
             try:
                 return self._write(line, limit, sampler, over, deadline)
             finally:
                 sampler.close()
         finally:
             self._user = None
-            self._left.wake()
-            if self._owed:
-                self._decoder.close()
+            try:
+                self._left.wake()
+            finally:
+                if self._owed:
+                    self._decoder.close()
 
     def _write(
         self,
@@ -90,14 +100,21 @@ class ModelDrafter:
             outcome = self._decoder.step(self._step_id, [row], time_limit=left)
             if outcome.error is not None:
                 raise outcome.error
-            if outcome.status is not StepStatus.DONE:
-                return proposed  # what memory holds is not known now
-            if outcome.rows[0].error is not None:
-                raise outcome.rows[0].error
+            if outcome.status is StepStatus.NO_ROOM:
+                return proposed
+            result = outcome.rows[0]
+            if result.error is not None:
+                raise result.error
             resident += chunk
+            if outcome.status is not StepStatus.DONE:
+                # What was finished stays, or one that is always interrupted would never be done.
+                del resident[result.length :]
+                break
             pending = pending[len(chunk) :]
             if last:
-                pending = list(outcome.rows[0].tokens)
+                if any(each.logprob < self._min_logprob for each in result.logprobs):
+                    break
+                pending = list(result.tokens)
                 proposed += pending
         self._resident = resident
         return proposed

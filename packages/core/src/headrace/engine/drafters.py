@@ -74,14 +74,17 @@ class LookupDrafter:
 
     def _index(self, line: list[int]) -> None:
         """Note all runs that end before the line's last token."""
-        if common_prefix(self._known, line) < len(self._known):
-            self._known, self._ends = [], {}
-        for end in range(len(self._known) + 1, len(line)):
+        known, ends = self._known, self._ends
+        # Nothing is known until all is: an interrupted index may name ends the next line lacks.
+        self._known, self._ends = [], {}
+        if len(known) >= len(line) or common_prefix(known, line) < len(known):
+            known, ends = [], {}  # one that ends at the line's own end would be followed by nothing
+        for end in range(len(known) + 1, len(line)):
             for length in self._lengths:
                 if end >= length:
-                    self._ends[tuple(line[end - length : end])] = end
-        # Last: if this is interrupted it is done again, with the same outcome.
-        self._known = line[: max(0, len(line) - 1)]
+                    ends[tuple(line[end - length : end])] = end
+        known = line[:-1]
+        self._known, self._ends = known, ends
 
     def interrupt(self) -> None:
         """It is never long at work."""

@@ -16,7 +16,7 @@ import attrs
 
 from headrace.engine import fairness
 from headrace.engine.drafters import Drafter, LookupDrafter
-from headrace.errors import HeadraceError, ParamsError, UnsupportedError
+from headrace.errors import ParamsError, UnsupportedError
 from headrace.params import SessionParams
 from headrace.protocols.decoder import DecoderInfo, Vocabulary
 from headrace.speculation.values import DraftModel, PromptLookup
@@ -54,12 +54,11 @@ class Request:
     produced: int
 
     def fulfil(
-        self, vocabulary: Vocabulary, driving: EngineGeneration, limit: float | None
+        self, vocabulary: Vocabulary, driving: EngineGeneration, deadline: float | None
     ) -> None:
         """Have the tokens proposed, and note them in the sequence."""
         sequence = self.generation.sequence
         began = time.monotonic()
-        deadline = None if limit is None else began + limit
 
         def over() -> bool:
             return self.generation.over or driving.over
@@ -70,9 +69,9 @@ class Request:
                 if not 0 <= token < vocabulary.n_tokens or vocabulary.is_eog(token):
                     break
                 tokens.append(token)
-        except HeadraceError as error:
-            # The generation does not need it; going on without is slower and nothing else.
-            _log.warning("speculation is off for a session: %s", error)
+        except Exception as error:
+            # Whatever it is, it is the drafter's; the generation goes on without, only slower.
+            _log.warning("speculation is off for a session: %s: %s", type(error).__name__, error)
             sequence.draftless = True
         self.generation.draft_seconds += time.monotonic() - began
         sequence.proposal = Proposal(self.generation, self.produced, tuple(tokens[: self.limit]))
@@ -176,5 +175,5 @@ def make_drafter(speculate: PromptLookup | DraftModel, engine: Engine) -> Drafte
             "the draft model's backend is not run by headrace's engine",
             hint="Load the draft model with a backend that runs models in this process.",
         )
-    drafter: Drafter = open_drafter(engine)
+    drafter: Drafter = open_drafter(engine, speculate.min_probability)
     return drafter

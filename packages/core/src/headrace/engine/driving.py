@@ -302,19 +302,20 @@ class Driving:
         """One step, or none if its reader need not wait. The caller holds the role."""
         try:
             self._finish_begun()
+            deadline = None if time_limit is None else time.monotonic() + time_limit
             if goes_on or not generation.ready:
-                self._have_drafted(generation, time_limit)
+                self._have_drafted(generation, deadline)
             step = self._plan(generation, goes_on)
             if step is not None:
                 alone = len(step.rows) == 1 and step.rows[0].generation is generation
-                outcome = self._run(step, time_limit if alone else None)
+                outcome = self._run(step, deadline if alone else None)
                 self._finish_begun(outcome)
         except Exception as error:
             # Only exceptions: a KeyboardInterrupt passes, and the next driver
             # finishes what was begun.
             self._break(generation, error)
 
-    def _have_drafted(self, generation: EngineGeneration, time_limit: float | None) -> None:
+    def _have_drafted(self, generation: EngineGeneration, deadline: float | None) -> None:
         """Have tokens proposed for all sequences that want it. The caller holds the role."""
         with self.mutex:
             found = [
@@ -324,7 +325,7 @@ class Driving:
             if request is not None:
                 self._drafting = (request, generation)
                 try:
-                    request.fulfil(self.vocabulary, generation, time_limit)
+                    request.fulfil(self.vocabulary, generation, deadline)
                 finally:
                     self._drafting = None
 
@@ -342,11 +343,12 @@ class Driving:
                 self._begun = step
             return step
 
-    def _run(self, step: Step, time_limit: float | None) -> StepOutcome:
+    def _run(self, step: Step, deadline: float | None) -> StepOutcome:
         rows = [planned.row for planned in step.rows]
         self.compute_with(step.adapters)
         self._running = step
         started = time.monotonic()
+        time_limit = None if deadline is None else max(0.0, deadline - started)
         try:
             # A cancel between planning and here found no running step to interrupt.
             if step.unwanted:

@@ -24,7 +24,7 @@ from headrace.params import EngineParams, SamplingParams, SessionParams
 from headrace.prompts import check_path, check_text, check_tokens
 from headrace.protocols.adapters import AdapterModel
 from headrace.protocols.chat import ChatFormatter, RenderedChat
-from headrace.protocols.decoder import DecoderModel
+from headrace.protocols.decoder import DecoderModel, Truncation
 from headrace.protocols.machine import TellsSystem
 from headrace.protocols.recommending import RecommendsSampling
 from headrace.results import Capability, ModelInfo
@@ -240,12 +240,12 @@ class EngineModel(EmbeddingMethods):
         with self.open_session() as session:
             return usage.of_engine(session.engine)
 
-    def open_drafter(self, target: Engine) -> ModelDrafter:
+    def open_drafter(self, target: Engine, min_probability: float) -> ModelDrafter:
         """What drafts with this model for a session of another; closed before this model is.
 
         Raises:
             ParamsError: If the models' vocabularies differ.
-            UnsupportedError: If this model cannot generate text.
+            UnsupportedError: If this model cannot generate text, or its memory cannot forget.
             ModelMemoryError: If the memory of the native context cannot be had.
         """
         self._check_open()
@@ -257,8 +257,16 @@ class EngineModel(EmbeddingMethods):
         )
         with self._lock:
             self._check_open()
-            drafter = ModelDrafter(self._model.open_decoder(params))
+            decoder = self._model.open_decoder(params)
+            drafter = ModelDrafter(decoder, min_probability)
             self._drafters.add(drafter)
+        if decoder.info.truncation is Truncation.NONE:
+            drafter.close()
+            raise UnsupportedError(
+                f"{self.info.name!r} cannot draft: its memory cannot forget what was rejected",
+                hint="Draft with a model without a recurrent state, or with PromptLookup.",
+                backend=self.info.backend,
+            )
         return drafter
 
     def _usable_engine(self) -> Engine:

@@ -49,6 +49,7 @@ def _save(engine: Engine, sequence: Sequence) -> SessionState:
     return SessionState(
         identity=identity(engine),
         reproducible=sequence.reproducible,
+        width=sequence.width,
         tokens=tokens,
         cuts=cuts,
         carry=carry,
@@ -78,8 +79,9 @@ def load(engine: Engine, sequence: Sequence, state: SessionState) -> None:
             backend=engine.model_info.backend,
         )
     stored = None
-    # What was computed beside others, or in other pieces, cannot be repeated to the last bit.
-    usable = not sequence.adapters and (state.reproducible or not sequence.reproducible)
+    # What was computed beside others, or in other widths, cannot be repeated to the last bit.
+    repeatable = state.reproducible and state.width == sequence.width
+    usable = not sequence.adapters and (repeatable or not sequence.reproducible)
     if state.memory_length and usable:
         stored = StoredMemory(state.tokens[: state.memory_length], state.memory)
     with engine.mutex:

@@ -131,6 +131,10 @@ class Sequence:
                 while at < len(self.cuts) and self.cuts[at] <= most:
                     end = self.cuts[at]
                     at += 1
+            if end == len(self.line) and 1 < end - start <= self.width:
+                # How many logits a call computes changes their last bits too: where the call
+                # is as wide as all others, the last token has as many behind it as always.
+                end -= 1
         return end
 
     def record_cut(self, start: int, length: int) -> None:

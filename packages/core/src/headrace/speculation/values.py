@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from headrace.params.fields import integer, refuse, strict_names
+from headrace.params.fields import integer, number, refuse, strict_names
 
 if TYPE_CHECKING:
     from headrace.protocols.waist import Model
@@ -63,3 +63,7 @@ class DraftModel:
 
     max_draft: int = attrs.field(default=7, validator=integer(1, MAX_DRAFT))
     """Most tokens proposed at a time."""
+
+    min_probability: float = attrs.field(default=0.0, validator=number(0.0, 1.0))
+    """Proposing ends at the first token to which the smaller model gives less than this: what it
+    is not sure of is seldom accepted, and costs a step of it. 0: it never does."""

@@ -46,6 +46,8 @@ class SessionState:
     """What the memory belongs to: backend, build, model and memory settings, each in words."""
     reproducible: bool
     """Whether the session was computed alone, with cuts of its own."""
+    width: int = 1
+    """Tokens its native calls had at least, if reproducible; what is computed depends on it."""
     tokens: list[int]
     """The history."""
     cuts: list[int]
@@ -76,6 +78,7 @@ def pack(state: SessionState, writer: str) -> list[bytes | memoryview]:
             "writer": writer,
             "identity": state.identity,
             "reproducible": state.reproducible,
+            "width": state.width,
             "memory_length": state.memory_length,
             "sizes": {name: len(part) for name, part in parts.items()},
         },
@@ -116,6 +119,7 @@ def unpack(data: memoryview) -> SessionState:
         SessionState(
             identity=header["identity"],
             reproducible=header["reproducible"],
+            width=header["width"],
             tokens=_as_integers(parts["tokens"]),
             cuts=_as_integers(parts["cuts"]),
             carry=bytes(parts["carry"]),
@@ -160,6 +164,7 @@ def _header(body: memoryview, size: int) -> tuple[dict[str, Any], int]:
         sizes, identity = header["sizes"], header["identity"]
         fits = (
             isinstance(header["reproducible"], bool)
+            and _is_length(header["width"])
             and _is_length(header["memory_length"])
             and all(isinstance(each, str) for pair in identity.items() for each in pair)
             and all(_is_length(sizes[name]) for name in _PARTS)
