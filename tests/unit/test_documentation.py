@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+import shlex
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import anyio
+import click
 import pytest
 
 import headrace
 import headrace.errors
+from headrace.cli.app import app
 from headrace.testing import Status, check_backend
 
 ROOT = Path(__file__).parents[2]
@@ -57,6 +60,33 @@ def test_the_links_of_a_page_lead_somewhere(page):
         assert path.exists(), target
         if anchor:
             assert anchor in anchors(path), f"{target}#{anchor}"
+
+
+def commands(page):
+    """The arguments of each call of the command line that a page shows."""
+    blocks = re.findall(r"^```console\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
+    for line in re.findall(r"^\$ (.*)$", "\n".join(blocks), re.MULTILINE):
+        for words in re.split(r" \| ", line):
+            found = shlex.split(re.sub(r"[<>].*", "", words))
+            if Path(found[0]).name == "headrace":
+                yield found[1:]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=ids)
+def test_the_commands_of_a_page_are_understood(page):
+    """Their names and options exist; nothing is run."""
+    for arguments in commands(page):
+        command, context = app, click.Context(app, info_name="headrace")
+        while isinstance(command, click.Group):
+            command = command.commands[arguments.pop(0)]
+        command.make_context(command.name, arguments, parent=context)
+
+
+def test_every_command_is_in_the_list():
+    """Of the page on the command line."""
+    text = (DOCS / "commands.md").read_text()
+    for name in app.commands:
+        assert f"`headrace {name}" in text, name
 
 
 @pytest.mark.parametrize("page", PAGES, ids=ids)
