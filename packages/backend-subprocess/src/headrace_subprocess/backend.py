@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from headrace.errors import BackendUnavailableError, ParamsError
+from headrace.errors import BackendUnavailableError, HeadraceError, ParamsError
 from headrace.params import IsolationParams
 from headrace.protocols import PROTOCOL_VERSION, Backend, LoadRequest, Model
 from headrace.results import Capability, ModelInfo
 from headrace_subprocess._version import __version__
 from headrace_subprocess.signals import Note, Signal
-from headrace_subprocess.wire import Disconnected
 
 if TYPE_CHECKING:
     from headrace_subprocess.wire import Channel
@@ -88,21 +87,30 @@ def _load(
     params = attrs.evolve(request.params, isolation=None)
     told = _Told(request)
     # Imports are not watched as work is: on a busy machine they may take longer.
-    worker.request(channel, "prepare", patience=_START)
-    try:
-        channel.send(("load", backend, request.reference, params, request.engine))
-    except Disconnected:
-        raise worker.crashed("loading the model") from None
+    worker.send(channel, ("prepare",), "starting")
+    worker.receive(channel, "starting", patience=_START)
+    doing = "loading the model"
+    worker.send(channel, ("load", backend, request.reference, params, request.engine), doing)
     while True:
-        kind, value = worker.receive(channel, "loading the model")
-        if kind == "answer":
-            return value  # type: ignore[no-any-return]
-        if kind == "error":
-            if told.error is not None:
-                raise told.error
+        kind, value = worker.receive(channel, doing)
+        if kind == "error" and told.error is not None:
+            raise told.error
+        if kind == "error" and isinstance(value, HeadraceError):
             raise value
+        if kind == "answer":
+            channel.owed = False
+            return _checked_answer(worker, value)
+        if kind != "progress" or not isinstance(value, float):
+            raise worker.nonsense(doing, value)
         if told.stops(value):
             worker.signal(Note(Signal.STOP_LOAD))
+
+
+def _checked_answer(worker: Worker, value: Any) -> tuple[ModelInfo, frozenset[Capability]]:
+    match value:
+        case (ModelInfo() as info, frozenset() as capabilities):
+            return info, capabilities
+    raise worker.nonsense("loading the model", value)
 
 
 class _Told:

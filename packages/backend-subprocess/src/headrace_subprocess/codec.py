@@ -9,6 +9,7 @@ constructors, which check them.
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from typing import Any
 
 import attrs
@@ -54,13 +55,21 @@ def pack(value: Any) -> bytes:
     return data
 
 
+def too_large(size: int) -> ParamsError:
+    """The error for a value that no message has room for."""
+    return ParamsError(f"an argument of {size} bytes is too large for another process")
+
+
 def unpack(data: bytes | memoryview) -> Any:
     """The value again.
 
     Raises:
         ValueError: If the bytes are not those of a value.
     """
-    return _rich(msgpack.unpackb(data, strict_map_key=False, unicode_errors="surrogatepass"))
+    try:
+        return _rich(msgpack.unpackb(data, strict_map_key=False, unicode_errors="surrogatepass"))
+    except Exception as error:  # whatever a constructor makes of a wrong value
+        raise ValueError(f"not a value: {error!r}") from error
 
 
 def _plain(value: Any) -> Any:
@@ -74,7 +83,7 @@ def _plain(value: Any) -> Any:
         return {_TAG: "tuple", "is": [_plain(each) for each in value]}
     if isinstance(value, (set, frozenset)):
         return {_TAG: "set", "is": [_plain(each) for each in value]}
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return {_TAG: "dict", "is": [[_plain(k), _plain(v)] for k, v in value.items()]}
     if isinstance(value, BaseException):
         return _plain_error(value)
@@ -112,10 +121,7 @@ def _rich(value: Any) -> Any:
         return [_rich(each) for each in value]
     if not isinstance(value, dict):
         return value
-    try:
-        return _DECODERS[value[_TAG]](value)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"not a value: {error!r}") from error
+    return _DECODERS[value[_TAG]](value)
 
 
 def _rich_attrs(value: dict[str, Any]) -> Any:

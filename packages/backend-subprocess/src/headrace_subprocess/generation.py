@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from headrace.errors import BackendCrashedError, HeadraceError
+from headrace.closing import to_thread
+from headrace.errors import BackendCrashedError, ClosedError, HeadraceError
 from headrace.protocols.waist import Delta, GenerationReport, Piece
 from headrace.results import Receipt, StopReason, Timings, Usage
 from headrace_subprocess import wire
 from headrace_subprocess.signals import Note, Signal
-from headrace_subprocess.worker import Worker
+from headrace_subprocess.worker import Silence, Worker
 
 if TYPE_CHECKING:
     from headrace_subprocess.session import SubprocessSession
@@ -35,10 +36,12 @@ class RemoteGeneration:
         self.report: GenerationReport | None = None
         self.seen = 0
         self._session = session
-        self._number = number
+        self._uses = session.params.uses
+        self.number = number
         self._credit = 0
-        self._steps_seen = -1
+        self._silence = Silence(session.model.worker, "generating")
         self._pulls = 0
+        self.reading = False
         self._began = time.monotonic()
 
     # -- pulling ------------------------------------------------------------
@@ -46,96 +49,115 @@ class RemoteGeneration:
     def pull(self, max_wait: float | None) -> Delta | None:
         """See ``Generation.pull``."""
         deadline = None if max_wait is None else time.monotonic() + max_wait
-        while True:
-            delta = self._at_once()
-            if delta is not None:
-                return delta
-            left = None if deadline is None else max(0.0, deadline - time.monotonic())
-            patience = self._worker.limits.watchdog
-            wait = patience if left is None else min(left, patience)
-            try:
-                message = self._channel.receive(wait)
-            except wire.Disconnected:
-                raise self._lost() from None
-            if message is not None:
-                return self._taken(message)
-            if self.interrupted is None:
-                if left is not None and left <= patience:
+        channel = self._session.current_channel
+        self.reading = True
+        try:
+            while True:
+                delta = self._at_once(channel)
+                if delta is not None:
+                    return delta
+                wait, last = self._wait(deadline)
+                try:
+                    message = channel.receive(wait)
+                except wire.Disconnected:
+                    return self._disconnected()
+                if message is not None:
+                    return self._taken(message)
+                if last:
                     return None
-                self._check_alive()
+                if self.interrupted is None:
+                    self._silence.over()
+        finally:
+            self.reading = False
 
     async def apull(self, max_wait: float | None) -> Delta | None:
         """See ``Generation.apull``."""
         import anyio
 
         deadline = None if max_wait is None else time.monotonic() + max_wait
-        while True:
-            delta = self._at_once()
-            if delta is not None:
-                return delta
-            left = None if deadline is None else max(0.0, deadline - time.monotonic())
-            patience = self._worker.limits.watchdog
-            with anyio.move_on_after(patience if left is None else min(left, patience)) as scope:
-                await anyio.wait_readable(self._channel)
-            try:
+        channel = self._session.current_channel
+        self.reading = True
+        try:
+            while True:
+                delta = self._at_once(channel)
+                if delta is not None:
+                    return delta
+                wait, last = self._wait(deadline)
+                with anyio.move_on_after(wait) as scope:
+                    await anyio.wait_readable(channel)
                 if not scope.cancelled_caught:
-                    self._channel.take_in()
-                    continue
-            except wire.Disconnected:
-                raise self._lost() from None
-            if self.interrupted is None:
-                if left is not None and left <= patience:
+                    try:
+                        channel.take_in()
+                    except wire.Disconnected:
+                        return self._disconnected()
+                elif last:
                     return None
-                self._check_alive()
+                elif self.interrupted is None:
+                    await to_thread(self._silence.over)
+        finally:
+            self.reading = False
 
-    def _at_once(self) -> Delta | None:
+    def _wait(self, deadline: float | None) -> tuple[float, bool]:
+        """Seconds to wait for a message, and whether that is all the reader has."""
+        patience = self._worker.limits.watchdog
+        if deadline is None:
+            return patience, False
+        left = max(0.0, deadline - time.monotonic())
+        return min(left, patience), left <= patience
+
+    def _at_once(self, channel: wire.Channel) -> Delta | None:
         """What needs no waiting: an end that was asked for, or a message that has arrived."""
         if self.failure is not None:
             raise self.failure
         if self.interrupted is not None:
             return Delta(end=self.interrupted)
+        for use in self._uses:
+            use.handle.check_open()
         try:
-            message = self._channel.buffered()
+            message = channel.buffered()
         except wire.Disconnected:
-            raise self._lost() from None
+            return self._disconnected()
         if message is not None:
             return self._taken(message)
-        self._give_credit()
-        return None
+        return self._give_credit(channel)
 
     def _taken(self, message: Any) -> Delta:
-        kind, value = message
-        if kind in ("failed", "error"):
+        kind, value = self._worker.parsed(message, "generating")
+        if kind in ("failed", "error") and isinstance(value, HeadraceError):
             self.failure = value
             raise value
-        if kind != "delta":
-            raise self._worker.crashed(f"generating: it sent {kind!r}")
+        try:
+            if kind != "delta":
+                raise ValueError
+            pieces = tuple(Piece(*fields) for fields in value[0])
+            end = None if value[1] is None else StopReason(value[1])
+            for piece in pieces:
+                memoryview(piece.data)
+        except (TypeError, ValueError, IndexError):
+            self.failure = self._worker.nonsense("generating", message)
+            raise self.failure from None
         self._pulls += 1
-        pieces = tuple(Piece(*fields) for fields in value[0])
-        end = None if value[1] is None else StopReason(value[1])
         self._credit -= 1
         return Delta(pieces, end)
 
-    def _give_credit(self) -> None:
+    def _give_credit(self, channel: wire.Channel) -> Delta | None:
         """Let the child go on, when it has used half of what it was given."""
         if self._credit > WINDOW // 2:
-            return
+            return None
         more, self._credit = WINDOW - self._credit, WINDOW
         try:
-            self._channel.send(("more", more, self.seen))
+            channel.send(["more", more, self.seen], self._worker.limits.watchdog)
         except wire.Disconnected:
-            raise self._lost() from None
+            return self._disconnected()
+        except wire.Stalled:
+            raise self._worker.hung("generating") from None
+        return None
 
-    def _lost(self) -> HeadraceError:
-        """Why there is nothing at the other end: it was closed here, or it died."""
-        return self.failure or self._worker.crashed("generating")
-
-    def _check_alive(self) -> None:
-        """After a long silence: raise unless the child brought something forward meanwhile."""
-        steps = self._session.model.call("steps")
-        if steps == self._steps_seen:
-            raise self._worker.hung("generating")
-        self._steps_seen = steps
+    def _disconnected(self) -> Delta:
+        """What a reader gets that has lost its channel: it was closed here, or the child died."""
+        if self.failure is None and self.interrupted is not None:
+            return Delta(end=self.interrupted)
+        raise self.failure or self._worker.crashed("generating")
 
     # -- the rest of the protocol -------------------------------------------
 
@@ -164,10 +186,10 @@ class RemoteGeneration:
         # The child may be ahead of what ended the stream here, a stop string for example.
         self._signal(Signal.CANCEL)
         try:
-            report = self._session.settle(reason, seen, carry)
-        except BackendCrashedError:
+            report = self._session.settle(self, reason, seen, carry)
+        except (BackendCrashedError, ClosedError):
             report = None
-        return report or self._own_report()
+        return report if isinstance(report, GenerationReport) else self._own_report()
 
     def _own_report(self) -> GenerationReport:
         """What is known here of a generation whose process is gone."""
@@ -188,12 +210,8 @@ class RemoteGeneration:
         return 0, self._pulls, 0
 
     def _signal(self, signal: Signal) -> None:
-        self._worker.signal(Note(signal, self._session.number, self._number))
+        self._worker.signal(Note(signal, self._session.number, self.number))
 
     @property
     def _worker(self) -> Worker:
         return self._session.model.worker
-
-    @property
-    def _channel(self) -> wire.Channel:
-        return self._session.channel

@@ -2,22 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+import attrs
+
 from headrace.bases import SessionBase
+from headrace.chat.checking import check_chat
+from headrace.chat.stream import ChatStream
 from headrace.errors import BusyError, ClosedError
+from headrace.machine import SessionMemory
 from headrace.params import SamplingParams, SessionParams
 from headrace.prompts import check_generation, check_tokens
 from headrace.protocols.waist import GenerationReport
 from headrace.results import StopReason
+from headrace.scores import Score
+from headrace.state import StateSource, StateTarget, read_state, write_state
+from headrace.state.files import check_target
 from headrace.stream import TokenStream
 from headrace_subprocess import wire
+from headrace_subprocess.calls import Call
 from headrace_subprocess.generation import RemoteGeneration
+from headrace_subprocess.handles import rendered_chat
 from headrace_subprocess.signals import Note, Signal
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from headrace.chat.keywords import ChatKeywords, Messages
     from headrace_subprocess.model import SubprocessModel
+
+_RENDERING = (
+    "tools",
+    "tool_choice",
+    "parallel_tool_calls",
+    "response_format",
+    "template",
+    "reasoning",
+    "template_args",
+)
 
 
 class SubprocessSession(SessionBase):
@@ -42,26 +67,48 @@ class SubprocessSession(SessionBase):
         self.params = params
         self.number = number
         self._closed = False
+        self._lock = threading.RLock()
         self._generations = 0
         self._generation: RemoteGeneration | None = None
+        sent = model.sendable(params)
         self._channel = model.worker.open_channel()
-        try:
-            if source is None:
-                model.worker.request(self._channel, "open", number, params)
-            else:
-                model.worker.request(self._channel, "fork", source.number, number)
-        except BaseException:
-            self._channel.close()
-            raise
+        if source is None:
+            model.worker.request(self._channel, "open", number, *sent)
+        else:
+            model.worker.request(self._channel, "fork", source.number, number)
 
     @property
     def channel(self) -> wire.Channel:
         """Its channel; a new one if an interrupt fell into the middle of a message."""
         if not self._channel.synchronous and not self._closed:
+            # The child's thread may be inside a step of a generation that nobody reads.
+            note = Note(Signal.CANCEL, self.number, self._generations)
+            self.model.worker.signal(note)
             self._channel.close()
-            self._channel = self.model.worker.open_channel()
-            self.model.worker.request(self._channel, "adopt", self.number)
+            channel = self.model.worker.open_channel()
+            self.model.worker.request(channel, "adopt", self.number)
+            self._channel = channel
         return self._channel
+
+    @property
+    def current_channel(self) -> wire.Channel:
+        """The channel as it is."""
+        return self._channel
+
+    @contextlib.contextmanager
+    def _turn(self) -> Iterator[wire.Channel]:
+        """The channel for one request: threads take turns.
+
+        Raises:
+            BusyError: For a signal handler inside another request of the same thread.
+        """
+        if self._lock._is_owned():  # type: ignore[attr-defined]
+            raise BusyError(
+                "the session is at work further down on the same thread's stack",
+                hint="In a signal handler, cancel a stream instead.",
+            )
+        with self._lock:
+            yield self.channel
 
     @property
     def tokens(self) -> list[int]:
@@ -87,25 +134,60 @@ class SubprocessSession(SessionBase):
         options = {"sampling": sampling, "max_tokens": max_tokens, "ignore_eog": ignore_eog}
         if prompt is not None and not isinstance(prompt, str):
             prompt = check_tokens("prompt", prompt, self.model.info.n_vocab)
-        self._generations += 1
-        carry = self._begin(prompt, options)
-        generation = RemoteGeneration(self, self._generations, carry)
-        self._generation = generation
+        generation, told = self._begin("generate", (prompt,), options)
         return TokenStream(
-            generation, stop=stops, timeout=timeout, owner=self, model=self.model.info
+            generation,
+            stop=stops,
+            timeout=timeout,
+            owner=self,
+            model=self.model.info,
+            prompt_tokens=told["prompt_tokens"],
         )
 
-    def _begin(self, prompt: Any, options: dict[str, Any]) -> bytes:
-        worker, channel = self.model.worker, self.channel
-        try:
-            channel.send(("generate", self.number, self._generations, prompt, options))
-        except wire.Disconnected:
-            raise worker.crashed("beginning to generate") from None
-        kind, value = worker.receive(channel, "beginning to generate")
-        if kind == "error":
-            raise value
-        assert isinstance(value, bytes)
-        return value
+    def chat(self, messages: Messages, **request: Unpack[ChatKeywords]) -> ChatStream:
+        """Answer a conversation; see ``Session.chat``. The child renders and reads."""
+        self._check_process()
+        sampling, max_tokens = request.get("sampling"), request.get("max_tokens")
+        timeout = request.get("timeout")
+        stops = check_generation(sampling, max_tokens, request.get("stop", ()), False, timeout)
+        options = {
+            name: value for name, value in request.items() if name not in ("stop", "timeout")
+        }
+        rendering = {name: value for name, value in options.items() if name in _RENDERING}
+        check_chat(messages, **rendering)
+        self._check_idle()
+        generation, told = self._begin("chat", (list(messages),), options)
+        rendered = rendered_chat(self.model, told["rendered"])
+        stream = TokenStream(
+            generation,
+            stop=(*stops, *rendered.stops),
+            timeout=timeout,
+            owner=self,
+            model=self.model.info,
+            prompt_tokens=told["prompt_tokens"],
+        )
+        return ChatStream(
+            stream, rendered, prompt_tokens=told["conversation"], reused=told["reused"]
+        )
+
+    def _begin(
+        self, method: str, arguments: tuple[Any, ...], options: dict[str, Any]
+    ) -> tuple[RemoteGeneration, dict[str, Any]]:
+        """Begin a generation; what the child says of it besides."""
+        for use in self.params.uses:
+            use.handle.check_open()
+        worker = self.model.worker
+        with self._turn() as channel:
+            if self._generation is not None:
+                raise self._busy()  # another thread was faster
+            self._generations += 1
+            number = self._generations
+            told = worker.request(
+                channel, "generate", self.number, number, method, list(arguments), options
+            )
+            generation = RemoteGeneration(self, number, told["carry"])
+            self._generation = generation
+            return generation, told
 
     def _check_idle(self) -> None:
         self._check_open()
@@ -113,21 +195,32 @@ class SubprocessSession(SessionBase):
         if generation is None:
             return
         if generation.interrupted is None and generation.failure is None:
-            raise BusyError(
-                "the session has a generation under way",
-                hint="End it with stream.cancel(), or open another session.",
-                backend=self.model.info.backend,
-            )
+            raise self._busy()
         generation.settle(generation.interrupted, generation.seen, generation.carry)
 
-    def settle(self, reason: StopReason | None, seen: int, carry: bytes) -> GenerationReport | None:
-        """End the running generation in the child."""
+    def _busy(self) -> BusyError:
+        return BusyError(
+            "the session has a generation under way",
+            hint="End it with stream.cancel(), or open another session.",
+            backend=self.model.info.backend,
+        )
+
+    def settle(
+        self, generation: RemoteGeneration, reason: StopReason | None, seen: int, carry: bytes
+    ) -> GenerationReport | None:
+        """End a generation in the child."""
         if self._closed:
             return None
-        report: GenerationReport | None = self.model.worker.request(
-            self.channel, "settle", self.number, reason, seen, carry
-        )
-        return report
+        with self._turn() as channel:
+            if generation.reading:
+                # Somebody waits in the channel, or did so when an exception came: the answer
+                # would be taken from under the other. Its end wakes a reader too.
+                channel.close()
+                channel = self.channel
+            report: GenerationReport | None = self.model.worker.request(
+                channel, "settle", self.number, generation.number, reason, seen, carry
+            )
+            return report
 
     def ended(self, generation: RemoteGeneration) -> None:
         """A generation was settled."""
@@ -148,10 +241,94 @@ class SubprocessSession(SessionBase):
         self._check_idle()
         return self.model.open_fork(self)
 
+    def score(
+        self,
+        text: str | Sequence[int],
+        *,
+        top: int = 0,
+        progress: Callable[[float], object] | None = None,
+    ) -> Score:
+        """How likely a text is after the history; see ``Session``."""
+        return self._scoring(text, top, progress).run(Score)
+
+    async def ascore(
+        self,
+        text: str | Sequence[int],
+        *,
+        top: int = 0,
+        progress: Callable[[float], object] | None = None,
+    ) -> Score:
+        """``score`` for a task of asyncio or trio; cancelling the task ends it inside a call."""
+        return await self._scoring(text, top, progress).arun(Score)
+
+    def _scoring(
+        self, text: str | Sequence[int], top: int, progress: Callable[[float], object] | None
+    ) -> Call:
+        self._check_idle()
+        if not isinstance(text, str):
+            text = check_tokens("text", text, self.model.info.n_vocab)
+        return Call(self.model, self.number, "score", [text], {"top": top}, progress)
+
+    def memory_usage(self) -> SessionMemory:
+        """What the session has in memory at the moment."""
+        self._check_open()
+        usage: SessionMemory = self.model.call("session", self.number, "memory_usage", [], {})
+        return usage
+
+    def state(self) -> bytes:
+        """The session as bytes, for ``load_state``; see ``Session``."""
+        return b"".join(self._state_parts())
+
+    def save_state(self, target: StateTarget) -> None:
+        """Write the session to a path or an open file, which this process does."""
+        check_target(target)
+        write_state(target, self._state_parts())
+
+    def load_state(self, source: StateSource) -> None:
+        """Become what another session was when it was saved; this process reads the file."""
+        self._check_idle()
+        data = read_state(source)
+        worker, doing = self.model.worker, "loading a state"
+        with self._turn() as channel:
+            worker.send(channel, ("load_state", self.number, len(data)), doing)
+            for at in range(0, len(data), wire.PART):
+                worker.send(channel, ["part", bytes(data[at : at + wire.PART])], doing)
+            worker.answer(channel, doing)
+
+    def _state_parts(self) -> list[bytes | memoryview]:
+        self._check_idle()
+        parts: list[bytes | memoryview] = []
+
+        def take(kind: str, value: Any) -> None:
+            if kind == "part":
+                parts.append(memoryview(value))
+
+        with self._turn() as channel:
+            self.model.worker.request(channel, "state", self.number, on=take)
+        return parts
+
+    def set_adapters(self, adapters: Iterable[object]) -> None:
+        """Compute with these LoRA adapters from the next generation on, and no others."""
+        self._change_params(adapters=adapters)
+
+    def set_control_vectors(self, vectors: Iterable[object]) -> None:
+        """Compute with these control vectors from the next generation on, and no others."""
+        self._change_params(control_vectors=vectors)
+
+    def _change_params(self, **changes: Any) -> None:
+        self._check_process()
+        params = attrs.evolve(self.params, **changes)
+        _, uses = self.model.sendable(params)
+        self._check_idle()
+        with self._turn() as channel:
+            self.model.worker.request(channel, "use", self.number, uses)
+            self.params = params
+
     def _call(self, method: str, *arguments: Any, **options: Any) -> Any:
-        return self.model.worker.request(
-            self.channel, "session", self.number, method, list(arguments), options
-        )
+        with self._turn() as channel:
+            return self.model.worker.request(
+                channel, "session", self.number, method, list(arguments), options
+            )
 
     def close(self) -> None:
         """End a running generation with ``ClosedError`` and give the memory back."""
@@ -162,8 +339,7 @@ class SubprocessSession(SessionBase):
         if generation is not None and generation.failure is None:
             generation.failure = ClosedError("the session was closed")
         self.model.worker.signal(Note(Signal.DROP, self.number))
-        if generation is None:
-            self._channel.close()
+        self._channel.close()
 
     async def aclose(self) -> None:
         """The same for a task; it waits for nothing."""

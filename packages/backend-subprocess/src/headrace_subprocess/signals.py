@@ -24,6 +24,10 @@ class Signal(enum.IntEnum):
     DROP = 3
     """The session is not wanted any more."""
     STOP_LOAD = 4
+    STOP_CALL = 5
+    """Nobody waits for a call's answer any more."""
+    FORGET = 6
+    """An adapter, a control vector or a parser is not wanted any more."""
 
 
 @attrs.frozen
@@ -32,11 +36,14 @@ class Note:
 
     signal: Signal
     session: int = 0
+    """The session's number; of the last two signals that of the call or thing."""
     generation: int = 0
 
 
 def send(pipe: int, note: Note) -> None:
     """Write a note; a child that is gone is told nothing."""
+    if pipe < 0:
+        return
     record = _RECORD.pack(note.signal, 0, note.session, note.generation)
     with contextlib.suppress(OSError):
         os.write(pipe, record)

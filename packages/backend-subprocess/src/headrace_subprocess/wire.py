@@ -8,6 +8,7 @@ raised inside of: ``synchronous`` tells.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import socket
@@ -19,44 +20,71 @@ from headrace_subprocess import codec
 _LENGTH = struct.Struct(">I")
 _LARGEST = 2**31
 _AT_ONCE = 2**18
+_DAY = 86400.0
+PART = 2**24
+"""Bytes of a large value that travel in one message."""
 
 
 class Disconnected(Exception):
-    """The other side is gone."""
+    """The other side is gone, or speaks another language."""
+
+
+class Stalled(Exception):
+    """The other side takes nothing any more."""
 
 
 class Channel:
     """One end of a connection.
 
+    Closing it ends the conversation at both ends, also for a thread that waits in it;
+    the file descriptor itself lives as long as the object, or a number that was given
+    to another file meanwhile could be read from.
+
     Args:
-        end: File descriptor of a connected stream socket; owned from now on.
+        end: A connected stream socket; owned from now on.
     """
 
-    def __init__(self, end: int) -> None:
-        self._end = end
+    def __init__(self, end: socket.socket) -> None:
+        end.setblocking(False)
+        # A plain number: of a socket object that is dropped in a cycle Python may complain.
+        self._end = end.detach()
         self._buffer = bytearray()
-        self.synchronous = True
-        """False once an exception fell between taking bytes off the socket and keeping them."""
+        self._broken = False
+        self.owed = False
+        """Whether an answer is still to come."""
+
+    @property
+    def synchronous(self) -> bool:
+        """False once an exception fell into a message, or between a request and its answer."""
+        return not self._broken and not self.owed
 
     def fileno(self) -> int:
         """For waiting."""
         return self._end
 
-    def send(self, message: Any) -> None:
+    def send(self, message: Any, patience: float | None = None) -> None:
         """Write a message; waits while the other side does not read.
 
         Raises:
+            ParamsError: If it holds something that cannot be sent; nothing was written.
             Disconnected: If the other side is gone.
+            Stalled: If it has not read on for ``patience`` seconds.
         """
         data = codec.pack(message)
-        self.synchronous = False
+        if len(data) > _LARGEST:
+            raise codec.too_large(len(data))
+        self._broken = True
         try:
             left = memoryview(_LENGTH.pack(len(data)) + data)
             while left:
-                left = left[os.write(self._end, left) :]
+                try:
+                    left = left[os.write(self._end, left) :]
+                except BlockingIOError:
+                    if not self._ready(select.POLLOUT, patience):
+                        raise Stalled from None
         except OSError as error:
             raise Disconnected from error
-        self.synchronous = True
+        self._broken = False
 
     def receive(self, timeout: float | None = None) -> Any:
         """The next message; None if there is none within ``timeout`` seconds (None: wait).
@@ -68,7 +96,7 @@ class Channel:
             message = self.buffered()
             if message is not None:
                 return message
-            if not self._readable(timeout):
+            if not self._ready(select.POLLIN, timeout):
                 return None
             self.take_in()
 
@@ -84,40 +112,44 @@ class Channel:
         if len(buffer) < end:
             return None
         try:
-            with memoryview(buffer) as view:
-                message = codec.unpack(view[_LENGTH.size : end])
+            with memoryview(buffer) as view, view[_LENGTH.size : end] as body:
+                message = codec.unpack(body)
         except ValueError as error:
             raise Disconnected from error
         del buffer[:end]
         return message
 
     def take_in(self) -> None:
-        """Read what has arrived; waits if nothing has."""
-        self.synchronous = False
+        """Read what has arrived; does not wait."""
+        self._broken = True
         try:
             data = os.read(self._end, _AT_ONCE)
+        except BlockingIOError:
+            self._broken = False
+            return
         except OSError as error:
             raise Disconnected from error
         if not data:
             raise Disconnected
         self._buffer += data
-        self.synchronous = True
+        self._broken = False
 
-    def _readable(self, timeout: float | None) -> bool:
-        if timeout is None:
-            return True  # recv waits
+    def _ready(self, event: int, timeout: float | None) -> bool:
         poll = select.poll()
-        poll.register(self._end, select.POLLIN)
-        return bool(poll.poll(max(0.0, timeout) * 1000))
+        poll.register(self._end, event)
+        return bool(poll.poll(None if timeout is None else min(max(0.0, timeout), _DAY) * 1000))
 
     def close(self) -> None:
         """Let the other side know. Closing again does nothing."""
-        end, self._end = self._end, -1
-        if end >= 0:
-            os.close(end)
+        self._broken = True
+        end = socket.socket(fileno=self._end)
+        with contextlib.suppress(OSError):
+            end.shutdown(socket.SHUT_RDWR)
+        end.detach()
 
     def __del__(self) -> None:
-        self.close()
+        if hasattr(self, "_end"):
+            os.close(self._end)
 
 
 def pair() -> tuple[socket.socket, socket.socket]:

@@ -127,6 +127,13 @@ def check_top(top: Any) -> None:
         raise ParamsError(f"top must be a whole number ≥ 0 and ≤ {MAX_LOGPROBS}, got {top!r:.60}")
 
 
+def check_flags(**flags: Any) -> None:
+    """Raise ``ParamsError`` unless each is True or False."""
+    for name, value in flags.items():
+        if not isinstance(value, bool):
+            raise ParamsError(f"{name} must be True or False, got {value!r:.60}")
+
+
 def check_generation(
     sampling: Any, max_tokens: Any, stop: Any, ignore_eog: Any, timeout: Any
 ) -> tuple[str, ...]:

@@ -11,9 +11,10 @@ import socket
 import sys
 import threading
 
-from headrace_subprocess import codec, signals, wire
+from headrace_subprocess import codec, signals
 from headrace_subprocess.child import limits
 from headrace_subprocess.child.serving import Server
+from headrace_subprocess.child.sessions import ServedChannel
 
 _PATIENCE = 3.0
 """Seconds for the model to be closed in order after the parent is gone."""
@@ -45,7 +46,7 @@ def main() -> None:
         if not message:
             break
         for fd in fds:
-            channel = wire.Channel(fd)
+            channel = ServedChannel(socket.socket(fileno=fd))
             threading.Thread(target=server.serve, args=(channel,), daemon=True).start()
     # Threads may be inside native code: nothing is torn down around them, and nothing waited
     # for that does not end.

@@ -6,13 +6,15 @@ from collections.abc import Callable
 from typing import Any
 
 import headrace
-from headrace.errors import BackendError, ClosedError, HeadraceError
+from headrace.errors import BackendError, ClosedError, HeadraceError, ModelMemoryError
 from headrace.params import EngineParams, ModelParams, SessionParams
 from headrace.protocols import Model
 from headrace.protocols.waist import GenerationReport
 from headrace.results import StopReason
 from headrace_subprocess import wire
-from headrace_subprocess.child.sessions import ServedSession
+from headrace_subprocess.child.sessions import ServedChannel, ServedSession
+from headrace_subprocess.child.things import Things
+from headrace_subprocess.child.work import Works
 from headrace_subprocess.signals import Note, Signal
 
 
@@ -22,23 +24,32 @@ class Server:
     def __init__(self) -> None:
         self._model: Model | None = None
         self._sessions: dict[int, ServedSession] = {}
+        self._things = Things()
+        self._works = Works()
         self._load_stopped = False
         self._requests: dict[str, Callable[..., Any]] = {
             "prepare": self._prepare,
             "load": self._load,
             "close": self._close,
-            "steps": self._steps,
+            "advances": self._advances,
             "model": self._model_call,
+            "work": self._work,
+            "handle": self._handle,
+            "render": self._render,
+            "parse": self._parse,
             "open": self._open,
             "fork": self._fork,
             "adopt": self._adopt,
+            "use": self._use,
             "session": self._session_call,
+            "state": self._state,
+            "load_state": self._load_state,
             "tokens": self._tokens,
             "generate": self._generate,
             "settle": self._settle,
         }
 
-    def serve(self, channel: wire.Channel) -> None:
+    def serve(self, channel: ServedChannel) -> None:
         """Answer what comes through a channel, until the other side closes it."""
         try:
             while True:
@@ -48,23 +59,26 @@ class Server:
             pass
         finally:
             channel.close()
+            channel.ended.set()
 
     def take_note(self, note: Note) -> None:
-        """Act on a signal at once; its session may be gone."""
+        """Act on a signal at once; what it is about may be gone."""
         if note.signal is Signal.STOP_LOAD:
             self._load_stopped = True
-            return
-        session = self._sessions.get(note.session)
-        if session is None:
-            return
-        if note.signal is Signal.DROP:
-            del self._sessions[note.session]
-            session.close()
-            return
-        reason = StopReason.CANCELLED
-        if note.signal is Signal.TIME_OUT:
-            reason = StopReason.TIMED_OUT
-        session.interrupt(note.generation, reason)
+        elif note.signal is Signal.STOP_CALL:
+            self._works.stop(note.session)
+        elif note.signal is Signal.FORGET:
+            self._things.forget(note.session)
+        elif note.signal is Signal.DROP:
+            session = self._sessions.pop(note.session, None)
+            if session is not None:
+                session.close()
+        else:
+            session = self._sessions.get(note.session)
+            timed_out = note.signal is Signal.TIME_OUT
+            if session is not None:
+                reason = StopReason.TIMED_OUT if timed_out else StopReason.CANCELLED
+                session.interrupt(note.generation, reason)
 
     def shut_down(self) -> None:
         """Close the model, if there is one."""
@@ -78,6 +92,11 @@ class Server:
             raise
         except HeadraceError as error:
             return "error", error
+        except MemoryError as error:
+            return "error", ModelMemoryError(
+                f"the process has no memory left: {error}",
+                hint="Raise IsolationParams.memory_bytes, or lower EngineParams.n_ctx.",
+            )
         except Exception as error:
             return "error", BackendError(f"{type(error).__name__} in the process: {error}")
 
@@ -96,7 +115,7 @@ class Server:
         engine: EngineParams,
     ) -> Any:
         def progress(fraction: float) -> bool | None:
-            channel.send(("progress", fraction))
+            channel.send(("progress", float(fraction)))
             return False if self._load_stopped else None
 
         self._model = headrace.load_model(
@@ -117,21 +136,54 @@ class Server:
     ) -> Any:
         return getattr(self._loaded(), method)(*arguments, **options)
 
-    def _steps(self, channel: wire.Channel) -> int:
-        """Steps that any session has taken part in: whether anything is brought forward."""
-        return sum(session.steps for session in list(self._sessions.values()))
+    def _work(
+        self,
+        channel: wire.Channel,
+        number: int,
+        session: int,
+        method: str,
+        arguments: list[Any],
+        options: dict[str, Any],
+    ) -> Any:
+        owner = self._session(session).session if session else self._loaded()
+        return self._works.run(channel, number, owner, method, arguments, options)
+
+    def _handle(self, channel: wire.Channel, number: int, method: str, path: str) -> Any:
+        return self._things.keep(number, getattr(self._loaded(), method)(path)).info
+
+    def _render(
+        self, channel: wire.Channel, number: int, messages: list[Any], request: dict[str, Any]
+    ) -> Any:
+        return self._things.told(number, self._loaded().render_chat(messages, **request))
+
+    def _parse(self, channel: wire.Channel, number: int, text: str, partial: bool) -> Any:
+        return self._things.get(number).parse(text, partial=partial)
+
+    def _advances(self, channel: wire.Channel) -> int:
+        """Grows with every step that any session takes part in, and the progress of all calls."""
+        steps = sum(session.steps for session in list(self._sessions.values()))
+        return steps + self._works.advances
 
     # -- sessions -----------------------------------------------------------
 
-    def _open(self, channel: wire.Channel, number: int, params: SessionParams) -> None:
-        self._sessions[number] = ServedSession(self._loaded().open_session(params))
+    def _open(
+        self, channel: ServedChannel, number: int, params: SessionParams, uses: list[Any]
+    ) -> None:
+        params = self._things.with_uses(params, uses)
+        self._sessions[number] = ServedSession(self._loaded().open_session(params), channel)
 
-    def _fork(self, channel: wire.Channel, source: int, number: int) -> None:
-        self._sessions[number] = ServedSession(self._session(source).session.fork())
+    def _fork(self, channel: ServedChannel, source: int, number: int) -> None:
+        self._sessions[number] = ServedSession(self._session(source).session.fork(), channel)
 
-    def _adopt(self, channel: wire.Channel, number: int) -> None:
-        """Go on with a session whose channel was lost, when its thread has noticed."""
-        self._session(number).idle.wait()
+    def _adopt(self, channel: ServedChannel, number: int) -> None:
+        """Go on with a session whose channel was lost, when its thread has done all it had got."""
+        self._session(number).move_to(channel)
+
+    def _use(self, channel: wire.Channel, number: int, uses: list[Any]) -> None:
+        session = self._session(number).session
+        params = self._things.with_uses(SessionParams(), uses)
+        session.set_adapters(params.adapters)
+        session.set_control_vectors(params.control_vectors)
 
     def _session(self, number: int) -> ServedSession:
         try:
@@ -149,6 +201,18 @@ class Server:
     ) -> Any:
         return getattr(self._session(number).session, method)(*arguments, **options)
 
+    def _state(self, channel: wire.Channel, number: int) -> None:
+        data = memoryview(self._session(number).session.state())
+        for at in range(0, len(data), wire.PART):
+            channel.send(["part", bytes(data[at : at + wire.PART])])
+
+    def _load_state(self, channel: wire.Channel, number: int, size: int) -> None:
+        # All of it is read, whatever comes of it: the next message is the next request.
+        data = bytearray()
+        while len(data) < size:
+            data += channel.receive()[1]
+        self._session(number).session.load_state(data)
+
     def _tokens(self, channel: wire.Channel, number: int, seen: int) -> list[int]:
         session = self._session(number)
         session.note_seen(seen)
@@ -159,17 +223,20 @@ class Server:
         channel: wire.Channel,
         session: int,
         number: int,
-        prompt: Any,
+        method: str,
+        arguments: list[Any],
         options: dict[str, Any],
     ) -> GenerationReport | None:
-        return self._session(session).stream(channel, number, prompt, options)
+        served = self._session(session)
+        return served.stream(channel, self._things, number, method, arguments, options)
 
     def _settle(
         self,
         channel: wire.Channel,
         session: int,
+        number: int,
         reason: StopReason | None,
         seen: int,
         carry: bytes,
     ) -> GenerationReport | None:
-        return self._session(session).settle(reason, seen, carry)
+        return self._session(session).settle(number, reason, seen, carry)

@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import threading
 from typing import Any
 
+from headrace.chat.stream import ChatStream
 from headrace.errors import HeadraceError
 from headrace.protocols import Session
 from headrace.protocols.waist import Delta, Generation, GenerationReport
 from headrace.results import StopReason
+from headrace.stream import TokenStream
 from headrace_subprocess import wire
+from headrace_subprocess.child.things import Things
+
+
+class ServedChannel(wire.Channel):
+    """A channel, and whether its thread has ended."""
+
+    def __init__(self, end: socket.socket) -> None:
+        super().__init__(end)
+        self.ended = threading.Event()
 
 
 class ServedSession:
@@ -18,34 +30,43 @@ class ServedSession:
 
     Args:
         session: The backend's own.
+        channel: Where the parent talks to it.
     """
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, channel: ServedChannel) -> None:
         self.session = session
-        self.idle = threading.Event()
-        """Set while no thread is inside a generation."""
-        self.idle.set()
+        self._channel = channel
         self._generation: Generation | None = None
         self._number = 0
         self._interrupted: tuple[int, StopReason] = (0, StopReason.CANCELLED)
         self._seen = 0
         self._past_steps = 0
 
+    def move_to(self, channel: ServedChannel) -> None:
+        """Belong to another channel, once the thread of the one before has ended."""
+        self._channel.ended.wait()
+        self._channel = channel
+
     def stream(
-        self, channel: wire.Channel, number: int, prompt: Any, options: dict[str, Any]
+        self,
+        channel: wire.Channel,
+        things: Things,
+        number: int,
+        method: str,
+        arguments: list[Any],
+        options: dict[str, Any],
     ) -> GenerationReport | None:
         """Run a generation: deltas as long as there is credit, and its report when settled."""
-        self.idle.clear()
-        try:
-            stream = self.session.generate(prompt, **options)
-            generation = stream.generation
-            self._generation, self._number, self._seen = generation, number, 0
-            if self._interrupted[0] >= number:
-                generation.interrupt(self._interrupted[1])
-            channel.send(("begun", generation.carry))
-            return self._run(channel, generation)
-        finally:
-            self.idle.set()
+        stream = getattr(self.session, method)(*arguments, **options)
+        told = _told(stream, things)
+        generation = stream.generation
+        if self._generation is not None:
+            self._past_steps += self._generation.counters()[1]
+        self._generation, self._number, self._seen = generation, number, 0
+        if self._interrupted[0] >= number:
+            generation.interrupt(self._interrupted[1])
+        channel.send(("answer", told))
+        return self._run(channel, generation)
 
     def _run(self, channel: wire.Channel, generation: Generation) -> GenerationReport | None:
         ended, credit = False, 0
@@ -64,17 +85,20 @@ class ServedSession:
                 ended = True
                 continue
             assert delta is not None, "a pull without a limit brings something"
-            channel.send(("delta", _packed(delta)))
+            channel.send(["delta", _packed(delta)])
             credit -= 1
             ended = delta.end is not None
 
-    def settle(self, reason: StopReason | None, seen: int, carry: bytes) -> GenerationReport | None:
-        """End the generation with what the reader has seen; None if there is none."""
-        generation, self._generation = self._generation, None
-        if generation is None:
+    def settle(
+        self, number: int, reason: StopReason | None, seen: int, carry: bytes
+    ) -> GenerationReport | None:
+        """End a generation with what the reader has seen; None if that is none of the last.
+
+        Again it is the same report: the first may have got lost on its way.
+        """
+        if self._generation is None or number != self._number:
             return None
-        self._past_steps += generation.counters()[1]
-        return generation.settle(reason, seen, carry)
+        return self._generation.settle(reason, seen, carry)
 
     def interrupt(self, number: int, reason: StopReason) -> None:
         """End that generation early, or the moment it begins; an older one is over already."""
@@ -100,6 +124,18 @@ class ServedSession:
     def close(self) -> None:
         """End a running generation, and give the memory back."""
         self.session.close()
+
+
+def _told(stream: TokenStream | ChatStream, things: Things) -> dict[str, Any]:
+    """What the parent needs to know to go on with a stream that was begun here."""
+    told: dict[str, Any] = {
+        "carry": stream.generation.carry,
+        "prompt_tokens": getattr(stream.generation, "prompt_tokens", None),
+    }
+    if isinstance(stream, ChatStream):
+        told["rendered"] = things.told(None, stream.rendered)
+        told["conversation"], told["reused"] = stream.prompt_tokens, stream.reused
+    return told
 
 
 def _packed(delta: Delta) -> list[Any]:

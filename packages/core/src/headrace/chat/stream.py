@@ -22,6 +22,7 @@ from headrace.results import StopReason, StreamStatistics
 
 if TYPE_CHECKING:
     from headrace.protocols.chat import RenderedChat
+    from headrace.protocols.waist import Generation
     from headrace.stream import TokenStream
 
 _WHOLE = (StopReason.EOG, StopReason.STOP_STRING)
@@ -50,10 +51,13 @@ class ChatStream(Closing):
         super().__init__()
         self.prompt = rendered.prompt
         """The conversation as the model sees it."""
+        self.rendered = rendered
+        """The request that is being answered, with the parser of its answers."""
+        self.prompt_tokens = prompt_tokens
+        """Tokens of the rendered conversation."""
+        self.reused = reused
+        """How many of them the session's history held already."""
         self._stream = stream
-        self._parser = rendered.parser
-        self._prompt_tokens = prompt_tokens
-        self._reused = reused
         self._deltas = MessageDeltas(self._make_id)
         # Reentrant for the reason that the stream's own lock is.
         self._lock = threading.RLock()
@@ -140,7 +144,7 @@ class ChatStream(Closing):
     def _read_so_far(self, text: str) -> ChatMessage:
         """A reading of an unfinished answer; the one before if there is none of this text."""
         try:
-            return self._parser.parse(text, partial=True)
+            return self.rendered.parser.parse(text, partial=True)
         except ChatParseError:
             return self._reading  # more text may make a message of it; if not, the end says so
 
@@ -149,7 +153,7 @@ class ChatStream(Closing):
         done = self._stream.result
         try:
             if done.stop_reason in _WHOLE:
-                message = self._parser.parse(done.text, partial=False)
+                message = self.rendered.parser.parse(done.text, partial=False)
             else:
                 message = self._read_so_far(done.text)
             self._message, chunk = self._deltas.finish(message, done.text)
@@ -197,8 +201,8 @@ class ChatStream(Closing):
         assert self._message is not None
         usage = attrs.evolve(
             done.usage,
-            prompt_tokens=self._prompt_tokens,
-            cached_tokens=min(done.usage.cached_tokens, self._reused),
+            prompt_tokens=self.prompt_tokens,
+            cached_tokens=min(done.usage.cached_tokens, self.reused),
         )
         return ChatCompletion(
             message=self._message,
@@ -215,6 +219,11 @@ class ChatStream(Closing):
     def text(self) -> str:
         """All that the model has written so far, before it is read as a message."""
         return self._text
+
+    @property
+    def generation(self) -> Generation:
+        """Where the tokens come from; see ``TokenStream.generation``."""
+        return self._stream.generation
 
     def statistics(self) -> StreamStatistics:
         """What the stream is doing at the moment."""

@@ -20,7 +20,7 @@ from headrace.engine.vectors import Embedders, Progress, Slot, Work
 from headrace.engine.waiting import in_worker
 from headrace.errors import ParamsError, UnsupportedError
 from headrace.params import EngineParams
-from headrace.prompts import check_text
+from headrace.prompts import check_flags, check_text
 from headrace.protocols.decoder import DecoderModel
 from headrace.protocols.embedding import EmbeddingModel, Pooling
 from headrace.results import ModelInfo, Usage
@@ -163,7 +163,7 @@ class EmbeddingMethods(ModelBase):
         progress: Progress | None,
     ) -> Embeddings:
         self._check_open()
-        _check_flags(normalize=normalize, truncate=truncate, as_array=arrays)
+        check_flags(normalize=normalize, truncate=truncate, as_array=arrays)
         chosen = self._pooling(pooling)
         if arrays:
             check_numpy()
@@ -189,7 +189,7 @@ class EmbeddingMethods(ModelBase):
         progress: Progress | None,
     ) -> Ranking:
         self._check_open()
-        _check_flags(sort=sort, truncate=truncate)
+        check_flags(sort=sort, truncate=truncate)
         self._check_able("ranks no documents", lambda model: model.rerank_hint())
         check_text("query", query)
         given = _documents(documents)
@@ -261,12 +261,6 @@ class EmbeddingMethods(ModelBase):
             tokens = model.rerank_prompt(query, document)
         pair = Text(f"the query with {name}", tokens)
         return self._fitting(slot, pair, truncate=False)
-
-
-def _check_flags(**flags: Any) -> None:
-    for name, value in flags.items():
-        if not isinstance(value, bool):
-            raise ParamsError(f"{name} must be True or False, got {value!r:.60}")
 
 
 def _documents(documents: Any) -> list[str]:

@@ -18,9 +18,10 @@ from headrace.engine.draft_model import ModelDrafter, check_same_vocabulary
 from headrace.engine.embedding import EmbeddingMethods
 from headrace.engine.scheduler import Engine
 from headrace.engine.session import EngineSession
-from headrace.errors import ClosedError, ParamsError, UnsupportedError
+from headrace.errors import ClosedError, UnsupportedError
 from headrace.machine import MemoryUsage, SystemInfo
 from headrace.params import EngineParams, SamplingParams, SessionParams
+from headrace.params.adapters import check_uses
 from headrace.prompts import check_path, check_text, check_tokens
 from headrace.protocols.adapters import AdapterModel
 from headrace.protocols.chat import ChatFormatter, RenderedChat
@@ -199,14 +200,7 @@ class EngineModel(EmbeddingMethods):
             ParamsError: For one that another model has loaded.
             ClosedError: For one that was closed.
         """
-        for use in params.uses:
-            handle = use.handle
-            handle.check_open()
-            if handle.owner is not self._identity:
-                raise ParamsError(
-                    f"the {handle.kind} {handle.name!r} was loaded by another model",
-                    hint=f"Load {handle.path!r} with the model whose sessions use it.",
-                )
+        check_uses(params.uses, self._identity)
 
     def recommended_sampling(self) -> SamplingParams:
         """What the model's makers recommend; the defaults where they say nothing.

@@ -91,6 +91,23 @@ class ControlVectorUse:
 Use = AdapterUse | ControlVectorUse
 
 
+def check_uses(uses: Iterable[Use], owner: object) -> None:
+    """Raise unless they are all of one model, and open.
+
+    Raises:
+        ParamsError: For one that another model has loaded.
+        ClosedError: For one that was closed.
+    """
+    for use in uses:
+        handle = use.handle
+        handle.check_open()
+        if handle.owner is not owner:
+            raise ParamsError(
+                f"the {handle.kind} {handle.name!r} was loaded by another model",
+                hint=f"Load {handle.path!r} with the model whose sessions use it.",
+            )
+
+
 def adapter_uses(value: Any) -> tuple[AdapterUse, ...]:
     """What ``SessionParams.adapters`` may be written as: handles, pairs, or ``AdapterUse``."""
     return _uses("adapters", value, AdapterUse, Adapter)

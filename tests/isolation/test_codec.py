@@ -1,0 +1,99 @@
+"""What travels between the processes: everything comes back, and garbage is refused."""
+
+from __future__ import annotations
+
+import contextlib
+
+import hypothesis.strategies as st
+import msgpack
+import pytest
+from hypothesis import given
+
+import headrace
+from headrace import ParamsError, SamplingParams
+from headrace_subprocess import codec
+
+PLAIN = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.floats(allow_nan=False)
+    | st.text() | st.binary(),
+    lambda inner: st.lists(inner)
+    | st.lists(inner).map(tuple)
+    | st.dictionaries(st.text() | st.integers(0, 9), inner),
+    max_leaves=20,
+)  # fmt: skip
+NAMES = st.sampled_from([*codec._CLASSES, *codec._ERRORS, "nothing"])
+TAGS = st.sampled_from([*codec._DECODERS, "none such"])
+HOSTILE = st.recursive(
+    PLAIN,
+    lambda inner: st.fixed_dictionaries(
+        {},
+        optional={
+            "!": TAGS | inner,
+            "of": NAMES | inner,
+            "is": inner | st.dictionaries(st.sampled_from(["text", "role", "seed"]), inner),
+            "with": inner | st.dictionaries(st.sampled_from(["hint", "poisoned"]), inner),
+        },
+    ),
+    max_leaves=20,
+)
+
+
+@given(PLAIN)
+def test_plain_values_come_back(value):
+    """Of the same kinds."""
+    assert codec.unpack(codec.pack(value)) == value
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        SamplingParams(temperature=0.5, seed=3, grammar=headrace.Choice(("a", "b"))),
+        headrace.StopReason.EOG,
+        headrace.ChatMessage(role="user", content="hi"),
+        frozenset({headrace.Capability.CHAT}),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_the_classes_of_headrace_come_back(value):
+    """By their own constructors."""
+    assert codec.unpack(codec.pack(value)) == value
+
+
+def test_errors_come_back_with_all_they_say():
+    """Class, message and attributes."""
+    error = headrace.DecodeError(
+        "broken", hint="Do.", backend="fake", native_code=3, native_log=("a",), poisoned=True
+    )
+    found = codec.unpack(codec.pack(error))
+    assert type(found) is headrace.DecodeError
+    assert vars(found) == vars(error)
+
+
+@given(st.binary())
+def test_garbage_is_a_value_error(data):
+    """And never anything else; what happens to be a value is one."""
+    with contextlib.suppress(ValueError):
+        codec.unpack(data)
+
+
+@given(HOSTILE)
+def test_values_that_are_none_are_value_errors(value):
+    """Tags, classes and fields put together at random."""
+    with contextlib.suppress(OverflowError):  # larger than any message has numbers
+        data = msgpack.packb(value, unicode_errors="surrogatepass")
+        with contextlib.suppress(ValueError):
+            codec.unpack(data)
+
+
+def test_nothing_but_values_is_made():
+    """A class that is no value of headrace's cannot be named."""
+    for name in ("Popen", "TokenStream", "Adapter", "str"):
+        with pytest.raises(ValueError, match="not a value"):
+            codec.unpack(msgpack.packb({"!": "attrs", "of": name, "is": {}}))
+
+
+@pytest.mark.parametrize("value", [object(), lambda: 0, open, 2**70], ids=str)
+def test_what_cannot_travel_is_refused(value):
+    """As the wrong argument that it is."""
+    with pytest.raises(ParamsError, match="cannot be sent to another process"):
+        codec.pack([value])
