@@ -29,6 +29,8 @@ class Target:
     """References of adapters for the model, as many as wanted."""
     vector: Callable[[int], str] = "fake:#seed={}".format
     """References of control vectors for it."""
+    isolated: bool = False
+    """Whether it runs in another process, where no test can reach into its engine."""
 
     infilling: Callable[[EngineParams], Model] | None = None
     """Loads the model with tokens for filling in the middle, if it has none by itself."""
@@ -76,12 +78,18 @@ def _llamacpp(name: str, kind: str) -> Target:
     return Target(name, load, adapter=adapter, vector=vector, infilling=load_infill)
 
 
-def _isolated(name: str, reference: str) -> Target:
+def _isolated(name: str, reference: Callable[[], str], inner: Target) -> Target:
     def load(engine: EngineParams) -> Model:
         params = ModelParams(isolation="process")
-        return headrace.load_model(reference, params=params, engine=engine)
+        return headrace.load_model(reference(), params=params, engine=engine)
 
-    return Target(name, load)
+    return Target(name, load, adapter=inner.adapter, vector=inner.vector, isolated=True)
+
+
+def _tiny() -> str:
+    from tests.support import tiny_gguf
+
+    return str(tiny_gguf.path("attention"))
 
 
 TARGETS = [
@@ -91,7 +99,7 @@ TARGETS = [
 ]
 
 if os.environ.get("HEADRACE_TEST_ISOLATION") == "1":
-    TARGETS += [_isolated("subprocess-fake", "fake:#mean_length=0")]
+    TARGETS += [_isolated("subprocess-fake", lambda: "fake:#mean_length=0", TARGETS[0])]
 
 if os.environ.get("HEADRACE_TEST_LLAMACPP") == "1":
     TARGETS += [
@@ -99,3 +107,7 @@ if os.environ.get("HEADRACE_TEST_LLAMACPP") == "1":
         _llamacpp("llamacpp-window", "window"),
         _llamacpp("llamacpp-recurrent", "recurrent"),
     ]
+
+if {os.environ.get(f"HEADRACE_TEST_{name}") for name in ("ISOLATION", "LLAMACPP")} == {"1"}:
+    inner = _llamacpp("llamacpp-attention", "attention")
+    TARGETS += [_isolated("subprocess-llamacpp", _tiny, inner)]

@@ -21,5 +21,5 @@ SCENARIOS = {
 def test_the_process_ends_quietly(target, scenario, code):
     """Nothing crashes, hangs or complains, in whatever order things go."""
     script = "import runpy; runpy.run_module('tests.contract.lifecycles', run_name='__main__')"
-    ended = run_script(script, target.name, scenario)
+    ended = run_script(script, target.name, scenario, timeout=600 if target.isolated else 120)
     assert (ended.output, ended.errors, ended.code) == ("", "", code)

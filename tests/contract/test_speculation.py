@@ -59,6 +59,13 @@ def speculating(target):
         yield model
 
 
+@pytest.fixture
+def own_engine(target):
+    """The engine runs in this process, and its models can draft for each other."""
+    if target.isolated:
+        pytest.skip("its engine is in another process: no guesser reaches it, no second model")
+
+
 def guessing(monkeypatch, future, numbers):
     """Have the next sessions draft by a guesser; returns those that are made."""
     made = []
@@ -137,6 +144,7 @@ def test_after_a_cancel_a_rewind_and_a_fork_it_is_as_without(
         assert found == expected
 
 
+@pytest.mark.usefixtures("own_engine")
 def test_acceptance_is_counted(speculating, monkeypatch):
     """A drafter that is always right has all its drafts accepted, in fewer steps."""
     with speculating.open_session(PLAIN) as plain:
@@ -194,6 +202,7 @@ def test_neighbours_write_what_they_write_alone(speculating, target):
         session.close()
 
 
+@pytest.mark.usefixtures("own_engine")
 def test_logprobs_are_those_of_each_place(speculating, monkeypatch):
     """Several tokens of one step have their own."""
     sampling = SamplingParams(temperature=0.0, logprobs=2)
@@ -209,6 +218,7 @@ def test_logprobs_are_those_of_each_place(speculating, monkeypatch):
     assert done.timings.accepted_tokens
 
 
+@pytest.mark.usefixtures("own_engine")
 def test_a_model_drafts_for_itself(speculating):
     """Computed one by one and several at a time it agrees with itself nearly always."""
     params = SessionParams(
@@ -222,6 +232,7 @@ def test_a_model_drafts_for_itself(speculating):
         assert done.timings.acceptance_rate > 0.9
 
 
+@pytest.mark.usefixtures("own_engine")
 def test_a_draft_model_that_is_closed_drafts_no_more(speculating, target):
     """And the generation goes on without."""
     small = target.load()

@@ -114,7 +114,11 @@ class SubprocessSession(SessionBase):
     def tokens(self) -> list[int]:
         """The history: the prompt tokens processed and the tokens delivered (a copy)."""
         self._check_open()
-        seen = self._generation.seen if self._generation is not None else 0
+        generation = self._generation
+        if generation is not None and generation.interrupted is not None:
+            # The child delivers nothing more: what it remembers is what it is told at the end.
+            generation.settle(generation.interrupted, generation.seen, generation.carry)
+        seen = generation.seen if generation is not None else 0
         tokens: list[int] = self.model.call("tokens", self.number, seen)
         return tokens
 
