@@ -323,7 +323,8 @@ class TokenStream(Closing):
 
     def _tell_end(self) -> None:
         """Tell the observers if the generation has ended; to be called without the lock."""
-        if self._watch is not None:
+        ended = self._completion is not None or self._failure is not None
+        if self._watch is not None and ended:
             self._watch.end(self._completion, self._failure, self._seen)
 
     def _settle(self, reason: StopReason | None) -> None:
