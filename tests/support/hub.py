@@ -33,6 +33,10 @@ class Hub:
     ignores_range: bool = False
     down: int | None = None
     """Status that everything is answered with."""
+    storage: bool = False
+    """Whether the content is at another host, to which is redirected."""
+    seen_by_storage: list[str | None] = attrs.field(factory=list)
+    """Authorization of the requests there."""
     requests: list[tuple[str, str | None]] = attrs.field(factory=list)
     """Method, and the range asked for."""
 
@@ -80,13 +84,28 @@ class _Handler(BaseHTTPRequestHandler):
         hub = self.served
         wanted = self.headers.get("Range")
         hub.requests.append((self.command, wanted))
-        match = re.fullmatch(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", self.path.split("?")[0])
+        path = self.path
+        if path.startswith("/storage/"):
+            hub.seen_by_storage.append(self.headers.get("Authorization"))
+            self._send(200, {}, hub.files[path.removeprefix("/storage/")], with_body=with_body)
+            return
+        match = re.fullmatch(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path.split("?")[0])
         refused = self._refusal(match)
         if refused is not None:
             self._send(refused[0], {"X-Error-Code": refused[1]}, b"")
             return
         assert match is not None
         data = hub.files[f"{match[1]}/{match[3]}"]
+        if hub.storage:
+            port = hub.url.rpartition(":")[2]
+            headers = {
+                "X-Repo-Commit": hub.commit,
+                "X-Linked-Etag": f'"{hashlib.sha256(data).hexdigest()}"',
+                "X-Linked-Size": str(len(data)),
+                "Location": f"http://localhost:{port}/storage/{match[1]}/{match[3]}",
+            }
+            self._send(302, headers, b"")
+            return
         headers = {
             "X-Repo-Commit": hub.commit,
             "ETag": f'"{hub.etag or hashlib.sha256(data).hexdigest()}"',

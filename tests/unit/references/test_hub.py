@@ -31,7 +31,7 @@ REFERENCE = "hf:mill/wheel/q4/model.gguf"
 def hub(tmp_path, monkeypatch):
     """A hub with one file, empty caches, and small pieces so that there is a middle."""
     monkeypatch.setenv("HEADRACE_CACHE_DIR", str(tmp_path / "cache"))
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
     monkeypatch.delenv("HF_TOKEN", raising=False)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hf"))
     monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "token"))
@@ -170,6 +170,15 @@ def test_a_private_repository_takes_the_token_of_the_environment(hub, monkeypatc
     assert "HF_TOKEN" in caught.value.hint
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
     assert headrace.fetch_model(REFERENCE).read_bytes() == CONTENT
+
+
+def test_the_token_is_not_sent_to_a_storage_server(hub, monkeypatch):
+    """Its addresses are signed, and it is somebody else's."""
+    hub.private.add("mill/wheel")
+    hub.storage = True
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    assert headrace.fetch_model(REFERENCE).read_bytes() == CONTENT
+    assert hub.seen_by_storage == [None]
 
 
 def test_a_gated_repository_says_whom_to_ask(hub):
