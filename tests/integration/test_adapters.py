@@ -343,10 +343,11 @@ def test_an_adapter_outlives_its_file(kind, tmp_path):
         assert likelihoods(model, adapters=[adapter]) == likelihoods(model, adapters=[wanted])
 
 
-def test_adapters_are_loaded_and_closed_while_sessions_compute_with_others():
+@pytest.mark.parametrize("kind", KINDS)
+def test_adapters_are_loaded_and_closed_while_sessions_compute_with_others(kind):
     """A model's set of adapters is changed by one thread while another one uses it."""
-    with open_model(tiny_gguf.path("attention")) as model:
-        kept = model.load_adapter(tiny_adapters.lora("attention", 1))
+    with open_model(tiny_gguf.path(kind)) as model:
+        kept = model.load_adapter(tiny_adapters.lora(kind, 1))
         wanted = likelihoods(model, adapters=[kept]), likelihoods(model)
         stop = threading.Event()
         errors = []
@@ -354,7 +355,7 @@ def test_adapters_are_loaded_and_closed_while_sessions_compute_with_others():
         def come_and_go():
             try:
                 while not stop.is_set():
-                    model.load_adapter(tiny_adapters.lora("attention", 2)).close()
+                    model.load_adapter(tiny_adapters.lora(kind, 2)).close()
             except BaseException as error:
                 errors.append(error)
 
