@@ -29,6 +29,8 @@ _FIXED = (
     "LLAMA_OPENSSL=OFF",
     # The shim attaches a ggml thread pool instead, and the wheel needs no OpenMP runtime.
     "GGML_OPENMP=OFF",
+    # Other machines' memory: nothing is opened or reached until a server is named.
+    "GGML_RPC=ON",
     # Its objects would not be the compiler's that the cache key names.
     "GGML_CCACHE=OFF",
 )

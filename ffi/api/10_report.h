@@ -42,6 +42,10 @@ enum hr_status {
     HR_NO_VECTOR = 90, /* the call left no vector for a text */
     /* Memory. */
     HR_NO_ESTIMATE = 120, /* this llama.cpp does not tell what it would allocate */
+    /* Other machines. */
+    HR_NO_RPC = 121,         /* this llama.cpp was built without it */
+    HR_RPC_NO_DEVICES = 122, /* the server offers nothing */
+    HR_RPC_ENDED = 123,      /* the server's loop came back: stderr says why */
     /* Adapters and control vectors. */
     HR_ADAPTER_FORMAT = 100,   /* not such a file, or damaged; the message says why */
     HR_ADAPTER_MISMATCH = 101, /* made for another model; the message says why */

@@ -38,6 +38,7 @@ extern "C" {
 #include "../api/68_score.h"
 #include "../api/70_embedding.h"
 #include "../api/75_machine.h"
+#include "../api/77_rpc.h"
 #include "../api/80_files.h"
 #include "../api/75_chat.h"
 

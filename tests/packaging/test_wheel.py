@@ -76,6 +76,7 @@ def test_the_wheel_holds_the_libraries_once_and_their_licences(wheel):
         "libggml",
         "libggml-base",
         "libggml-cpu",
+        "libggml-rpc",
         "libllama",
         "libllama-common",
     ]

@@ -54,6 +54,7 @@ class Operation(enum.Enum):
     EMBED = "embedding"
     ADAPTERS = "setting adapters"
     FILE = "working on a model file"
+    REMOTE = "using another machine"
 
     @property
     def failed(self) -> type[HeadraceError]:
@@ -82,6 +83,7 @@ _BY_OPERATION = {
     Operation.EMBED: _Errors(DecodeError, DecodeError),
     Operation.ADAPTERS: _Errors(DecodeError, DecodeError),
     Operation.FILE: _Errors(ModelFormatError, ModelMemoryError),
+    Operation.REMOTE: _Errors(ModelLoadError, ModelMemoryError),
 }
 
 
@@ -150,6 +152,9 @@ MEANINGS: dict[str, Meaning] = {
     ),
     "HR_NO_VECTOR": Meaning(DecodeError, "llama.cpp left no vector for a text"),
     "HR_NO_ESTIMATE": Meaning(UnsupportedError, "this llama.cpp tells no memory needs"),
+    "HR_NO_RPC": Meaning(UnsupportedError, "this llama.cpp was built without GGML_RPC"),
+    "HR_RPC_NO_DEVICES": Meaning(ModelLoadError, "the server has no device"),
+    "HR_RPC_ENDED": Meaning(BackendUnavailableError, "the server ended"),
     "HR_ADAPTER_FORMAT": Meaning(ModelFormatError, "the file is of another kind, or damaged"),
     "HR_ADAPTER_MISMATCH": Meaning(ModelLoadError, "the file was made for another model"),
     "HR_ADAPTER_FAILED": Meaning(ModelFormatError, "llama.cpp refused the file"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ from headrace.diagnosis import BackendDiagnosis
 from headrace.errors import BackendUnavailableError
 from headrace.machine import Device, MemoryEstimate
 from headrace.protocols import PROTOCOL_VERSION, LoadRequest, Model
+from headrace.protocols.checking import FileStage
 from headrace.protocols.files import FileInfo, QuantizeRequest, TensorInfo
 from headrace.results import Capability
 from headrace_llamacpp._version import __version__
@@ -98,6 +99,22 @@ class LlamaCppBackend:
                     for each in file.tensors()
                 ),
             )
+
+    def file_stages(self, path: str) -> Sequence[FileStage]:
+        """What ``check_model`` looks at before it loads a GGUF file."""
+        with _native_part():
+            from headrace_llamacpp import checking
+        return checking.file_stages(path)
+
+    def has_chat_template(self, model: Model) -> bool:
+        """Whether the file has one."""
+        return "tokenizer.chat_template" in model.info.metadata
+
+    def serve_devices(self, host: str, port: int, *, n_threads: int | None) -> None:
+        """Serve this machine's devices; see ``headrace rpc-server``."""
+        with _native_part():
+            from headrace_llamacpp import remote
+        remote.serve(host, port, n_threads)
 
     def quantization_types(self) -> tuple[str, ...]:
         """The types that ``quantize`` knows, the largest first."""

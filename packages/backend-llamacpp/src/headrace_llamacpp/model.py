@@ -43,6 +43,7 @@ from headrace_llamacpp.identity import fingerprint, memory_key
 from headrace_llamacpp.loading import Progress, description_of, load_model, metadata_of
 from headrace_llamacpp.memory import check_context, check_weights, context_bound
 from headrace_llamacpp.recommended import recommended_sampling
+from headrace_llamacpp.remote import add_servers
 from headrace_llamacpp.requests import overridden
 from headrace_llamacpp.system import system_info
 from headrace_llamacpp.traits import Traits
@@ -64,6 +65,7 @@ class LlamaModel:
     def __init__(self, path: Path, params: ModelParams, progress: Progress | None = None) -> None:
         self._closed = True  # until there is something to close
         self._path = path
+        add_servers(params.rpc_servers)
         check_weights(path, params)
         began = time.monotonic()
         self._handle = load_model(path, params, progress)

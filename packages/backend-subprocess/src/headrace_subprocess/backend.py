@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from headrace.checks import CheckLimits
 from headrace.errors import BackendUnavailableError, HeadraceError, ParamsError
-from headrace.params import IsolationParams
+from headrace.params import IsolationParams, ModelParams
 from headrace.protocols import PROTOCOL_VERSION, Backend, LoadRequest, Model
+from headrace.protocols.checking import Checker
 from headrace.results import Capability, ModelInfo
 from headrace_subprocess._version import __version__
 from headrace_subprocess.signals import Note, Signal
@@ -57,19 +61,10 @@ class SubprocessBackend:
             BackendCrashedError: If the process dies.
             HeadraceError: What the backend raises there.
         """
-        try:
+        with _needed_parts():
             from headrace_subprocess.model import SubprocessModel
             from headrace_subprocess.worker import Worker
-        except ImportError as error:
-            raise BackendUnavailableError(
-                f"the subprocess backend does not work on this system: {error}",
-                hint="It needs POSIX and the package msgpack.",
-                backend=BACKEND,
-            ) from error
-        limits = request.params.isolation
-        worker = Worker(
-            backend.name, limits if isinstance(limits, IsolationParams) else IsolationParams()
-        )
+        worker = Worker(backend.name, _limits(request.params))
         try:
             channel = worker.open_channel()
             info, capabilities = _load(worker, channel, request, backend.name)
@@ -79,18 +74,33 @@ class SubprocessBackend:
             raise
         return SubprocessModel(worker, info, capabilities, channel)
 
+    def open_checker(self, backend: Backend, limits: CheckLimits) -> Checker:
+        """A checker whose process looks at files with another backend; see ``HostsChecks``.
+
+        Raises:
+            BackendUnavailableError: If the system lacks what a process needs.
+        """
+        with _needed_parts():
+            from headrace_subprocess.checker import ProcessChecker
+        return ProcessChecker(backend.name, limits)
+
+
+def _limits(params: ModelParams) -> IsolationParams:
+    """What the process may do; other machines are reached by network."""
+    limits = params.isolation or IsolationParams()
+    return attrs.evolve(limits, network=True) if params.rpc_servers else limits
+
 
 def _load(
     worker: Worker, channel: Channel, request: LoadRequest, backend: str
 ) -> tuple[ModelInfo, frozenset[Capability]]:
     """Have the child load, and pass its progress on."""
-    params = attrs.evolve(request.params, isolation=None)
     told = _Told(request)
     # Imports are not watched as work is: on a busy machine they may take longer.
     worker.send(channel, ("prepare",), "starting")
     worker.receive(channel, "starting", patience=_START)
     doing = "loading the model"
-    worker.send(channel, ("load", backend, request.reference, params, request.engine), doing)
+    worker.send(channel, ("load", backend, request.reference, request.params, request.engine), doing)
     while True:
         kind, value = worker.receive(channel, doing)
         if kind == "error" and told.error is not None:
@@ -111,6 +121,19 @@ def _checked_answer(worker: Worker, value: Any) -> tuple[ModelInfo, frozenset[Ca
         case (ModelInfo() as info, frozenset() as capabilities):
             return info, capabilities
     raise worker.nonsense("loading the model", value)
+
+
+@contextlib.contextmanager
+def _needed_parts() -> Iterator[None]:
+    """Around imports that not every system has."""
+    try:
+        yield
+    except ImportError as error:
+        raise BackendUnavailableError(
+            f"the subprocess backend does not work on this system: {error}",
+            hint="It needs POSIX and the package msgpack.",
+            backend=BACKEND,
+        ) from error
 
 
 class _Told:

@@ -32,6 +32,8 @@ from headrace.diagnosis import (
     PluginReport,
     SelfTest,
 )
+from headrace.checking import check_model
+from headrace.checks import CheckLimits, CheckStage, ModelCheck, Outcome, Verdict
 from headrace.embeddings import Embeddings, RankedDocument, Ranking
 from headrace.errors import (
     BackendCrashedError,
@@ -133,6 +135,8 @@ __all__ = [
     "ChatMessage",
     "ChatParseError",
     "ChatStream",
+    "CheckLimits",
+    "CheckStage",
     "Choice",
     "Chunk",
     "ClosedError",
@@ -163,6 +167,7 @@ __all__ = [
     "MemoryEstimate",
     "MemoryUsage",
     "Model",
+    "ModelCheck",
     "ModelDownloadError",
     "ModelError",
     "ModelFormatError",
@@ -174,6 +179,7 @@ __all__ = [
     "ModelParams",
     "Observation",
     "Observer",
+    "Outcome",
     "ParamsError",
     "PluginReport",
     "PromptLookup",
@@ -205,9 +211,11 @@ __all__ = [
     "UnsupportedError",
     "Usage",
     "UsageError",
+    "Verdict",
     "__version__",
     "aload_model",
     "backends",
+    "check_model",
     "devices",
     "diagnose",
     "estimate_memory",

@@ -99,6 +99,11 @@ def estimate_memory(
         params=checked("params", params, ModelParams, "estimate_memory"),
         engine=checked("engine", engine, EngineParams, "estimate_memory"),
     )
+    if request.params.rpc_servers:
+        raise UnsupportedError(
+            "estimate_memory does not know the memory of ModelParams.rpc_servers",
+            hint="Leave them out to learn what the model needs in all.",
+        )
     chosen = choose_backend(backend, text)
     if not isinstance(chosen, EstimatesMemory):
         raise UnsupportedError(

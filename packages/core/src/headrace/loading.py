@@ -86,8 +86,8 @@ def load_model(
     chosen = choose_backend(backend, text)
     follow(_discover().observers)
     if request.params.isolation is None:
-        return _load(chosen, request)
-    return _load(_Isolated(chosen, _isolating_backend()), request)
+        return load_with(chosen, request)
+    return load_with(_Isolated(chosen, _isolating_backend()), request)
 
 
 async def aload_model(
@@ -350,7 +350,12 @@ class _Watched:
             raise
 
 
-def _load(backend: Backend | _Isolated, request: LoadRequest) -> Model:
+def load_with(backend: Backend | _Isolated, request: LoadRequest) -> Model:
+    """Have a backend load, and see to it that what it does wrong ends as an error.
+
+    Raises:
+        HeadraceError: What ``load_model`` raises.
+    """
     name = backend.name
     try:
         model = backend.load(request)

@@ -7,11 +7,13 @@ from typing import Any
 
 import headrace
 from headrace.errors import BackendError, ClosedError, HeadraceError, ModelMemoryError
+from headrace.loading import choose_backend, load_with
 from headrace.params import EngineParams, ModelParams, SessionParams
-from headrace.protocols import Model
+from headrace.protocols import LoadRequest, Model
 from headrace.protocols.waist import GenerationReport
 from headrace.results import StopReason
 from headrace_subprocess import wire
+from headrace_subprocess.child import checking
 from headrace_subprocess.child.sessions import ServedChannel, ServedSession
 from headrace_subprocess.child.things import Things
 from headrace_subprocess.child.work import Works
@@ -47,6 +49,7 @@ class Server:
             "tokens": self._tokens,
             "generate": self._generate,
             "settle": self._settle,
+            "check": self._check,
         }
 
     def serve(self, channel: ServedChannel) -> None:
@@ -118,8 +121,10 @@ class Server:
             channel.send(("progress", float(fraction)))
             return False if self._load_stopped else None
 
-        self._model = headrace.load_model(
-            reference, backend=backend, params=params, engine=engine, progress=progress
+        # Not load_model, which would give it a process of its own once more.
+        self._model = load_with(
+            choose_backend(backend, reference),
+            LoadRequest(reference=reference, params=params, engine=engine, progress=progress),
         )
         return self._model.info, self._model.capabilities
 
@@ -163,6 +168,10 @@ class Server:
         """Grows with every step that any session takes part in, and the progress of all calls."""
         steps = sum(session.steps for session in list(self._sessions.values()))
         return steps + self._works.advances
+
+    def _check(self, channel: wire.Channel, backend: str, path: str, cpu_seconds: int) -> None:
+        """Look at a file; each stage is announced, since it may be the last thing done here."""
+        checking.check(channel, backend, path, cpu_seconds)
 
     # -- sessions -----------------------------------------------------------
 

@@ -20,8 +20,8 @@ from headrace.cli.common import (
     write_json,
 )
 from headrace.cli.report import shortened, size
+from headrace.cli.sizes import number_of_bytes
 
-_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9}
 _ELEMENTS = 5
 """Elements of an array that are shown."""
 
@@ -117,7 +117,7 @@ def split(
         shards = headrace.split_model(
             source,
             prefix or re.sub(r"\.gguf$", "", source, flags=re.IGNORECASE),
-            max_bytes=None if max_size is None else _bytes(max_size),
+            max_bytes=None if max_size is None else number_of_bytes("--max-size", max_size),
             max_tensors=max_tensors,
             backend=backend,
             progress=progress,
@@ -139,16 +139,6 @@ def merge(source: str, target: str, force: bool, backend: str | None) -> None:
             source, target, backend=backend, overwrite=force, progress=progress
         )
     click.echo(f"{written}: {size(Path(written).stat().st_size)}")
-
-
-def _bytes(text: str) -> int:
-    found = re.fullmatch(r"(\d+)([KMG]?)B?", text.strip(), re.IGNORECASE)
-    if found is None:
-        raise headrace.ParamsError(
-            f"--max-size must be a number of bytes, got {text!r}",
-            hint="K, M and G may follow: 500M, 2G.",
-        )
-    return int(found[1]) * _UNITS[found[2].upper()]
 
 
 def _shown(value: Any) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import attrs
 
+from headrace.errors import ParamsError
 from headrace.params.fields import choice, flag, integer, refuse, strict_names
 from headrace.params.isolation import IsolationParams
 from headrace.params.metadata import as_pairs, overrides, patterns, proportions
@@ -21,6 +23,25 @@ def _names(instance: Any, field: attrs.Attribute[Any], value: Any) -> None:
 
 def _as_names(value: Any) -> Any:
     return tuple(value) if isinstance(value, (list, tuple)) else value
+
+
+_ADDRESS = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?:([1-9][0-9]{0,4})")
+_MOST_SERVERS = 16
+"""As many as llama.cpp's ``GGML_RPC_MAX_SERVERS``."""
+
+
+def _addresses(instance: Any, field: attrs.Attribute[Any], value: Any) -> None:
+    fine = isinstance(value, tuple) and len(value) <= _MOST_SERVERS
+    if not fine or not all(map(_is_address, value)) or len(set(value)) != len(value):
+        allowed = (
+            f"a sequence of at most {_MOST_SERVERS} different addresses such as '192.168.1.2:50052'"
+        )
+        refuse(instance, field, value, allowed)
+
+
+def _is_address(value: Any) -> bool:
+    found = _ADDRESS.fullmatch(value) if isinstance(value, str) and len(value) < 256 else None
+    return found is not None and int(found[2]) < 2**16
 
 
 def _as_isolation(value: Any) -> Any:
@@ -118,3 +139,18 @@ class ModelParams:
     )
     """Run the backend in a process of its own: ``"process"``, or ``IsolationParams`` with limits;
     None: in this one. Needs ``headrace-subprocess``."""
+
+    rpc_servers: tuple[str, ...] = attrs.field(
+        default=(), converter=_as_names, validator=_addresses
+    )
+    """Addresses ``host:port`` of machines that run ``headrace rpc-server``: their memory and
+    devices are used as GPUs of this one would be, in this order. Needs ``isolation``, because a
+    lost server ends the process. llama.cpp: ``--rpc``."""
+
+    def __attrs_post_init__(self) -> None:
+        if self.rpc_servers and self.isolation is None:
+            raise ParamsError(
+                "ModelParams.rpc_servers needs ModelParams.isolation='process', got None: a server "
+                "that is lost ends the process that uses it",
+                hint="Pass isolation='process' too.",
+            )
