@@ -15,7 +15,7 @@ from headrace.checks import CheckLimits, verdict_of
 from tests.support import mutations, tiny_gguf
 
 MODELS = ("attention", "window", "recurrent")
-LIMITS = CheckLimits(memory_bytes=2**30, stage_seconds=20, template_seconds=0.5)
+LIMITS = CheckLimits(memory_bytes=3 * 2**30, stage_seconds=20, template_seconds=0.5)
 
 
 @attrs.define

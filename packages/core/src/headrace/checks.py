@@ -50,7 +50,9 @@ class CheckLimits:
     """
 
     memory_bytes: int = attrs.field(default=4 * 2**30, validator=integer(2**26))
-    """Most address space beside the file itself, which is mapped (``RLIMIT_AS``)."""
+    """Most address space beside the file itself, which is mapped (``RLIMIT_AS``).
+    With less than about 2 GiB a sound chat template may fail: its interpreter is given a large
+    stack."""
 
     cpu_seconds: int = attrs.field(default=60, validator=integer(1))
     """Most processor time for a file (``RLIMIT_CPU``)."""
