@@ -22,6 +22,8 @@ from headrace.chat.types import (
     ToolCall,
     ToolCallDelta,
 )
+from headrace.checking import check_model
+from headrace.checks import CheckLimits, CheckStage, ModelCheck, Outcome, Verdict
 from headrace.diagnosing import diagnose
 from headrace.diagnosis import (
     BackendDiagnosis,
@@ -32,8 +34,6 @@ from headrace.diagnosis import (
     PluginReport,
     SelfTest,
 )
-from headrace.checking import check_model
-from headrace.checks import CheckLimits, CheckStage, ModelCheck, Outcome, Verdict
 from headrace.embeddings import Embeddings, RankedDocument, Ranking
 from headrace.errors import (
     BackendCrashedError,
