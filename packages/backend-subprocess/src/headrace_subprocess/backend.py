@@ -100,7 +100,9 @@ def _load(
     worker.send(channel, ("prepare",), "starting")
     worker.receive(channel, "starting", patience=_START)
     doing = "loading the model"
-    worker.send(channel, ("load", backend, request.reference, request.params, request.engine), doing)
+    worker.send(
+        channel, ("load", backend, request.reference, request.params, request.engine), doing
+    )
     while True:
         kind, value = worker.receive(channel, doing)
         if kind == "error" and told.error is not None:

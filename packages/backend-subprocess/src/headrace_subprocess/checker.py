@@ -127,7 +127,8 @@ class ProcessChecker:
         worker = Worker(self._backend, IsolationParams(memory_bytes=memory))
         try:
             channel = worker.open_channel()
-            worker.request(channel, "prepare", patience=_START)
+            worker.send(channel, ("prepare",), "starting")
+            worker.receive(channel, "starting", patience=_START)
         except BaseException:
             worker.kill()
             worker.close()
