@@ -82,6 +82,13 @@ def test_the_commands_of_a_page_are_understood(page):
         command.make_context(command.name, arguments, parent=context)
 
 
+@pytest.mark.parametrize("page", sorted(DOCS.rglob("*.md")), ids=ids)
+def test_a_page_has_its_place_in_the_site(page):
+    """In the order that mkdocs.yml gives."""
+    order = (ROOT / "mkdocs.yml").read_text().partition("\nnav:\n")[2].split()
+    assert order.count(page.relative_to(DOCS).as_posix()) == 1
+
+
 def test_every_command_is_in_the_list():
     """Of the page on the command line."""
     text = (DOCS / "commands.md").read_text()
