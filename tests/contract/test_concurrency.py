@@ -5,25 +5,7 @@ from __future__ import annotations
 import threading
 
 from headrace import SessionParams, StopReason
-
-
-def run_all(*actions):
-    """Run callables in threads of their own; raises the first error of any of them."""
-    errors = []
-
-    def guarded(action):
-        try:
-            action()
-        except BaseException as error:
-            errors.append(error)
-
-    threads = [threading.Thread(target=guarded, args=(action,)) for action in actions]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if errors:
-        raise errors[0]
+from headrace.testing.threads import run_all
 
 
 def test_more_streams_than_sequences_flow_when_the_last_is_read_first(target, greedy):

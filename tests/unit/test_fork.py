@@ -3,36 +3,14 @@
 from __future__ import annotations
 
 import os
-import warnings
 
 import pytest
 
 import headrace
 from headrace import ForkedProcessError
+from headrace.testing.threads import in_child
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
-
-
-def in_child(action) -> str:
-    """What the action returned or raised in a forked child."""
-    read, write = os.pipe()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # other threads may be alive
-        pid = os.fork()
-    if pid == 0:
-        try:
-            try:
-                answer = repr(action())
-            except BaseException as error:
-                answer = type(error).__name__
-            os.write(write, answer.encode())
-        finally:
-            os._exit(0)
-    os.close(write)
-    with os.fdopen(read, "rb") as pipe:
-        answer = pipe.read().decode()
-    os.waitpid(pid, 0)
-    return answer
 
 
 def test_every_handle_says_so():

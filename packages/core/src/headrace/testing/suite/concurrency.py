@@ -51,23 +51,6 @@ def no_seats(kit: Kit) -> None:
         expect_equal(ends, {StopReason.MAX_TOKENS}, "ends")
 
 
-@rule("threads.turns")
-def turns(kit: Kit) -> None:
-    """Streams read in turns do not mix their texts."""
-    sessions = [kit.session() for _ in range(3)]
-    try:
-        streams = [kit.stream(each, f"number {i}", n=8) for i, each in enumerate(sessions)]
-        texts = ["", "", ""]
-        for _ in range(10):
-            for i, stream in enumerate(streams):
-                chunk = next(stream, None)
-                texts[i] += chunk.text if chunk is not None else ""
-        expect_equal(texts, [stream.result.text for stream in streams], "texts read in turns")
-    finally:
-        for each in sessions:
-            each.close()
-
-
 @rule("threads.close")
 def close(kit: Kit) -> None:
     """Closing the model ends the streams of other threads with ClosedError."""
