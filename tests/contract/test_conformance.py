@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from headrace import ModelParams
 from headrace.testing import BackendConformance, Subject
 from headrace_fake import FakeBackend
 
@@ -38,6 +39,16 @@ class TestFakeRecurrent(BackendConformance):
     model = "fake:"
     adapter = "fake:#seed=1"
     skip_rules = BY_OBJECT
+
+
+class TestFakeInAProcess(BackendConformance):
+    """The same waist, in a child process."""
+
+    backend_name = "fake"
+    model = "fake:#mean_length=0"
+    adapter = "fake:#seed=1"
+    params = ModelParams(isolation="process")
+    examples = 5
 
 
 if os.environ.get("HEADRACE_TEST_LLAMACPP") == "1":

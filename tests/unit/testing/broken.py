@@ -13,6 +13,7 @@ import attrs
 from headrace import (
     BusyError,
     Capability,
+    ClosedError,
     DecodeError,
     ModelMemoryError,
     ParamsError,
@@ -22,6 +23,7 @@ from headrace import (
     TokenizeError,
     TokenStream,
 )
+from headrace.protocols import Delta
 from headrace.results import Chunk
 from headrace.testing import Subject
 from headrace_fake import FakeBackend
@@ -208,6 +210,7 @@ def _pretend_to_lack(capability: Capability) -> None:
 
     def session(session):
         wrap(session, "generate", lambda inner, *a, sampling=None, **k: inner(*a, **k))
+        session.infill = lambda prefix, suffix: session.generate(prefix)
 
     BREAKERS[f"lacking.{capability}"] = lambda: subject(Broken(model=model, session=session))
 
@@ -216,7 +219,7 @@ for _capability in (
     *(Capability.TOKENIZE, Capability.EMBED, Capability.RERANK, Capability.LORA),
     *(Capability.CONTROL_VECTORS, Capability.SHIFT, Capability.REPRODUCIBLE),
     *(Capability.LOGPROBS, Capability.GRAMMAR, Capability.SCORE, Capability.STATE),
-    Capability.CHAT,
+    *(Capability.CHAT, Capability.INFILL),
 ):
     _pretend_to_lack(_capability)
 
@@ -651,6 +654,11 @@ def _(session, inner, prompt, **keywords):
     return inner(prompt, **keywords)
 
 
+@breaks("infill.writes")
+def _(session):
+    wrap(session, "infill", lambda inner, *a, **k: inner(*a, **{**k, "timeout": 0.0}))
+
+
 @breaks("adapters.act")
 def _(model):
     wrap(model, "open_session", lambda inner, params: inner(attrs.evolve(params, adapters=())))
@@ -788,15 +796,21 @@ def _(model):
 
 
 @breaks("threads.close")
-def _(backend):
-    streams = []
+def _(stream):
+    def pull(inner, max_wait):
+        try:
+            return inner(max_wait)
+        except ClosedError:
+            return Delta(end=StopReason.CANCELLED)
 
-    def cancel_first(inner):
-        for stream in streams:
-            stream.cancel()
-        inner()
+    def deliver(inner, pieces):
+        try:
+            return inner(pieces)
+        except ClosedError:
+            return False
 
-    return Broken(stream=streams.append, model=lambda model: wrap(model, "close", cancel_first))
+    wrap(stream._generation, "pull", pull)
+    wrap(stream._generation, "deliver", deliver)
 
 
 def _apulling(id: str, make) -> None:

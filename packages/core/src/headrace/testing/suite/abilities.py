@@ -184,6 +184,18 @@ def speculate(kit: Kit) -> None:
         expect_equal(found.tokens, wanted.tokens, "tokens with drafts")
 
 
+@rule("infill.writes", needs=[Capability.INFILL])
+def infill(kit: Kit) -> None:
+    """What stands between a prefix and a suffix is streamed like any other text."""
+    with kit.session() as session:
+        stream = session.infill(
+            "the beginning", "the end", sampling=kit.subject.sampling, max_tokens=6, ignore_eog=True
+        )
+        text = "".join(chunk.text for chunk in stream)
+        expect_equal(stream.result.text, text, "text of the result")
+        expect_equal(stream.result.stop_reason, StopReason.MAX_TOKENS, "stop_reason")
+
+
 @rule("adapters.act", needs=[Capability.LORA], given="adapter")
 def adapters_act(kit: Kit) -> None:
     """An adapter acts, at scale 0 it does not."""

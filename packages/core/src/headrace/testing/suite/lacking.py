@@ -41,6 +41,7 @@ _SESSION_CALLS: dict[Capability, tuple[str, Callable[[Session], object]]] = {
         lambda each: each.generate("x", sampling=SamplingParams(grammar=Choice(["a", "b"]))),
     ),
     Capability.SCORE: ("session.score", lambda each: each.score("x")),
+    Capability.INFILL: ("session.infill", lambda each: each.infill("x", "y")),
     Capability.STATE: ("session.state", lambda each: each.state()),
     Capability.CHAT: (
         "session.chat",
