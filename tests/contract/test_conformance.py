@@ -49,6 +49,11 @@ class TestFakeInAProcess(BackendConformance):
     adapter = "fake:#seed=1"
     params = ModelParams(isolation="process")
     examples = 5
+    skip_rules = {  # noqa: RUF012
+        "load.progress_cancels": "a load that is over before the answer comes is not undone",
+        "load.progress_raises": "nor is one that is over before what was raised comes",
+        "infill.writes": "infilling does not go through the pipe yet",
+    }
 
 
 if os.environ.get("HEADRACE_TEST_LLAMACPP") == "1":
