@@ -86,4 +86,4 @@ def test_the_installed_script_is_there():
     from importlib.metadata import entry_points
 
     (script,) = entry_points(group="console_scripts", name="headrace")
-    assert script.value == "headrace.cli:main"
+    assert script.value == "headrace_command:main"

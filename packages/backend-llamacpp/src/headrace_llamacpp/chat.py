@@ -75,7 +75,7 @@ class LlamaTemplates:
                 report,
                 Operation.RENDER,
                 message="the model has no chat template",
-                hint="Give the source of one: session.chat(…, template=…).",
+                hint="Give the source of one: template=… in Python, --template FILE in a shell.",
             )
         check(report, Operation.RENDER)
         return template

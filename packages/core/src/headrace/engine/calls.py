@@ -13,7 +13,8 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from headrace.engine.driving import HEARTBEAT, Driving
+from headrace.engine.ending import HEARTBEAT
+from headrace.engine.pulling import Pulling
 from headrace.engine.role import Driver
 from headrace.engine.waiting import ThreadWaiter
 from headrace.errors import BusyError, DecodeError
@@ -21,7 +22,7 @@ from headrace.errors import BusyError, DecodeError
 _T = TypeVar("_T")
 
 
-class Calls(Driving):
+class Calls(Pulling):
     """What drives steps, and lets others use the decoder between them."""
 
     def exclusively(self, action: Callable[[], _T]) -> _T:

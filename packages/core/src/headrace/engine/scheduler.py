@@ -1,7 +1,7 @@
 """The engine: one decoder, many sequences, and the calls by which sessions use it.
 
-Steps are run by ``Driving``; what stands here changes sequences between steps,
-under the mutex and for microseconds.
+Readers come in by ``Pulling``, steps are run by ``Driving``; what stands here
+changes sequences between steps, under the mutex and for microseconds.
 """
 
 from __future__ import annotations

@@ -1,0 +1,162 @@
+"""Whoever pulls, drives: a reader takes what is there, drives, or waits for the one who does.
+
+A reader takes the role of driver, runs one step for everybody who has room, hands
+the results out and gives the role up; so there is no thread to leak, to join at
+exit or to lose in a fork. Tasks wait in their event loop, and while any of them
+reads one worker thread drives for them.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+
+from headrace.engine import fairness
+from headrace.engine.driving import Driving
+from headrace.engine.ending import HEARTBEAT
+from headrace.engine.generation import EngineGeneration
+from headrace.engine.waiting import TaskWaiter, ThreadWaiter
+from headrace.errors import BusyError, DecodeError
+from headrace.protocols.waist import Delta
+
+_WORTH_OVERLAPPING = 0.002
+"""Seconds of a step from which the worker thread computes ahead of the tasks it works for.
+In a shorter one the event loop would get no turn at the GIL."""
+
+
+class Pulling(Driving):
+    """What readers call."""
+
+    def pull(self, generation: EngineGeneration, max_wait: float | None) -> Delta | None:
+        """Take what is there, or drive, or wait for the one who drives."""
+        deadline = None if max_wait is None else time.monotonic() + max_wait
+        while True:
+            with self.mutex:
+                left, delta = self._look(generation, deadline)
+                if left == 0 or delta is not None:
+                    return delta
+                waiter = generation.waiter
+                if not isinstance(waiter, ThreadWaiter):
+                    waiter = ThreadWaiter()
+                taken = not self._role.free_for_step
+                if taken:
+                    self._refuse_reentry()
+                    self._role.enlist(generation, waiter)
+                else:
+                    self._role.dismiss(generation)
+            if not taken:
+                self._try_to_drive(generation, left)
+            else:
+                waiter.wait(HEARTBEAT if left is None else min(left, HEARTBEAT))
+
+    async def apull(self, generation: EngineGeneration, max_wait: float | None) -> Delta | None:
+        """The same for a task: it waits in its event loop, and a worker thread drives for it."""
+        import anyio  # noqa: F401  # takes long the first time, and must not do so in the mutex
+
+        deadline = None if max_wait is None else time.monotonic() + max_wait
+        while True:
+            with self.mutex:
+                left, delta = self._look(generation, deadline)
+                if left == 0 or delta is not None:
+                    return delta
+                waiter = generation.waiter
+                if not (isinstance(waiter, TaskWaiter) and waiter.of_running_loop()):
+                    waiter = TaskWaiter()
+                self._role.enlist(generation, waiter)
+                if not self._worker:
+                    thread = threading.Thread(
+                        target=self._work, name="headrace-driver", daemon=True
+                    )
+                    self._worker = True
+                    try:
+                        thread.start()
+                    except BaseException:
+                        self._worker = False
+                        raise
+                elif self._role.free_for_step:
+                    self._worker_waiter.wake()
+            # A cancel takes no lock: it may have looked for a waiter before there was one.
+            if not generation.ready:
+                await waiter.wait(left)
+
+    def _look(
+        self, generation: EngineGeneration, deadline: float | None
+    ) -> tuple[float | None, Delta | None]:
+        """How long its reader may still wait (None: for ever), and what it need not wait for."""
+        delta = generation.take()
+        left = None if deadline is None else max(0.0, deadline - time.monotonic())
+        if delta is not None or left == 0:
+            self._role.dismiss(generation)
+        return left, delta
+
+    def _work(self) -> None:
+        """Drive for tasks, as long as any of them reads.
+
+        There is one such thread at most. It ends when no task is reading, or when
+        all of them have been slow for a while.
+        """
+        try:
+            self._work_while_read()
+        except BaseException as error:
+            with self.mutex:
+                self._worker = False
+                for generation in list(self._role.waiting):
+                    if isinstance(generation.waiter, TaskWaiter) and not generation.over:
+                        generation.error = DecodeError(
+                            f"the driving thread ended with {type(error).__name__}: {error}",
+                            backend=self.model_info.backend,
+                        )
+                self._role.wake_ready()
+            self._role.wake_tasks()
+            raise
+
+    def _work_while_read(self) -> None:
+        idle = False
+        while True:
+            with self.mutex:
+                lead = self._lead_for_tasks()
+                if lead is None:
+                    self._role.wake_ready()  # what an interrupted driver left undone
+                if lead is None and (idle or not self._tasks_read()):
+                    self._worker = False
+                    self._role.wake_tasks()
+                    return
+            if lead is None or not self._try_to_drive(lead, None, goes_on=True):
+                self._role.wake_tasks()
+                idle = not self._worker_waiter.wait(HEARTBEAT) and lead is None
+
+    def _lead_for_tasks(self) -> EngineGeneration | None:
+        """A generation whose task waits for a step.
+
+        If steps are long enough for the event loop to deliver one while the next
+        is computed, also one whose task is not back yet and whose buffer has room.
+        """
+        for generation in self._role.waiting:
+            if isinstance(generation.waiter, TaskWaiter) and not generation.ready:
+                return generation
+        if self._step_seconds < _WORTH_OVERLAPPING:
+            return None
+        for sequence in self._active:
+            ahead = sequence.generation
+            if (
+                ahead is not None
+                and isinstance(ahead.waiter, TaskWaiter)
+                and fairness.runnable(sequence, self.lookahead)
+            ):
+                return ahead
+        return None
+
+    def _tasks_read(self) -> bool:
+        return any(
+            isinstance(sequence.generation.waiter, TaskWaiter)
+            for sequence in self._active
+            if sequence.generation is not None and not sequence.generation.over
+        )
+
+    def _refuse_reentry(self) -> None:
+        driver = self._role.driver
+        if driver is not None and driver.thread == threading.get_ident():
+            raise BusyError(
+                "the engine is running a step further down on this thread's stack",
+                hint="Do not read a stream from a signal handler or finalizer.",
+            )
