@@ -41,22 +41,21 @@ class TestFakeRecurrent(BackendConformance):
     skip_rules = BY_OBJECT
 
 
-class TestFakeInAProcess(BackendConformance):
-    """The same waist, in a child process."""
-
-    backend_name = "fake"
-    model = "fake:#mean_length=0"
-    adapter = "fake:#seed=1"
-    params = ModelParams(isolation="process")
-    examples = 5
-    skip_rules = {  # noqa: RUF012
-        "load.progress_cancels": "a load that is over before the answer comes is not undone",
-        "load.progress_raises": "nor is one that is over before what was raised comes",
-        "infill.writes": "infilling does not go through the pipe yet",
-    }
-
-
 if os.environ.get("HEADRACE_TEST_LLAMACPP") == "1":
+
+    class TestFakeInAProcess(BackendConformance):
+        """The same waist, in a child process."""
+
+        backend_name = "fake"
+        model = "fake:#mean_length=0"
+        adapter = "fake:#seed=1"
+        params = ModelParams(isolation="process")
+        examples = 5
+        skip_rules = {  # noqa: RUF012
+            "load.progress_cancels": "a load that is over before the answer comes is not undone",
+            "load.progress_raises": "nor is one that is over before what was raised comes",
+            "infill.writes": "infilling does not go through the pipe yet",
+        }
 
     class _LlamaCpp(BackendConformance):
         backend_name = "llamacpp"

@@ -21,9 +21,10 @@ def test_a_scripted_model(fake_model):
         session.complete("x")
 
 
-def test_a_tiny_file(tiny_gguf):
+def test_a_tiny_file(request):
     """Real ones, of three kinds of memory; another kind is refused by name."""
     pytest.importorskip("gguf")
+    tiny_gguf = request.getfixturevalue("tiny_gguf")
     for kind in ("attention", "window", "recurrent"):
         assert tiny_gguf(kind).read_bytes()[:4] == b"GGUF"
     with pytest.raises(headrace.ParamsError, match="no tiny model 'diffusion'"):
