@@ -63,7 +63,8 @@ dev: | python
 	    pytest hypothesis huggingface_hub jsonschema pytest-benchmark gguf ruff mypy types-setuptools tox
 	$(DEV)/bin/python -m native_build
 	$(DEV)/bin/python -m pip install --disable-pip-version-check --no-build-isolation \
-	    -e . -e packages/core -e packages/backend-fake -e packages/backend-llamacpp
+	    -e . -e packages/core -e packages/backend-fake -e packages/backend-llamacpp \
+	    -e packages/backend-subprocess
 
 python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "headrace needs Python 3.10 or later; this is " + sys.version.split()[0] + ". Name another: make PYTHON=python3.12 ...")'

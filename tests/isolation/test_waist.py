@@ -34,6 +34,7 @@ def pair(load):
 
 def test_vectors_are_the_same_as_in_this_process(pair):
     """Lists, arrays, of texts and of tokens, normalized or not."""
+    pytest.importorskip("numpy")
     here, there = pair
     texts = ["one", "and two", ""]
     for options in (

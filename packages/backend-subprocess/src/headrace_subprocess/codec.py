@@ -60,7 +60,7 @@ def too_large(size: int) -> ParamsError:
     return ParamsError(f"an argument of {size} bytes is too large for another process")
 
 
-def unpack(data: bytes | memoryview) -> Any:
+def unpack(data: bytes | bytearray) -> Any:
     """The value again.
 
     Raises:

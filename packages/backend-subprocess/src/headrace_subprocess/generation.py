@@ -20,6 +20,17 @@ WINDOW = 8
 """Deltas the child may be ahead of the reader."""
 
 
+class Grip:
+    """Held by a generation's stream: without one there is no stream, and nobody to end it."""
+
+    def __init__(self, generation: RemoteGeneration) -> None:
+        self.generation = generation
+
+    def __del__(self) -> None:
+        if self.generation.report is None:
+            self.generation.interrupt(StopReason.CANCELLED)
+
+
 class RemoteGeneration:
     """Pulls deltas out of a session's channel.
 
@@ -179,7 +190,7 @@ class RemoteGeneration:
         if self.report is None:
             self.seen, self.carry = seen, carry
             self.report = self._settled(reason, seen, carry)
-            self._session.ended(self)
+        self._session.ended(self)
         return self.report
 
     def _settled(self, reason: StopReason | None, seen: int, carry: bytes) -> GenerationReport:

@@ -24,7 +24,7 @@ from headrace.state.files import check_target
 from headrace.stream import TokenStream
 from headrace_subprocess import wire
 from headrace_subprocess.calls import Call
-from headrace_subprocess.generation import RemoteGeneration
+from headrace_subprocess.generation import Grip, RemoteGeneration
 from headrace_subprocess.handles import rendered_chat
 from headrace_subprocess.signals import Note, Signal
 
@@ -138,12 +138,12 @@ class SubprocessSession(SessionBase):
         options = {"sampling": sampling, "max_tokens": max_tokens, "ignore_eog": ignore_eog}
         if prompt is not None and not isinstance(prompt, str):
             prompt = check_tokens("prompt", prompt, self.model.info.n_vocab)
-        generation, told = self._begin("generate", (prompt,), options)
+        grip, told = self._begin("generate", (prompt,), options)
         return TokenStream(
-            generation,
+            grip.generation,
             stop=stops,
             timeout=timeout,
-            owner=self,
+            owner=(self, grip),
             model=self.model.info,
             prompt_tokens=told["prompt_tokens"],
         )
@@ -160,13 +160,13 @@ class SubprocessSession(SessionBase):
         rendering = {name: value for name, value in options.items() if name in _RENDERING}
         check_chat(messages, **rendering)
         self._check_idle()
-        generation, told = self._begin("chat", (list(messages),), options)
+        grip, told = self._begin("chat", (list(messages),), options)
         rendered = rendered_chat(self.model, told["rendered"])
         stream = TokenStream(
-            generation,
+            grip.generation,
             stop=(*stops, *rendered.stops),
             timeout=timeout,
-            owner=self,
+            owner=(self, grip),
             model=self.model.info,
             prompt_tokens=told["prompt_tokens"],
         )
@@ -176,7 +176,7 @@ class SubprocessSession(SessionBase):
 
     def _begin(
         self, method: str, arguments: tuple[Any, ...], options: dict[str, Any]
-    ) -> tuple[RemoteGeneration, dict[str, Any]]:
+    ) -> tuple[Grip, dict[str, Any]]:
         """Begin a generation; what the child says of it besides."""
         for use in self.params.uses:
             use.handle.check_open()
@@ -189,9 +189,9 @@ class SubprocessSession(SessionBase):
             told = worker.request(
                 channel, "generate", self.number, number, method, list(arguments), options
             )
-            generation = RemoteGeneration(self, number, told["carry"])
-            self._generation = generation
-            return generation, told
+            grip = Grip(RemoteGeneration(self, number, told["carry"]))
+            self._generation = grip.generation
+            return grip, told
 
     def _check_idle(self) -> None:
         self._check_open()

@@ -50,13 +50,15 @@ class Channel:
         self._end = end.detach()
         self._buffer = bytearray()
         self._broken = False
+        # Not the same: a reader in another thread may just be whole again when it is closed.
+        self._closed = False
         self.owed = False
         """Whether an answer is still to come."""
 
     @property
     def synchronous(self) -> bool:
         """False once an exception fell into a message, or between a request and its answer."""
-        return not self._broken and not self.owed
+        return not (self._broken or self._closed or self.owed)
 
     def fileno(self) -> int:
         """For waiting."""
@@ -112,8 +114,8 @@ class Channel:
         if len(buffer) < end:
             return None
         try:
-            with memoryview(buffer) as view, view[_LENGTH.size : end] as body:
-                message = codec.unpack(body)
+            # A copy: an interrupt could leave a view of the buffer, which cannot grow then.
+            message = codec.unpack(buffer[_LENGTH.size : end])
         except ValueError as error:
             raise Disconnected from error
         del buffer[:end]
@@ -141,7 +143,7 @@ class Channel:
 
     def close(self) -> None:
         """Let the other side know. Closing again does nothing."""
-        self._broken = True
+        self._closed = True
         end = socket.socket(fileno=self._end)
         with contextlib.suppress(OSError):
             end.shutdown(socket.SHUT_RDWR)

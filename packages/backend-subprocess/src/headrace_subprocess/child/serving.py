@@ -14,7 +14,7 @@ from headrace.protocols.waist import GenerationReport
 from headrace.results import StopReason
 from headrace_subprocess import wire
 from headrace_subprocess.child import checking
-from headrace_subprocess.child.sessions import ServedChannel, ServedSession
+from headrace_subprocess.child.sessions import Overtaken, ServedChannel, ServedSession
 from headrace_subprocess.child.things import Things
 from headrace_subprocess.child.work import Works
 from headrace_subprocess.signals import Note, Signal
@@ -55,9 +55,14 @@ class Server:
     def serve(self, channel: ServedChannel) -> None:
         """Answer what comes through a channel, until the other side closes it."""
         try:
+            message = channel.receive()
             while True:
-                name, *arguments = channel.receive()
-                channel.send(self._answer(channel, name, arguments))
+                name, *arguments = message
+                try:
+                    channel.send(self._answer(channel, name, arguments))
+                    message = channel.receive()
+                except Overtaken as overtaken:
+                    message = overtaken.message
         except wire.Disconnected:
             pass
         finally:
@@ -91,7 +96,7 @@ class Server:
     def _answer(self, channel: wire.Channel, name: str, arguments: list[Any]) -> tuple[str, Any]:
         try:
             return "answer", self._requests[name](channel, *arguments)
-        except wire.Disconnected:
+        except (wire.Disconnected, Overtaken):
             raise
         except HeadraceError as error:
             return "error", error

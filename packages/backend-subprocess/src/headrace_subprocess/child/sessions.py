@@ -17,6 +17,14 @@ from headrace_subprocess import wire
 from headrace_subprocess.child.things import Things
 
 
+class Overtaken(Exception):
+    """Another request came instead of what belongs to the generation."""
+
+    def __init__(self, message: Any) -> None:
+        super().__init__()
+        self.message = message
+
+
 class ServedChannel(wire.Channel):
     """A channel, and whether its thread has ended."""
 
@@ -75,6 +83,10 @@ class ServedSession:
             if message is not None:
                 if message[0] == "settle":
                     return self.settle(*message[2:])
+                if message[0] != "more":
+                    # An interrupt fell before the parent knew that it had begun.
+                    generation.interrupt(StopReason.CANCELLED)
+                    raise Overtaken(message)
                 credit += message[1]
                 self.note_seen(message[2])
                 continue
