@@ -90,6 +90,9 @@ def request(sequence: Sequence, lookahead: int, info: DecoderInfo) -> Request | 
     limit = min(sequence.max_draft, info.n_ctx_sequence - len(line), info.n_batch - 1)
     if generation.max_tokens is not None:
         limit = min(limit, generation.max_tokens - generation.produced - 1)
+    # A call of a fixed width is filled up anyway: what was looked up costs nothing there.
+    if sequence.width == 1 or isinstance(sequence.params.speculate, DraftModel):
+        limit = min(limit, generation.pace.limit(generation.produced))
     if limit < 1:
         return None
     return Request(generation, drafter, list(line), limit, generation.produced)

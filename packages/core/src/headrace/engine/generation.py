@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
+from headrace.engine.pacing import Pace
 from headrace.errors import HeadraceError
 from headrace.params import SamplingParams
 from headrace.protocols.decoder import RowResult, Sampler
@@ -72,6 +73,7 @@ class EngineGeneration:
         """Of all tokens produced, or empty if not asked for."""
         self.processed = self.base
         self.cached: int | None = None
+        self.pace = Pace(most=sequence.max_draft)
         self.steps = 0
         self.waits = 0
         self.last_step = 0

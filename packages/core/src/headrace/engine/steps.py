@@ -220,6 +220,9 @@ def apply(step: Step, planned: PlannedRow, result: RowResult) -> None:
         generation.error = result.error
         sequence.in_line = False
     elif result.tokens:
+        produced = planned.line_length - generation.prompt_end
+        accepted = min(len(result.tokens) - 1, planned.proposed)
+        generation.pace = generation.pace.after(produced, planned.proposed, accepted)
         generation.accept(result.tokens, planned.line_length, result.logprobs)
         if len(sequence.line) <= len(sequence.resident):
             sequence.in_line = False  # it ended in the middle of what was accepted

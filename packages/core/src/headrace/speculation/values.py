@@ -34,7 +34,7 @@ class PromptLookup:
     """Fewest of them."""
 
     max_draft: int = attrs.field(default=15, validator=integer(1, MAX_DRAFT))
-    """Most tokens proposed at a time."""
+    """Most tokens proposed at a time; fewer while they are rejected."""
 
     def __attrs_post_init__(self) -> None:
         """Refuse what excludes each other."""
@@ -62,7 +62,7 @@ class DraftModel:
     nothing is proposed any more."""
 
     max_draft: int = attrs.field(default=7, validator=integer(1, MAX_DRAFT))
-    """Most tokens proposed at a time."""
+    """Most tokens proposed at a time; fewer while they are rejected."""
 
     min_probability: float = attrs.field(default=0.0, validator=number(0.0, 1.0))
     """Proposing ends at the first token to which the smaller model gives less than this: what it
