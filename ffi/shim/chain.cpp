@@ -11,6 +11,10 @@ namespace hr {
 
 namespace {
 
+// llama.cpp's infill sampler compares all candidates with each other. It keeps none that is less
+// likely than these.
+constexpr int32_t kInfillCandidates = 512;
+
 // Dividing by less than this overflows; the limit of ever smaller temperatures is greedy.
 constexpr float kColdest = 1e-30f;
 // Tokens over which mirostat estimates how steep the distribution is; the paper's and llama.cpp's.
@@ -142,10 +146,15 @@ Plan make_plan(ModelCore &model, const hr_sampling &settings) {
         ++next;
     }
     ChainBuilder chain;
+    bool reduced = plan.top_k > 0;
     for (; next != order.end(); ++next) {
         if (*next == HR_SAMPLER_ADAPTIVE_P) {
             plan.adaptive = true;
         } else {
+            if (*next == HR_SAMPLER_INFILL && !reduced) {
+                chain.add(llama_sampler_init_top_k(kInfillCandidates));
+            }
+            reduced = reduced || *next == HR_SAMPLER_TOP_K;
             chain.add(make(*next, model, settings));
         }
     }

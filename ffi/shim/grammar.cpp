@@ -69,6 +69,10 @@ llama_token redraw(hr_sampler &sampler, Adjusted &adjusted, float *logits, int32
     if (token >= 0) {
         confine(sampler, adjusted, logits, n_vocab);
         token = draw_adjusted(sampler, logits, n_vocab);
+        if (token >= 0 && !sampler.constraint->allows(token)) {
+            // llama.cpp's infill sampler puts an end token in where it was taken out.
+            token = largest(logits, n_vocab);
+        }
     }
     return token >= 0 ? token : last_resort(sampler);
 }

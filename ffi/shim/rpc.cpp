@@ -70,6 +70,7 @@ int hr_rpc_serve(const char *endpoint, int32_t n_threads, hr_report *report) {
             return HR_NO_RPC;
         }
         std::vector<ggml_backend_dev_t> devices = served_devices();
+        const hr::Computing computing;  // for others, in this thread
         start_server(endpoint, nullptr, static_cast<size_t>(n_threads), devices.size(),
                      devices.data());
         return HR_RPC_ENDED;

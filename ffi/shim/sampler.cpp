@@ -1,6 +1,8 @@
 // Drawing tokens; see sampler.h.
 #include "sampler.h"
 
+#include <cmath>
+
 #include "candidates.h"
 
 namespace hr {
@@ -72,7 +74,11 @@ llama_token draw_adjusted(hr_sampler &sampler, const float *logits, int32_t n_vo
 
 llama_token draw(hr_sampler &sampler, float *logits, int32_t n_vocab) {
     Adjusted adjusted(sampler, logits, n_vocab);
-    const llama_token token = draw_adjusted(sampler, logits, n_vocab);
+    llama_token token = draw_adjusted(sampler, logits, n_vocab);
+    if (token >= 0 && logits[token] == -INFINITY) {
+        // llama.cpp's infill sampler puts an end token in where it was taken out.
+        token = largest(logits, n_vocab);
+    }
     if (sampler.constraint == nullptr || (token >= 0 && sampler.constraint->allows(token))) {
         return token;
     }

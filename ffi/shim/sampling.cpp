@@ -86,7 +86,9 @@ int hr_sampler_clone(const hr_sampler *sampler, hr_sampler **out, hr_report *rep
 }
 
 void hr_sampler_free(hr_sampler *sampler) {
-    if (sampler != nullptr && !sampler->abandoned && !hr::quiet()) {
+    // In a forked child a thread of the parent may have been inside it.
+    if (sampler != nullptr && !sampler->abandoned && !hr::quiet() &&
+        sampler->model->born == hr::generation()) {
         hr::guarded(nullptr, [&]() -> int {
             delete sampler;
             return HR_OK;

@@ -8,6 +8,7 @@
 #if !defined(_WIN32)
 #include <pthread.h>
 #include <sys/mman.h>
+#include <unistd.h>
 #endif
 
 #include "guard.h"
@@ -39,15 +40,21 @@ void *run_body(void *body) {
 }  // namespace
 
 int with_stack(size_t n_bytes, const std::function<void()> &body) {
-    void *stack = mmap(nullptr, n_bytes, PROT_READ | PROT_WRITE,
+    // A page that cannot be written lies below: what is deeper than expected ends the process
+    // instead of writing into whatever is mapped there.
+    const auto page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+    const size_t mapped = (n_bytes + page - 1) / page * page + page;
+    void *whole = mmap(nullptr, mapped, PROT_READ | PROT_WRITE,
                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (stack == MAP_FAILED) {
+    if (whole == MAP_FAILED) {
         return HR_OUT_OF_MEMORY;
     }
+    mprotect(whole, page, PROT_NONE);
+    void *stack = static_cast<char *>(whole) + page;
     pthread_attr_t attributes;
     pthread_t thread;
     pthread_attr_init(&attributes);
-    int failed = pthread_attr_setstack(&attributes, stack, n_bytes);
+    int failed = pthread_attr_setstack(&attributes, stack, mapped - page);
     if (failed == 0) {
         failed = pthread_create(&thread, &attributes, run_body,
                                 const_cast<std::function<void()> *>(&body));
@@ -56,7 +63,7 @@ int with_stack(size_t n_bytes, const std::function<void()> &body) {
         pthread_join(thread, nullptr);
     }
     pthread_attr_destroy(&attributes);
-    munmap(stack, n_bytes);
+    munmap(whole, mapped);
     return failed == 0 ? HR_OK : HR_OUT_OF_MEMORY;
 }
 

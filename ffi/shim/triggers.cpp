@@ -12,13 +12,21 @@ namespace {
 
 constexpr size_t kShortText = 1024;
 constexpr size_t kSearched = 2048;
-constexpr size_t kStackPerByte = 2048;  // std::regex recurses; some 500 were seen
+constexpr size_t kStackPerByte = 2048;  // std::regex may recurse
 constexpr size_t kStackBase = size_t{1} << 20;
+
+// A pattern of a user's must not decide how deep or how long the matcher goes. libstdc++ has a
+// matcher that goes back over nothing; it refuses back-references, which need that.
+#if defined(__GLIBCXX__)
+constexpr auto kSyntax = std::regex_constants::ECMAScript | std::regex_constants::__polynomial;
+#else
+constexpr auto kSyntax = std::regex_constants::ECMAScript;
+#endif
 
 std::vector<std::regex> compiled(const char **patterns, int32_t count) {
     std::vector<std::regex> found;
     for (int32_t i = 0; i < count; ++i) {
-        found.emplace_back(patterns[i]);
+        found.emplace_back(patterns[i], kSyntax);
     }
     return found;
 }

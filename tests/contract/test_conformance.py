@@ -54,7 +54,6 @@ if os.environ.get("HEADRACE_TEST_LLAMACPP") == "1":
         skip_rules = {  # noqa: RUF012
             "load.progress_cancels": "a load that is over before the answer comes is not undone",
             "load.progress_raises": "nor is one that is over before what was raised comes",
-            "infill.writes": "infilling does not go through the pipe yet",
         }
 
     class _LlamaCpp(BackendConformance):

@@ -286,3 +286,29 @@ def test_reproducible_sessions_are_reproducible_under_a_grammar(tiny):
             sampling = SamplingParams(grammar=Regex("[a-z]{40}"), seed=5)
             texts.add(session.complete("The", sampling=sampling).text)
     assert len(texts) == 1
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    ["(" * 450 + "[^~]" + ")" * 450 + "*~", "(a*)*(a*)*~", "((((.|a)*)*)*)*~"],
+    ids=["deep", "ambiguous", "both"],
+)
+def test_a_trigger_that_would_go_back_and_forth_costs_no_stack_and_little_time(tiny, pattern):
+    """The matcher keeps to one pass, over short output and long."""
+    lazy = Lazy(Gbnf('root ::= "x"'), (Trigger(full_pattern=pattern), Trigger(pattern=pattern)))
+    bytes_of_a = {tiny.tokenize("a", add_special=False)[0]: 20.0}
+    done = write(tiny, lazy, logit_bias=bytes_of_a, max_tokens=120, ignore_eog=True)
+    assert len(done.tokens) == 120
+
+
+def test_an_end_that_infill_puts_in_is_refused_by_a_grammar(tiny):
+    """llama.cpp's sampler does so where nothing is likely, whatever was taken out before."""
+    for seed in range(8):
+        done = write(
+            tiny,
+            Gbnf("root ::= [a-z] [a-z] [a-z]"),
+            samplers=("temperature", "infill"),
+            temperature=50.0,
+            seed=seed,
+        )
+        assert re.fullmatch("[a-z]{3}", done.text)

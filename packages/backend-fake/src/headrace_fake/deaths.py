@@ -31,7 +31,7 @@ def _hog() -> None:
 
 
 _DEATHS = {
-    "segfault": lambda: os.kill(os.getpid(), signal.SIGSEGV),
+    "segfault": lambda: signal.raise_signal(signal.SIGSEGV),
     "abort": os.abort,
     "exit": lambda: os._exit(7),
     "hang": _hang,

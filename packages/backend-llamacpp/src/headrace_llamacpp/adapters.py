@@ -6,6 +6,7 @@ as long as a context has it set; so closing one at any moment is safe.
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 from collections.abc import Callable, Sequence
@@ -77,9 +78,12 @@ def _load(reference: str, kind: str, read: Callable[..., None]) -> LlamaAdapter:
 def _metadata(handle: Any) -> dict[str, str]:
     key, value = ffi.new("const char **"), ffi.new("const char **")
     pairs: dict[str, str] = {}
-    while lib.hr_adapter_meta(handle, len(pairs), key, value):
-        pairs[text(key[0])] = text(value[0])
-    return pairs
+    # Counted: names of a damaged file may become the same as text.
+    for index in itertools.count():
+        if not lib.hr_adapter_meta(handle, index, key, value):
+            return pairs
+        pairs.setdefault(text(key[0]), text(value[0]))
+    raise AssertionError("counting has no end")
 
 
 def _info(path: Path, native: Any, metadata: dict[str, str]) -> AdapterInfo:

@@ -33,6 +33,7 @@ def score(context: Any, step_id: int, row: ScoreRow) -> ScoreOutcome:
         raise ValueError(f"{len(targets)} targets for {len(row.tokens)} tokens")
     out = ffi.new("hr_logprob[]", max(1, len(row.targets) * n_places))
     report = new_report()
+    native.length = row.position  # what memory holds if the call is refused
     check_signals = callbacks.in_main_thread()
     lib.hr_score(
         context,

@@ -27,8 +27,9 @@ class Grip:
         self.generation = generation
 
     def __del__(self) -> None:
-        if self.generation.report is None:
-            self.generation.interrupt(StopReason.CANCELLED)
+        generation = getattr(self, "generation", None)  # an interrupt may fall into __init__
+        if generation is not None and generation.report is None:
+            generation.interrupt(StopReason.CANCELLED)
 
 
 class RemoteGeneration:

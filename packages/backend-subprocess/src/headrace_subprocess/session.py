@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from headrace.chat.keywords import ChatKeywords, Messages
+    from headrace.infilling import InfillKeywords
     from headrace_subprocess.model import SubprocessModel
 
 _RENDERING = (
@@ -139,6 +140,27 @@ class SubprocessSession(SessionBase):
         if prompt is not None and not isinstance(prompt, str):
             prompt = check_tokens("prompt", prompt, self.model.info.n_vocab)
         grip, told = self._begin("generate", (prompt,), options)
+        return self._stream(grip, told, stops, timeout)
+
+    def infill(
+        self,
+        prefix: str | Sequence[int],
+        suffix: str | Sequence[int],
+        **request: Unpack[InfillKeywords],
+    ) -> TokenStream:
+        """Write what stands between a prefix and a suffix; see ``Session.infill``."""
+        self._check_process()
+        timeout = request.pop("timeout", None)
+        sampling, max_tokens = request.get("sampling"), request.get("max_tokens")
+        ignore_eog = request.get("ignore_eog", False)
+        stops = check_generation(sampling, max_tokens, request.pop("stop", ()), ignore_eog, timeout)
+        self._check_idle()
+        grip, told = self._begin("infill", (prefix, suffix), dict(request))
+        return self._stream(grip, told, stops, timeout)
+
+    def _stream(
+        self, grip: Grip, told: dict[str, Any], stops: tuple[str, ...], timeout: float | None
+    ) -> TokenStream:
         return TokenStream(
             grip.generation,
             stop=stops,
@@ -162,14 +184,7 @@ class SubprocessSession(SessionBase):
         self._check_idle()
         grip, told = self._begin("chat", (list(messages),), options)
         rendered = rendered_chat(self.model, told["rendered"])
-        stream = TokenStream(
-            grip.generation,
-            stop=(*stops, *rendered.stops),
-            timeout=timeout,
-            owner=(self, grip),
-            model=self.model.info,
-            prompt_tokens=told["prompt_tokens"],
-        )
+        stream = self._stream(grip, told, (*stops, *rendered.stops), timeout)
         return ChatStream(
             stream, rendered, prompt_tokens=told["conversation"], reused=told["reused"]
         )
