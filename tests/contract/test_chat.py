@@ -5,7 +5,15 @@ from __future__ import annotations
 import attrs
 import pytest
 
-from headrace import BusyError, Capability, ChatMessage, ParamsError, StopReason
+from headrace import (
+    BusyError,
+    Capability,
+    ChatMessage,
+    ContextFullError,
+    ParamsError,
+    SessionParams,
+    StopReason,
+)
 from headrace.protocols import Truncation
 
 TEMPLATE = (
@@ -129,3 +137,24 @@ def test_one_answer_at_a_time(session, how):
             session.chat([HI], **how)
         assert len(list(stream)) > 0
     assert stream.result.stop_reason is StopReason.MAX_TOKENS
+
+
+def test_a_conversation_that_does_not_fit_leaves_the_history(target):
+    """In a session whose calls have a width too: it has less room than the context."""
+    with target.load(n_ctx=64) as model:
+        wide = Capability.SPECULATE in model.capabilities
+        params = SessionParams(reproducible=wide, decode_width=8 if wide else None)
+        session = model.open_session(params)
+        how = {} if model.info.backend == "fake" else {"template": TEMPLATE}
+        session.complete("Hello", max_tokens=2)
+        before = session.tokens
+        for length in range(20, 70):
+            try:
+                with session.chat([{"role": "user", "content": "x" * length}], **how):
+                    pass
+            except ContextFullError:
+                break
+            before = session.tokens
+        else:
+            pytest.fail("everything fits")
+        assert session.tokens == before

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from headrace.chat.types import ChatMessage, Tool, ToolCall
 from headrace.errors import ParamsError
+from headrace.grammar import JsonSchema
 from headrace.params import check_names
 from headrace.protocols.chat import ChatRequest
 
@@ -229,7 +230,10 @@ def _json_schema(wanted: Any) -> str | None:
     if kind == "json_schema":
         inner = _mapping("response_format['json_schema']", wanted.get("json_schema"), "a dict")
         schema = inner.get("schema")
-    return _as_json("response_format's schema", _mapping("response_format's schema", schema))
+    text = _as_json("response_format's schema", _mapping("response_format's schema", schema))
+    # What is no schema is said here, with its place; a backend may know fewer keywords than this.
+    JsonSchema(text, strict=False)
+    return text
 
 
 def _template(template: Any) -> str | None:

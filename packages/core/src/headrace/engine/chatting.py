@@ -10,10 +10,9 @@ import attrs
 from headrace.bases import SessionBase
 from headrace.chat.stream import ChatStream
 from headrace.engine.sampling import check_sampling
-from headrace.engine.sequence import common_prefix
-from headrace.errors import ContextFullError, ParamsError
+from headrace.errors import ParamsError
 from headrace.params import SamplingParams
-from headrace.prompts import check_generation, draw_seed
+from headrace.prompts import check_generation
 from headrace.stream import TokenStream
 
 if TYPE_CHECKING:
@@ -96,15 +95,13 @@ class ChattingSession(SessionBase):
         check_sampling(sampling, self._model.info, self._model.capabilities)
         # The rendering leaves out the BOS that is added here.
         tokens = self._model.tokenize(rendered.prompt, add_special=True, parse_special=True)
-        self._engine.check_idle(self._sequence)
-        kept = self._keep_beginning(tokens, "conversation", "Leave out old messages")
-        generation = self._engine.generate(
+        generation, kept = self._engine.begin_anew(
             self._sequence,
-            tokens[kept:],
+            tokens,
+            what="conversation",
+            remedy="Leave out old messages",
             sampling=sampling,
-            seed=draw_seed(sampling),
             max_tokens=max_tokens,
-            ignore_eog=False,
             spoken=_spoken(self._model, rendered),
         )
         stream = self._stream(generation, (*stops, *rendered.stops), timeout)
@@ -122,20 +119,6 @@ class ChattingSession(SessionBase):
             model=self._model.info,
             prompt_tokens=generation.prompt_tokens,
         )
-
-    def _keep_beginning(self, tokens: list[int], what: str, remedy: str) -> int:
-        """Cut the history to what these tokens begin with too, leaving one of them to run."""
-        limit = self._engine.info.n_ctx_sequence
-        if len(tokens) > limit:
-            raise ContextFullError(
-                f"the {what} does not fit: it has {len(tokens)} tokens, the context holds {limit}",
-                hint=f"{remedy}, or raise EngineParams.n_ctx.",
-                backend=self._model.info.backend,
-            )
-        history = self._engine.history(self._sequence)
-        kept = min(common_prefix(history, tokens), len(tokens) - 1)
-        self._engine.rewind(self._sequence, kept)
-        return kept
 
 
 def _constrained(sampling: SamplingParams, rendered: RenderedChat) -> SamplingParams:

@@ -8,7 +8,7 @@ from headrace.engine.chatting import ChattingSession
 from headrace.engine.sampling import check_sampling
 from headrace.infilling import check_infill, infill_tokens
 from headrace.params import SamplingParams
-from headrace.prompts import check_generation, draw_seed
+from headrace.prompts import check_generation
 from headrace.stream import TokenStream
 
 
@@ -69,13 +69,12 @@ class InfillingSession(ChattingSession):
         check_sampling(sampling, info, self._model.capabilities)
         request = check_infill(prefix, suffix, extra, order, project, path, info.n_vocab)
         tokens = infill_tokens(self._model, request)
-        self._engine.check_idle(self._sequence)
-        kept = self._keep_beginning(tokens, "file", "Shorten prefix, suffix or extra")
-        generation = self._engine.generate(
+        generation, _ = self._engine.begin_anew(
             self._sequence,
-            tokens[kept:],
+            tokens,
+            what="file",
+            remedy="Shorten prefix, suffix or extra",
             sampling=sampling,
-            seed=draw_seed(sampling),
             max_tokens=max_tokens,
             ignore_eog=ignore_eog,
         )

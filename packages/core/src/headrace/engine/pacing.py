@@ -6,7 +6,8 @@ them, and one in which they hold should get long ones. The rule, in tokens:
 - A draft accepted whole: the next may be twice as long.
 - One accepted in part: the next is as long.
 - One rejected at once is a miss: the next is half as long, and nothing is drafted for
-  16 tokens, then 32, then 64; by then what is tried is one token, so that the worst text makes one wider call in 65.
+  16 tokens, then 32, then 64; by then what is tried is one token, so that the worst text
+  makes one wider call in 65.
 - Anything accepted halves the count of misses. It is not simply forgotten: in a text where one
   draft in three holds, the pauses stay long.
 

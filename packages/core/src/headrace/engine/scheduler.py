@@ -13,7 +13,7 @@ from types import MappingProxyType
 from headrace.engine import drafting
 from headrace.engine.calls import Calls
 from headrace.engine.generation import EngineGeneration
-from headrace.engine.sequence import Line, Sequence
+from headrace.engine.sequence import Line, Sequence, common_prefix
 from headrace.errors import (
     BusyError,
     ClosedError,
@@ -22,6 +22,7 @@ from headrace.errors import (
     UnsupportedError,
 )
 from headrace.params import SamplingParams, SessionParams
+from headrace.prompts import draw_seed
 from headrace.protocols.waist import GenerationReport
 from headrace.results import StopReason
 
@@ -130,6 +131,60 @@ class Engine(Calls):
             if max_tokens == 0 and len(sequence.line) == 1:
                 generation.end = StopReason.MAX_TOKENS  # the last token stays pending
         return generation
+
+    def begin_anew(
+        self,
+        sequence: Sequence,
+        tokens: list[int],
+        *,
+        what: str,
+        remedy: str,
+        sampling: SamplingParams,
+        max_tokens: int | None,
+        ignore_eog: bool = False,
+        spoken: Mapping[int, bytes] = _NOTHING,
+    ) -> tuple[EngineGeneration, int]:
+        """Make these tokens the history, keeping what it begins with, and begin a generation.
+
+        Args:
+            sequence: An idle one.
+            tokens: All of them; at least the last one is run.
+            what: What they are, for messages.
+            remedy: What to do if they do not fit.
+            sampling: How tokens are chosen.
+            max_tokens: Most new tokens.
+            ignore_eog: Never choose a token that ends the generation.
+            spoken: Texts of control tokens that the reader needs to see.
+
+        Returns:
+            The generation, and how many tokens of the history were kept.
+
+        Raises:
+            ContextFullError: If they do not fit; the history is as before.
+        """
+        with self.mutex:
+            self.check_idle(sequence)
+            sequence.check_adapters()
+            limit = self.room(sequence)
+            if len(tokens) > limit:
+                raise ContextFullError(
+                    f"the {what} does not fit: it has {len(tokens)} tokens, "
+                    f"the context holds {limit}",
+                    hint=f"{remedy}, or raise EngineParams.n_ctx.",
+                    backend=self.model_info.backend,
+                )
+            kept = min(common_prefix(sequence.line, tokens), len(tokens) - 1)
+            self.rewind(sequence, kept)
+            generation = self.generate(
+                sequence,
+                tokens[kept:],
+                sampling=sampling,
+                seed=draw_seed(sampling),
+                max_tokens=max_tokens,
+                ignore_eog=ignore_eog,
+                spoken=spoken,
+            )
+            return generation, kept
 
     def check_idle(self, sequence: Sequence) -> None:
         """Raise unless a generation can begin; one that was cancelled is settled first.
