@@ -213,7 +213,7 @@ def test_a_cancelled_score_ends_inside_its_call(fake):
 
 def test_a_model_that_closes_ends_a_score(fake):
     """Between two calls, with ``ClosedError``."""
-    engine = fake(engine={"n_batch": 8})
+    engine = fake(delay=0.02, engine={"n_batch": 8})  # many calls, so that one is between two
     session = engine.model.open_session()
 
     def close(share):

@@ -20,7 +20,7 @@ from headrace.errors import BackendCrashedError, ClosedError, HeadraceError, Par
 from headrace.machine import MemoryUsage, SystemInfo
 from headrace.params import SamplingParams, SessionParams
 from headrace.params.adapters import check_uses
-from headrace.prompts import check_flags, check_path, check_tokens
+from headrace.prompts import check_flags, check_path, check_session_params, check_tokens
 from headrace.protocols.chat import RenderedChat
 from headrace.protocols.waist import Texts
 from headrace.results import Capability, ModelInfo
@@ -250,7 +250,8 @@ class SubprocessModel(ModelBase):
     def open_session(self, params: SessionParams | None = None) -> SubprocessSession:
         """A new, empty session; see ``Model``."""
         self.check_open()
-        return self._kept(SubprocessSession(self, params or SessionParams(), self.next_number()))
+        params = check_session_params(params)
+        return self._kept(SubprocessSession(self, params, self.next_number()))
 
     def open_fork(self, source: SubprocessSession) -> SubprocessSession:
         """A fork of a session."""

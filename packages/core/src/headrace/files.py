@@ -12,6 +12,7 @@ from pathlib import Path
 from headrace.atomic import replacing
 from headrace.errors import ParamsError, UnsupportedError
 from headrace.loading import choose_backend
+from headrace.prompts import check_path
 from headrace.protocols import Backend
 from headrace.protocols.files import FileInfo, ModelFiles, Progress, QuantizeRequest
 
@@ -23,7 +24,7 @@ def inspect_file(path: str | os.PathLike[str], *, backend: str | Backend | None 
         ModelError: If it is not a model file, or a damaged one.
         UnsupportedError: If the backend cannot look into files.
     """
-    text = os.fsdecode(path)
+    text = check_path("path", path)
     return _files(backend, text).inspect(text)
 
 
@@ -63,7 +64,7 @@ def quantize_model(
         ModelError: If the source cannot be read.
         ModelLoadCancelledError: If ``progress`` returned False.
     """
-    files = _files(backend, os.fsdecode(source))
+    files = _files(backend, check_path("source", source))
     _check_type(type, files.quantization_types())
     _check_positive("n_threads", n_threads)
     free = _free(target, source, overwrite=overwrite)
@@ -116,7 +117,7 @@ def split_model(
         raise ParamsError("split_model needs one of max_bytes and max_tensors")
     _check_positive("max_bytes", max_bytes)
     _check_positive("max_tensors", max_tensors)
-    text = os.fsdecode(source)
+    text = check_path("source", source)
     return _files(backend, text).split(
         text, Path(prefix), max_bytes=max_bytes, max_tensors=max_tensors, progress=progress
     )
@@ -147,7 +148,7 @@ def merge_model(
         ModelError: If a shard is missing or damaged, or the source is not the first of them.
         ModelLoadCancelledError: If ``progress`` returned False.
     """
-    text = os.fsdecode(source)
+    text = check_path("source", source)
     files = _files(backend, text)
     with replacing(_free(target, source, overwrite=overwrite)) as temporary:
         files.merge(text, temporary, progress=progress)

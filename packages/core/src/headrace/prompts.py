@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import numbers
 import os
 import secrets
@@ -10,10 +9,27 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from headrace.errors import ParamsError, TokenizeError
-from headrace.params import MAX_LOGPROBS, MAX_SEED, SamplingParams
+from headrace.params import MAX_LOGPROBS, MAX_SEED, SamplingParams, SessionParams
+from headrace.params.fields import finite
 
 if TYPE_CHECKING:
     from headrace.engine.model import EngineModel
+
+
+def check_session_params(params: Any) -> SessionParams:
+    """The settings of a session; the defaults for None.
+
+    Raises:
+        ParamsError: If they are something else.
+    """
+    if params is None:
+        return SessionParams()
+    if not isinstance(params, SessionParams):
+        raise ParamsError(
+            f"open_session's params must be SessionParams or None, got {params!r:.60}",
+            hint="ModelParams and EngineParams belong to load_model, SamplingParams to generate.",
+        )
+    return params
 
 
 def check_path(name: str, path: Any) -> str:
@@ -153,7 +169,7 @@ def check_generation(
     if not isinstance(ignore_eog, bool):
         raise ParamsError(f"ignore_eog must be True or False, got {ignore_eog!r}")
     real = isinstance(timeout, numbers.Real) and not isinstance(timeout, bool)
-    if timeout is not None and (not real or not math.isfinite(timeout) or timeout < 0):
+    if timeout is not None and (not real or not finite(timeout) or timeout < 0):
         raise ParamsError(f"timeout must be a number of seconds ≥ 0 or None, got {timeout!r}")
     if not isinstance(stop, Iterable):
         raise ParamsError(f"stop must be a string or a sequence of strings, got {stop!r:.60}")

@@ -148,7 +148,7 @@ def _call(where: str, call: Any) -> ToolCall:
         raise ParamsError(f"{where}.function has no name")
     arguments = function.get("arguments", "{}")
     if isinstance(arguments, Mapping):
-        arguments = json.dumps(arguments, ensure_ascii=False)
+        arguments = _as_json(f"{where}.function.arguments", arguments, ensure_ascii=False)
     return _made(
         where,
         ToolCall,
@@ -258,9 +258,9 @@ def _template_args(values: Any) -> dict[str, Any]:
     return found
 
 
-def _as_json(where: str, value: Any) -> str:
+def _as_json(where: str, value: Any, *, ensure_ascii: bool = True) -> str:
     try:
-        text = json.dumps(value, allow_nan=False)
+        text = json.dumps(value, allow_nan=False, ensure_ascii=ensure_ascii)
     except (TypeError, ValueError, RecursionError) as error:
         raise ParamsError(f"{where} cannot be written as JSON: {error}") from None
     return text

@@ -22,7 +22,7 @@ from headrace.errors import ClosedError, UnsupportedError
 from headrace.machine import MemoryUsage, SystemInfo
 from headrace.params import EngineParams, SamplingParams, SessionParams
 from headrace.params.adapters import check_uses
-from headrace.prompts import check_path, check_text, check_tokens
+from headrace.prompts import check_path, check_session_params, check_text, check_tokens
 from headrace.protocols.adapters import AdapterModel
 from headrace.protocols.chat import ChatFormatter, RenderedChat
 from headrace.protocols.decoder import DecoderModel, Truncation
@@ -140,7 +140,7 @@ class EngineModel(EmbeddingMethods):
                 hint=hint,
                 backend=self.info.backend,
             )
-        params = params or SessionParams()
+        params = check_session_params(params)
         self.check_adapters(params)
         with self._lock:
             self._check_open()

@@ -25,7 +25,7 @@ def check_names(owner: str, given: Iterable[str], allowed: Iterable[str]) -> Non
     known = tuple(allowed)
     for name in given:
         if name not in known:
-            close = difflib.get_close_matches(name, known, n=1)
+            close = difflib.get_close_matches(str(name), known, n=1)
             hint = f"Did you mean {close[0]!r}?" if close else f"Known: {', '.join(known)}."
             raise ParamsError(f"{owner} has no parameter {name!r}", hint=hint)
 

@@ -40,13 +40,8 @@ def write_state(target: StateTarget, parts: Iterable[bytes | memoryview]) -> Non
         StateError: If it cannot be written.
     """
     if not isinstance(target, (str, os.PathLike)):
-        try:
-            for part in parts:
-                target.write(part)
-        except TypeError as error:
-            raise ParamsError(
-                f"target does not take bytes: {error}", hint="Open files with mode 'wb'."
-            ) from error
+        for part in parts:
+            _write_part(target, part)
         return
     name = os.fspath(target)
     with _errors_named("written to", name):
@@ -56,6 +51,26 @@ def write_state(target: StateTarget, parts: Iterable[bytes | memoryview]) -> Non
             with open(descriptor, "wb") as file:
                 file.writelines(parts)
         _sync_folder(path.parent)
+
+
+def _write_part(target: Any, part: bytes | memoryview) -> None:
+    """Write all of a part; an unbuffered file may take less at a time."""
+    left = memoryview(part)
+    while len(left):
+        try:
+            written = target.write(left)
+        except TypeError as error:
+            raise ParamsError(
+                f"target does not take bytes: {error}", hint="Open files with mode 'wb'."
+            ) from error
+        except (OSError, ValueError) as error:
+            raise StateError(
+                f"the state cannot be written: {error}",
+                hint="The file must be open for writing, and have room.",
+            ) from error
+        if written == 0:
+            raise StateError("the state cannot be written: the file takes no more bytes")
+        left = left[written if isinstance(written, int) else len(left) :]
 
 
 def read_state(source: StateSource) -> memoryview:
@@ -69,7 +84,12 @@ def read_state(source: StateSource) -> memoryview:
         name = os.fspath(source)
         with _errors_named("read from", name):
             return memoryview(Path(name).read_bytes())
-    data = source.read() if hasattr(source, "read") else source
+    try:
+        data = source.read() if hasattr(source, "read") else source
+    except (OSError, ValueError) as error:
+        raise StateError(
+            f"the state cannot be read: {error}", hint="The file must be open for reading."
+        ) from error
     if not isinstance(data, (bytes, bytearray, memoryview)):
         raise ParamsError(
             f"source must be a path, a binary file or bytes, got {source!r:.60}",
