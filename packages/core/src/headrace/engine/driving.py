@@ -82,6 +82,8 @@ class Driving(Ending):
 
     def _have_drafted(self, generation: EngineGeneration, deadline: float | None) -> None:
         """Have tokens proposed for all sequences that want it. The caller holds the role."""
+        if not self._speculating:
+            return  # as in most engines, at every step
         with self.mutex:
             found = [
                 drafting.request(each, self.lookahead, self.info) for each in self._speculating
