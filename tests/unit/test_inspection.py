@@ -10,7 +10,6 @@ from headrace import BackendError, EngineParams, ModelMemoryError, ModelParams, 
 from headrace.bases import ModelBase
 from headrace.inspection import survey
 from headrace.machine import DeviceMemory, MemoryEstimate
-from headrace.protocols import PROTOCOL_VERSION
 from headrace_fake import FakeBackend
 
 
@@ -18,7 +17,7 @@ class Plain:
     """A backend that knows none of it."""
 
     name = "plain"
-    protocol_version = PROTOCOL_VERSION
+    protocol_version = 1
     version = "1"
 
     def can_load(self, reference):

@@ -15,7 +15,7 @@ GOOD_BACKEND = """
 
     class Backend:
         name = {name!r}
-        protocol_version = 1
+        protocol_version = {protocol_version}
         version = "3.2.1"
         claims = {claims!r}
 
@@ -70,9 +70,15 @@ class Site:
         claims: str = "",
         distribution: str = "",
         can_load: str = "reference.startswith(self.claims)",
+        protocol_version: str = "1",
     ) -> None:
         """Install a well-behaved plugin, but for what is said otherwise."""
-        source = GOOD_BACKEND.format(name=name, claims=claims or f"{name}:", can_load=can_load)
+        source = GOOD_BACKEND.format(
+            name=name,
+            claims=claims or f"{name}:",
+            can_load=can_load,
+            protocol_version=protocol_version,
+        )
         self.install(distribution or f"headrace-{name}", source, plugin=name)
 
 

@@ -7,7 +7,7 @@ from importlib import metadata
 from pathlib import Path
 
 from headrace.errors import ModelFormatError, ModelLoadCancelledError, ModelNotFoundError
-from headrace.protocols import PROTOCOL_VERSION, LoadRequest, Model
+from headrace.protocols import LoadRequest, Model
 from headrace.results import Capability
 
 _ABILITIES = frozenset(
@@ -26,7 +26,7 @@ class TransformersBackend:
     """Loads causal language models from a folder, never from the network."""
 
     name = "transformers"
-    protocol_version = PROTOCOL_VERSION
+    protocol_version = 1
     version = "0.1.0"
 
     def can_load(self, reference: str) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 from headrace.diagnosis import BackendDiagnosis
 from headrace.errors import ModelLoadCancelledError
 from headrace.machine import Device, MemoryEstimate, SystemInfo
-from headrace.protocols import PROTOCOL_VERSION, LoadRequest, Model
+from headrace.protocols import LoadRequest, Model
 from headrace.protocols.decoder import Truncation
 from headrace.results import Capability
 from headrace_fake import memory_needs
@@ -59,7 +59,7 @@ class FakeBackend:
     """
 
     name = "fake"
-    protocol_version = PROTOCOL_VERSION
+    protocol_version = 1
     version = __version__
 
     def __init__(self, options: FakeOptions | None = None, **changes: Any) -> None:

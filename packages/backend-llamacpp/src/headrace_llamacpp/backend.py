@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from headrace.diagnosis import BackendDiagnosis
 from headrace.errors import BackendUnavailableError
 from headrace.machine import Device, MemoryEstimate
-from headrace.protocols import PROTOCOL_VERSION, LoadRequest, Model
+from headrace.protocols import LoadRequest, Model
 from headrace.protocols.checking import FileStage
 from headrace.protocols.files import FileInfo, QuantizeRequest, TensorInfo
 from headrace.results import Capability
@@ -26,7 +26,7 @@ class LlamaCppBackend:
     """Loads GGUF files with llama.cpp, in this process."""
 
     name = BACKEND
-    protocol_version = PROTOCOL_VERSION
+    protocol_version = 1
     version = __version__
 
     def can_load(self, reference: str) -> bool:

@@ -11,7 +11,7 @@ import attrs
 from headrace.checks import CheckLimits
 from headrace.errors import BackendUnavailableError, HeadraceError, ParamsError
 from headrace.params import IsolationParams, ModelParams
-from headrace.protocols import PROTOCOL_VERSION, Backend, LoadRequest, Model
+from headrace.protocols import Backend, LoadRequest, Model
 from headrace.protocols.checking import Checker
 from headrace.results import Capability, ModelInfo
 from headrace_subprocess._version import __version__
@@ -30,7 +30,7 @@ class SubprocessBackend:
     """Runs other backends, each model in a process of its own."""
 
     name = BACKEND
-    protocol_version = PROTOCOL_VERSION
+    protocol_version = 1
     version = __version__
 
     def can_load(self, reference: str) -> bool:

@@ -205,7 +205,7 @@ class _Collector:
     def _add(
         self, kind: Kind, plugin: str, origin: tuple[str | None, str | None], candidate: object
     ) -> None:
-        name = kind.name_of(candidate)
+        name = kind.name_of(candidate, origin[0])
         taken = [each for what, each in self._found if what is kind and each.name == name]
         if taken and kind.unique:
             raise BackendProtocolError(

@@ -59,14 +59,14 @@ class Kind:
 
     hook: str
     noun: str
-    name_of: Callable[[Any], str]
-    """Checks the object, and says its name."""
+    name_of: Callable[[Any, str | None], str]
+    """Checks the object, and says its name; is told the distribution, for the remedy."""
     make: Callable[..., Installed]
     unique: bool = True
     """Whether a name can be there only once."""
 
 
-def _observer_name(candidate: object) -> str:
+def _observer_name(candidate: object, distribution: str | None) -> str:
     try:
         check_observer(candidate)
     except ParamsError as error:
@@ -75,12 +75,15 @@ def _observer_name(candidate: object) -> str:
 
 
 BACKENDS = Kind(
-    "headrace_register_backends", "backend", lambda it: validate_backend(it).name, InstalledBackend
+    "headrace_register_backends",
+    "backend",
+    lambda it, distribution: validate_backend(it, distribution).name,
+    InstalledBackend,
 )
 RESOLVERS = Kind(
     "headrace_register_resolvers",
     "resolver",
-    lambda it: validate_resolver(it).scheme,
+    lambda it, distribution: validate_resolver(it).scheme,
     InstalledResolver,
 )
 OBSERVERS = Kind(

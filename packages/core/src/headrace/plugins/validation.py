@@ -20,15 +20,19 @@ SCHEME = re.compile(r"[a-z][a-z0-9+-]+")
 """Two characters at least: ``C:`` is a drive."""
 
 
-def validate_backend(candidate: object) -> Backend:
+def validate_backend(candidate: object, distribution: str | None = None) -> Backend:
     """Return the object if it keeps the ``Backend`` protocol.
+
+    Args:
+        candidate: What was registered or passed.
+        distribution: What brought it, for the remedy; None if that is not known.
 
     Raises:
         BackendProtocolError: Naming the attribute that is missing or wrong.
     """
     _refuse_class(candidate, "a backend")
     label = type(candidate).__qualname__
-    _check_version(candidate, label)
+    _check_version(candidate, label, distribution)
     name = _attribute(candidate, label, "name")
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise BackendProtocolError(
@@ -80,15 +84,22 @@ def _attribute(candidate: object, label: str, name: str) -> Any:
         raise BackendProtocolError(f"{label} has no {name!r}") from error
 
 
-def _check_version(candidate: object, label: str) -> None:
+def _check_version(candidate: object, label: str, distribution: str | None) -> None:
     found = _attribute(candidate, label, "protocol_version")
+    if type(found) is not int:
+        raise BackendProtocolError(
+            f"{label}.protocol_version must be a number, got {found!r}",
+            hint="Write down the one it was written for, such as protocol_version = 1.",
+        )
     if found == PROTOCOL_VERSION:
         return
-    older = isinstance(found, int) and found < PROTOCOL_VERSION
+    upgrade = f"Upgrade it: pip install --upgrade {distribution or 'its distribution'}"
     raise BackendProtocolError(
-        f"{label} was written for protocol version {found!r}, "
+        f"{label} was written for protocol version {found}, "
         f"this headrace speaks version {PROTOCOL_VERSION}",
-        hint="Upgrade the backend." if older else "Upgrade headrace.",
+        hint=f"{upgrade}; or install the headrace that it was written for."
+        if found < PROTOCOL_VERSION
+        else "Upgrade headrace: pip install --upgrade headrace.",
     )
 
 

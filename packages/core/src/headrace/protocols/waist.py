@@ -69,7 +69,7 @@ class Backend(Protocol):
     name: str
     """What callers write in ``backend=…``: lower-case letters, digits, ``-`` and ``_``."""
     protocol_version: int
-    """The ``PROTOCOL_VERSION`` the backend was written for."""
+    """The version it was written for, as a number: ``PROTOCOL_VERSION`` would always fit."""
     version: str
     """Version of the backend."""
 

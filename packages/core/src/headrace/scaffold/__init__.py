@@ -74,12 +74,14 @@ def _values(name: str) -> dict[str, str]:
     from headrace import __version__
 
     words = re.split("[-_]", name)
+    major, minor = __version__.split(".")[:2]
     return {
         "name": name,
         "distribution": f"headrace-{'-'.join(words)}",
         "package": f"headrace_{'_'.join(words)}",
         "title": "".join(word.capitalize() for word in words),
-        "headrace_version": ".".join(__version__.split(".")[:2]),
+        # Protocols may change with each minor version: pip then keeps the two together.
+        "headrace_versions": f">={major}.{minor},<{major}.{int(minor) + 1}",
     }
 
 
