@@ -8,6 +8,7 @@ import threading
 import pytest
 
 from headrace import BusyError, ClosedError, DecodeError
+from headrace.engine.checked import Reported
 from headrace.engine.scoring import ScoringCancelled
 from tests.unit.engine.test_interrupted_driver import InterruptAt
 
@@ -100,9 +101,9 @@ def test_an_unusable_context_ends_its_sessions(fake):
     stream = other.generate("x", max_tokens=5, ignore_eog=True)
 
     def fail():
-        raise DecodeError("broken", poisoned=True)
+        raise Reported(DecodeError("broken", poisoned=True))
 
-    with pytest.raises(DecodeError):
+    with pytest.raises(DecodeError, match="all sessions of the model are lost"):
         session._engine.exclusively(fail)
     with pytest.raises(DecodeError):
         next(stream)
@@ -193,7 +194,7 @@ def test_a_score_that_fails_says_so(fake, fault):
     session = engine.model.open_session()
     with pytest.raises(DecodeError):
         session.score("text " * 6)
-    if fault != "failed":
+    if fault == "poisoned":
         with pytest.raises(DecodeError):
             session.score("text " * 6)
         session = engine.model.open_session()

@@ -68,7 +68,7 @@ def test_cancelling_a_task_ends_it_inside_a_call(fake):
     anyio.run(main)
     slot = made.model._embedders._slots[Pooling.MEAN]
     with slot._turn:  # the call's thread has let go of it
-        assert slot.embedder._user is None
+        assert slot.embedder.raw._user is None
 
 
 def test_a_task_cancelled_before_its_turn_computes_nothing(fake):

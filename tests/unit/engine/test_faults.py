@@ -66,11 +66,14 @@ def test_a_poisoned_context_is_lost_and_the_model_is_not(fake):
 
 
 def test_a_defect_of_the_decoder_is_a_decode_error(fake):
-    """Its message names the exception."""
-    engine = fake(fault_at=2, fault="raise")
-    with pytest.raises(DecodeError, match="RuntimeError") as caught:
+    """Its message names the backend, the call and the exception; nobody else is hurt."""
+    engine = fake(fault_at=3, fault="raise")
+    bystander = engine.model.open_session()
+    bystander.complete("y", max_tokens=1)
+    with pytest.raises(DecodeError, match="'fake' raised RuntimeError in step") as caught:
         list(engine.stream())
-    assert caught.value.poisoned
+    assert not caught.value.poisoned
+    assert bystander.complete(" and", max_tokens=2, ignore_eog=True).tokens
 
 
 def test_a_step_that_was_interrupted_for_nobody_is_planned_again(fake):
@@ -224,8 +227,8 @@ def test_a_defect_outside_a_step_is_a_decode_error_too(fake, how):
         "thread": lambda: session.complete(None),
         "task": lambda: anyio.run(session.acomplete, None),
     }
-    with pytest.raises(DecodeError, match="RuntimeError: a defect") as caught:
+    with pytest.raises(DecodeError, match="RuntimeError in truncate: a defect") as caught:
         go_on[how]()
-    assert caught.value.poisoned
+    assert not caught.value.poisoned
     assert isinstance(caught.value.__cause__, RuntimeError)
     assert len(engine.tokens()) == 8

@@ -41,6 +41,8 @@ class RemoteGeneration:
         carry: What the child says the stream begins with.
     """
 
+    checked = True  # by the child, and what comes over the pipe by the codec
+
     def __init__(self, session: SubprocessSession, number: int, carry: bytes) -> None:
         self.carry = carry
         self.interrupted: StopReason | None = None

@@ -28,6 +28,7 @@ from headrace.prompts import check_path
 from headrace.protocols import Backend, LoadRequest, Model
 from headrace.protocols.isolation import Isolating
 from headrace.references import Staged, resolve, resolver_of
+from headrace.seam import is_callers
 
 if TYPE_CHECKING:
     from headrace.plugins import Discovery
@@ -363,6 +364,8 @@ def load_with(backend: Backend | _Isolated, request: LoadRequest) -> Model:
         raise
     except Exception as error:
         if isinstance(request.progress, _Watched) and request.progress.error is error:
+            raise
+        if is_callers(error):
             raise
         kind = BackendUnavailableError if isinstance(error, ImportError) else BackendError
         raise kind(

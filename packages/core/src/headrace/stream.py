@@ -7,11 +7,13 @@ Nothing runs ahead on its behalf: a stream that is not read costs nothing.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from headrace.checked_generation import CheckedGeneration
 from headrace.closing import Closing
 from headrace.errors import BusyError, HeadraceError, StreamConsumedError
 from headrace.observing import watch
@@ -53,9 +55,9 @@ class TokenStream(Closing):
         prompt_tokens: int | None = None,
     ) -> None:
         super().__init__()
-        self._generation = generation
+        self._generation = CheckedGeneration.of(generation, model.backend if model else "unknown")
         self._owner = owner
-        self._assembler: TextAssembler[Piece] = TextAssembler(stop, generation.carry)
+        self._assembler: TextAssembler[Piece] = TextAssembler(stop, self._generation.carry)
         self._deadline = None if timeout is None else time.monotonic() + timeout
         # Reentrant so that a signal handler that runs inside __next__ can be
         # told apart from another thread, instead of waiting for itself.
@@ -169,7 +171,8 @@ class TokenStream(Closing):
         if isinstance(error, HeadraceError):
             if self._failure is None:
                 self._failure = error
-                self._generation.settle(None, self._seen)
+                with contextlib.suppress(HeadraceError):  # the first one is what is told
+                    self._generation.settle(None, self._seen)
         else:
             # A KeyboardInterrupt may have lost a piece between two bytecodes;
             # going on would show text with a hole in it.
@@ -271,7 +274,8 @@ class TokenStream(Closing):
         # Runs in any thread, at any allocation: no lock may be taken here.
         if getattr(self, "_consumed", True) or self._completion or not self._in_own_process():
             return
-        self._generation.interrupt(StopReason.CANCELLED)
+        with contextlib.suppress(HeadraceError):  # a backend's defect, and nobody to tell
+            self._generation.interrupt(StopReason.CANCELLED)
         if self._watch is not None and self._failure is None:
             self._watch.abandon(self._seen)
 

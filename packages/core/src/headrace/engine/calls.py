@@ -13,11 +13,13 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+from headrace.engine.checked import Reported
 from headrace.engine.ending import HEARTBEAT
 from headrace.engine.pulling import Pulling
 from headrace.engine.role import Driver
+from headrace.engine.steps import is_poison
 from headrace.engine.waiting import ThreadWaiter
-from headrace.errors import BusyError, DecodeError
+from headrace.errors import BusyError, HeadraceError
 
 _T = TypeVar("_T")
 
@@ -48,11 +50,8 @@ class Calls(Pulling):
             result = action()
             # A name for it, so that an interrupt right after the call is inside the block.
             return result  # noqa: RET504
-        except Exception as error:
-            failure = self._typed(error)
-            if isinstance(failure, DecodeError) and failure.poisoned and self._role.driver is me:
-                self._break(None, failure)
-            raise failure from failure.__cause__
+        except Reported as report:
+            raise self._after_report(report, me) from report.error.__cause__
         finally:
             # First the role, in one store: whatever interrupts this block comes after it.
             if self._role.driver is me:
@@ -62,6 +61,14 @@ class Calls(Pulling):
                 self._role.callers.pop(waiter, None)
             self._hand_over()
             self.finish_closing_if_asked()
+
+    def _after_report(self, report: Reported, me: Driver) -> HeadraceError:
+        """What the decoder has reported in a call, which is its sessions' end if it is lost."""
+        failure = report.error
+        if is_poison(failure) and self._role.driver is me:
+            self._break(None, failure)
+            return self.failure or failure
+        return failure
 
     @property
     def step_id(self) -> int:
@@ -77,8 +84,8 @@ class Calls(Pulling):
         """Finish what an interrupted driver began, as the next step would."""
         try:
             self._finish_begun()
-        except Exception as error:
-            self._break(None, error)
+        except Reported as report:
+            self._break(None, report.error)
         with self.mutex:
             self._check_usable()
             self._carry_out_requests()

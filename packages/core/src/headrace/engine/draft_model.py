@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from itertools import islice
 
+from headrace.engine.checked import CheckedDecoder, Reported
 from headrace.engine.sequence import common_prefix
 from headrace.engine.waiting import ThreadWaiter
 from headrace.errors import ParamsError
@@ -20,7 +21,6 @@ from headrace.params import SamplingParams
 from headrace.protocols.decoder import (
     Row,
     Sampler,
-    SequenceDecoder,
     StepStatus,
     Vocabulary,
 )
@@ -39,7 +39,7 @@ class ModelDrafter:
         min_probability: From when on its choice is not worth proposing.
     """
 
-    def __init__(self, decoder: SequenceDecoder, min_probability: float) -> None:
+    def __init__(self, decoder: CheckedDecoder, min_probability: float) -> None:
         self._decoder = decoder
         # Without the probabilities nothing has to be summed over the vocabulary.
         self._sampling = SamplingParams(temperature=0.0, logprobs=0 if min_probability else None)
@@ -99,12 +99,13 @@ class ModelDrafter:
             row = Row(0, len(resident), chunk, sampler if last else None)
             outcome = self._decoder.step(self._step_id, [row], time_limit=left)
             if outcome.error is not None:
-                raise outcome.error
+                raise Reported(outcome.error)
             if outcome.status is StepStatus.NO_ROOM:
                 return proposed
             result = outcome.rows[0]
-            if result.error is not None:
-                raise result.error
+            error = self._decoder.flaw(row, result, outcome.status) or result.error
+            if error is not None:
+                raise Reported(error)
             resident += chunk
             if outcome.status is not StepStatus.DONE:
                 # What was finished stays, or one that is always interrupted would never be done.

@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING
 import attrs
 
 from headrace.engine import fairness
+from headrace.engine.checked import Reported
 from headrace.engine.drafters import Drafter, LookupDrafter
 from headrace.errors import ParamsError, UnsupportedError
 from headrace.params import SessionParams
 from headrace.protocols.decoder import DecoderInfo, Vocabulary
+from headrace.seam import is_callers
 from headrace.speculation.values import DraftModel, PromptLookup
 
 if TYPE_CHECKING:
@@ -69,8 +71,13 @@ class Request:
                 if not 0 <= token < vocabulary.n_tokens or vocabulary.is_eog(token):
                     break
                 tokens.append(token)
+        except Reported as report:
+            _log.warning("speculation is off for a session: %s", report.error)
+            sequence.draftless = True
         except Exception as error:
-            # Whatever it is, it is the drafter's; the generation goes on without, only slower.
+            if is_callers(error):
+                raise
+            # It is the drafter's; the generation goes on without, only slower.
             _log.warning("speculation is off for a session: %s: %s", type(error).__name__, error)
             sequence.draftless = True
         self.generation.draft_seconds += time.monotonic() - began

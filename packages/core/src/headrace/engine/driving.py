@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import cast
 
 from headrace.engine import drafting, fairness, steps
+from headrace.engine.checked import PATIENCE, Reported
 from headrace.engine.ending import Ending
 from headrace.engine.generation import EngineGeneration
 from headrace.engine.role import Driver
@@ -19,7 +19,7 @@ from headrace.engine.steps import PlannedRow, Step
 from headrace.errors import ContextFullError, DecodeError, HeadraceError
 from headrace.params import ControlVectorUse
 from headrace.params.adapters import Use
-from headrace.protocols.adapters import AdapterDecoder, AppliedAdapter
+from headrace.protocols.adapters import AppliedAdapter
 from headrace.protocols.decoder import StepOutcome, StepStatus
 from headrace.results import StopReason
 
@@ -75,10 +75,11 @@ class Driving(Ending):
                 alone = len(step.rows) == 1 and step.rows[0].generation is generation
                 outcome = self._run(step, deadline if alone else None)
                 self._finish_begun(outcome)
-        except Exception as error:
-            # Only exceptions: a KeyboardInterrupt passes, and the next driver
-            # finishes what was begun.
-            self._break(generation, error)
+        except Reported as report:
+            # Nothing but what the decoder reports. Whatever else is raised is the caller's own
+            # (a signal handler's, memory or stack that ran out): it passes, and the next
+            # driver finishes what was begun.
+            self._break(generation, report.error)
 
     def _have_drafted(self, generation: EngineGeneration, deadline: float | None) -> None:
         """Have tokens proposed for all sequences that want it. The caller holds the role."""
@@ -121,7 +122,9 @@ class Driving(Ending):
             if step.unwanted:
                 self.decoder.interrupt(step.step_id)
             self._role.wake_tasks()
-            return self.decoder.step(step.step_id, rows, time_limit=time_limit)
+            outcome = self.decoder.step(step.step_id, rows, time_limit=time_limit)
+            step.ended_by_itself = time_limit is None
+            return outcome
         finally:
             self._running = None
             self._step_seconds = step.seconds = time.monotonic() - started
@@ -131,7 +134,7 @@ class Driving(Ending):
         if adapters == self._adapters:
             return
         self._adapters = None  # not known, should this be interrupted
-        cast("AdapterDecoder", self.decoder).use_adapters([_applied(use) for use in adapters])
+        self.decoder.use_adapters([_applied(use) for use in adapters])
         self._adapters = adapters
 
     def _finish_begun(self, outcome: StepOutcome | None = None) -> None:
@@ -140,45 +143,43 @@ class Driving(Ending):
         if step is None:
             return
         if outcome is None:
-            outcome = self.decoder.outcome(step.step_id)
+            rows = [planned.row for planned in step.rows]
+            outcome = self.decoder.outcome(step.step_id, rows)
         with self.mutex:
             if outcome is not None:
                 self._hand_out(step, outcome)
             self._begun = None
 
-    def _break(self, generation: EngineGeneration | None, error: Exception) -> None:
-        """Something raised that should not have: end what it concerns, with a typed error."""
-        failure = self._typed(error)
+    def _break(self, generation: EngineGeneration | None, error: HeadraceError) -> None:
+        """The decoder has failed: end what it concerns."""
         with self.mutex:
             step, self._begun = self._begun, None
-            self._fail(step or Step(self._step_id, []), failure)
+            self._fail(step or Step(self._step_id, []), error)
             if generation is not None and not generation.over:
-                generation.error = failure
+                generation.error = error
             self._role.wake_ready()
-
-    def _typed(self, error: Exception) -> HeadraceError:
-        """The error itself, or what stands for one that a decoder should not have raised."""
-        if isinstance(error, HeadraceError):
-            return error
-        failure = DecodeError(
-            f"the decoder raised {type(error).__name__}: {error}",
-            poisoned=True,
-            backend=self.model_info.backend,
-        )
-        failure.__cause__ = error
-        return failure
 
     def _hand_out(self, step: Step, outcome: StepOutcome) -> None:
         if outcome.status is StepStatus.NO_ROOM:
             if not self._planner.make_room(step):
                 self._context_full(step.rows[0])
         elif outcome.status is StepStatus.FAILED:
-            self._fail(step, outcome.error or DecodeError("the step failed"))
+            failure = DecodeError("the step failed", backend=self.model_info.backend)
+            self._fail(step, outcome.error or failure)
         else:
             for planned, result in zip(step.rows, outcome.rows, strict=True):
-                steps.apply(step, planned, result)
+                flaw = self.decoder.flaw(planned.row, result, outcome.status)
+                if flaw is None:
+                    steps.apply(step, planned, result)
+                    self._look_for_progress(planned.generation)
+                else:
+                    self._fail_row(planned, flaw)
             self._planner.learn(step)
         self._role.wake_ready()
+
+    def _look_for_progress(self, generation: EngineGeneration) -> None:
+        if generation.fruitless >= PATIENCE and not generation.over:
+            generation.error = self.decoder.stuck("step")
 
     def _context_full(self, planned: PlannedRow) -> None:
         """A lone token found no room in an otherwise empty memory."""

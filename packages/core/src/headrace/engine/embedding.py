@@ -15,6 +15,7 @@ from headrace.embeddings import (
     as_lists,
     check_numpy,
 )
+from headrace.engine.checked import CheckedVocabulary
 from headrace.engine.texts import Text, read_texts, too_long
 from headrace.engine.vectors import Embedders, Progress, Slot, Work
 from headrace.engine.waiting import in_worker
@@ -24,6 +25,7 @@ from headrace.prompts import check_flags, check_text
 from headrace.protocols.decoder import DecoderModel
 from headrace.protocols.embedding import EmbeddingModel, Pooling
 from headrace.results import ModelInfo, Usage
+from headrace.seam import Seam
 
 _POOLINGS = [each.value for each in Pooling if each is not Pooling.RANK]
 
@@ -36,13 +38,14 @@ class EmbeddingMethods(ModelBase):
         params: Settings of the contexts, one for each pooling that is used.
     """
 
-    info: ModelInfo
-
     def __init__(self, model: DecoderModel, params: EngineParams) -> None:
         super().__init__()
         self.engine_params = params
         self._model = model
-        self._embedders = Embedders(cast(EmbeddingModel, model), params)
+        self.info: ModelInfo = model.info
+        self._seam = Seam(self.info.backend)
+        self._vocabulary = CheckedVocabulary(model.vocabulary, self._seam)
+        self._embedders = Embedders(cast(EmbeddingModel, model), params, self._seam)
 
     @abstractmethod
     def _check_open(self) -> None:
@@ -167,7 +170,7 @@ class EmbeddingMethods(ModelBase):
         chosen = self._pooling(pooling)
         if arrays:
             check_numpy()
-        read = read_texts(texts, self._model.vocabulary)
+        read = read_texts(texts, self._vocabulary)
 
         def compute(slot: Slot) -> Embeddings:
             fitting = [self._fitting(slot, text, truncate) for text in read]
@@ -210,7 +213,8 @@ class EmbeddingMethods(ModelBase):
     def _check_able(self, lack: str, hint_of: Callable[[EmbeddingModel], str | None]) -> None:
         hint: str | None = "Its backend has no vectors."
         if isinstance(self._model, EmbeddingModel):
-            hint = hint_of(self._model)
+            with self._seam.during("embed_hint or rerank_hint"):
+                hint = hint_of(self._model)
         if hint is not None:
             raise UnsupportedError(
                 f"the model {self.info.name!r} {lack}", hint=hint, backend=self.info.backend
@@ -224,7 +228,8 @@ class EmbeddingMethods(ModelBase):
         self._check_able("makes no vectors", lambda model: model.embed_hint())
         if name is not None:
             return Pooling(name)
-        own = cast(EmbeddingModel, self._model).own_pooling()
+        with self._seam.during("own_pooling"):
+            own = cast(EmbeddingModel, self._model).own_pooling()
         if own is None:
             raise ParamsError(
                 f"pooling must be given: the model {self.info.name!r} names none of its own",
@@ -248,19 +253,24 @@ class EmbeddingMethods(ModelBase):
         raise too_long(text.name, len(text.tokens), info, self.engine_params, train)
 
     def _pair(self, slot: Slot, query: str, name: str, document: str, truncate: bool) -> list[int]:
-        model = cast(EmbeddingModel, self._model)
         limit = slot.embedder.info.n_text
-        tokens = model.rerank_prompt(query, document)
-        vocabulary = self._model.vocabulary
+        tokens = self._rerank_prompt(query, document)
+        vocabulary = self._vocabulary
         while truncate and len(tokens) > limit and document:
             ids = vocabulary.tokenize(document, add_special=False, parse_special=False)
             kept = ids[: max(0, len(ids) - (len(tokens) - limit))]
             # Fewer characters each time, whatever the tokens of what is left come to.
             shorter = vocabulary.detokenize(kept, special=False).decode(errors="ignore")
             document = shorter if len(shorter) < len(document) else document[:-1]
-            tokens = model.rerank_prompt(query, document)
+            tokens = self._rerank_prompt(query, document)
         pair = Text(f"the query with {name}", tokens)
         return self._fitting(slot, pair, truncate=False)
+
+    def _rerank_prompt(self, query: str, document: str) -> list[int]:
+        with self._seam.during("rerank_prompt"):
+            tokens = cast(EmbeddingModel, self._model).rerank_prompt(query, document)
+        self._vocabulary.check(tokens, "rerank_prompt")
+        return tokens
 
 
 def _documents(documents: Any) -> list[str]:

@@ -8,23 +8,27 @@ out.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable
 
 from headrace.engine import drafting
+from headrace.engine.checked import CheckedDecoder, CheckedVocabulary
 from headrace.engine.drafters import Drafter
 from headrace.engine.generation import EngineGeneration
 from headrace.engine.role import Driver, Role
 from headrace.engine.sequence import Sequence
 from headrace.engine.slots import Slots
-from headrace.engine.steps import Planner, Step
+from headrace.engine.steps import PlannedRow, Planner, Step, is_poison
 from headrace.engine.waiting import ThreadWaiter
 from headrace.errors import ClosedError, DecodeError, HeadraceError
 from headrace.params import EngineParams
 from headrace.params.adapters import Use
-from headrace.protocols.decoder import Sampler, SequenceDecoder, Truncation, Vocabulary
+from headrace.protocols.decoder import Sampler, Truncation
 from headrace.results import ModelInfo
+
+_log = logging.getLogger("headrace")
 
 HEARTBEAT = 0.2
 """Seconds after which whoever waits looks by itself whether anyone still drives: a
@@ -36,8 +40,8 @@ class Ending:
 
     def __init__(
         self,
-        decoder: SequenceDecoder,
-        vocabulary: Vocabulary,
+        decoder: CheckedDecoder,
+        vocabulary: CheckedVocabulary,
         model_info: ModelInfo,
         params: EngineParams,
     ) -> None:
@@ -105,7 +109,12 @@ class Ending:
 
     def _free_samplers(self) -> None:
         while self._old_samplers:
-            self._old_samplers.popleft().close()
+            try:
+                with self.decoder.seam.during("sampler.close"):
+                    self._old_samplers.popleft().close()
+            except HeadraceError as error:
+                # It is nobody's stream any more, and no reason to fail another's.
+                _log.warning("%s", error, exc_info=error)
 
     def _retire(self, sequence: Sequence, why: HeadraceError) -> None:
         """Make a sequence unusable; its slot is cleared by the next driver."""
@@ -129,17 +138,21 @@ class Ending:
 
     def _fail(self, step: Step, error: HeadraceError) -> None:
         """A whole step failed: end its streams, or all sessions if the context is lost."""
-        if isinstance(error, DecodeError) and error.poisoned:
-            self.failure = error
+        if isinstance(error, DecodeError) and is_poison(error):
+            error = self.failure = lost(error)
             for sequence in list(self._sequences):
                 self._retire(sequence, error)
         for planned in step.rows:
-            sequence = planned.sequence
-            if sequence.slot is not None:
-                self.slots.evict(sequence)
-            if sequence.generation is planned.generation:
-                planned.generation.error = error
+            self._fail_row(planned, error)
         self._role.wake_ready()
+
+    def _fail_row(self, planned: PlannedRow, error: HeadraceError) -> None:
+        """A row failed: end its stream; what memory holds of it is not known any more."""
+        sequence = planned.sequence
+        if sequence.slot is not None:
+            self.slots.evict(sequence)
+        if sequence.generation is planned.generation:
+            planned.generation.error = error
 
     def close(self, then: Callable[[], None]) -> None:
         """End everything with ``ClosedError``, wait for the running step, free the decoder.
@@ -176,9 +189,25 @@ class Ending:
             then, self._closing = self._closing, None
         try:
             self._free_samplers()
-            self.decoder.close()
-            then()
+            try:
+                self.decoder.close()
+            finally:
+                then()
         finally:
             self._closed = True
             self._closer.wake()
         return True
+
+
+def lost(error: DecodeError) -> DecodeError:
+    """What a poisoned context's sessions are told: its error, and what is left to do."""
+    told = DecodeError(
+        f"{error.message}: all sessions of the model are lost",
+        hint="A new one works: model.open_session().",
+        poisoned=True,
+        backend=error.backend,
+        native_code=error.native_code,
+        native_log=error.native_log,
+    )
+    told.__cause__ = error
+    return told

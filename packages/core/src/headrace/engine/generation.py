@@ -33,6 +33,8 @@ class EngineGeneration:
     mutex; ``interrupted`` goes from None to a reason once and never back.
     """
 
+    checked = True
+
     def __init__(
         self,
         engine: Engine,
@@ -87,6 +89,8 @@ class EngineGeneration:
         self.accepted_tokens = 0
         self.draft_seconds = 0.0
         self.sample_seconds = 0.0
+        # Steps in a row that ended by themselves and did nothing for it.
+        self.fruitless = 0
 
     # -- for the stream ---------------------------------------------------
 
@@ -223,6 +227,10 @@ class EngineGeneration:
         if self.last_step == step.step_id:
             return
         sampled = len(result.tokens)
+        if sampled or result.length > planned.row.position:
+            self.fruitless = 0
+        elif step.ended_by_itself:
+            self.fruitless += 1
         self.sample_seconds += result.sample_seconds
         self.steps += 1
         if planned.prefills or not self.produced:

@@ -14,6 +14,7 @@ from headrace.adapters import Adapter, ControlVector, LoadedHandle
 from headrace.bases import no_chat
 from headrace.chat.checking import check_chat
 from headrace.engine import usage
+from headrace.engine.checked import CheckedDecoder
 from headrace.engine.draft_model import ModelDrafter, check_same_vocabulary
 from headrace.engine.embedding import EmbeddingMethods
 from headrace.engine.scheduler import Engine
@@ -28,7 +29,7 @@ from headrace.protocols.chat import ChatFormatter, RenderedChat
 from headrace.protocols.decoder import DecoderModel, Truncation
 from headrace.protocols.machine import TellsSystem
 from headrace.protocols.recommending import RecommendsSampling
-from headrace.results import Capability, ModelInfo
+from headrace.results import Capability
 
 _WITHOUT_SESSIONS = {Capability.TOKENIZE, Capability.EMBED, Capability.RERANK}
 _Handle = TypeVar("_Handle", bound=LoadedHandle)
@@ -58,7 +59,6 @@ class EngineModel(EmbeddingMethods):
         capabilities: frozenset[Capability],
     ) -> None:
         super().__init__(model, params)
-        self.info: ModelInfo = model.info
         self._capabilities = capabilities
         self._engine: Engine | None = None
         self._lock = threading.RLock()
@@ -70,9 +70,13 @@ class EngineModel(EmbeddingMethods):
     @property
     def capabilities(self) -> frozenset[Capability]:
         """What this model can do."""
-        if self._model.generate_hint() is None:
+        if self._generate_hint() is None:
             return self._capabilities
         return self._capabilities & _WITHOUT_SESSIONS
+
+    def _generate_hint(self) -> str | None:
+        with self._seam.during("generate_hint"):
+            return self._model.generate_hint()
 
     def tokenize(
         self, text: str, *, add_special: bool = True, parse_special: bool = False
@@ -90,9 +94,7 @@ class EngineModel(EmbeddingMethods):
         """
         self._check_open()
         check_text("text", text)
-        return self._model.vocabulary.tokenize(
-            text, add_special=add_special, parse_special=parse_special
-        )
+        return self._vocabulary.tokenize(text, add_special=add_special, parse_special=parse_special)
 
     def detokenize(self, tokens: Sequence[int], *, special: bool = False) -> bytes:
         """Bytes that the tokens stand for, as one text.
@@ -105,8 +107,8 @@ class EngineModel(EmbeddingMethods):
             TokenizeError: For an id that is not in the vocabulary.
         """
         self._check_open()
-        ids = check_tokens("tokens", tokens, self._model.vocabulary.n_tokens)
-        return self._model.vocabulary.detokenize(ids, special=special)
+        ids = check_tokens("tokens", tokens, self._vocabulary.n_tokens)
+        return self._vocabulary.detokenize(ids, special=special)
 
     def render_chat(self, messages: Messages, **request: Unpack[RenderKeywords]) -> RenderedChat:
         """A conversation as the model sees it: what ``session.chat`` runs.
@@ -123,7 +125,11 @@ class EngineModel(EmbeddingMethods):
         checked = check_chat(messages, **request)
         if not isinstance(self._model, ChatFormatter):
             raise no_chat(self.info.backend)
-        return self._model.render_chat(checked)
+        with self._seam.during("render_chat"):
+            rendered = self._model.render_chat(checked)
+        if not isinstance(rendered, RenderedChat):
+            raise self._seam.breach("render_chat", f"{rendered!r:.60} instead of a RenderedChat")
+        return rendered
 
     def open_session(self, params: SessionParams | None = None) -> EngineSession:
         """A new, empty session.
@@ -133,7 +139,7 @@ class EngineModel(EmbeddingMethods):
             ModelMemoryError: If the memory of the native context cannot be had.
         """
         self._check_open()
-        hint = self._model.generate_hint()
+        hint = self._generate_hint()
         if hint is not None:
             raise UnsupportedError(
                 f"the model {self.info.name!r} opens no session",
@@ -163,18 +169,22 @@ class EngineModel(EmbeddingMethods):
             UnsupportedError: If the model opens no sessions, or its backend has no adapters.
         """
         source = self._adapter_model(Capability.LORA, "adapters")
-        return self._keep(Adapter(source.load_adapter(check_path("path", path)), self._identity))
+        path = check_path("path", path)
+        with self._seam.during("load_adapter"):
+            loaded = source.load_adapter(path)
+        return self._keep(Adapter(loaded, self._identity))
 
     def load_control_vector(self, path: str | os.PathLike[str]) -> ControlVector:
         """Load a control vector for this model's sessions; see ``load_adapter`` for the errors."""
         source = self._adapter_model(Capability.CONTROL_VECTORS, "control vectors")
-        return self._keep(
-            ControlVector(source.load_control_vector(check_path("path", path)), self._identity)
-        )
+        path = check_path("path", path)
+        with self._seam.during("load_control_vector"):
+            loaded = source.load_control_vector(path)
+        return self._keep(ControlVector(loaded, self._identity))
 
     def _adapter_model(self, capability: Capability, what: str) -> AdapterModel:
         self._check_open()
-        hint = self._model.generate_hint()
+        hint = self._generate_hint()
         able = capability in self.capabilities and isinstance(self._model, AdapterModel)
         if hint is not None or not able:
             raise UnsupportedError(
@@ -211,7 +221,11 @@ class EngineModel(EmbeddingMethods):
         self._check_open()
         if not isinstance(self._model, RecommendsSampling):
             return super().recommended_sampling()
-        return self._model.recommended_sampling()
+        with self._seam.during("recommended_sampling"):
+            found = self._model.recommended_sampling()
+        if not isinstance(found, SamplingParams):
+            raise self._seam.breach("recommended_sampling", f"{found!r:.60}")
+        return found
 
     def system_info(self) -> SystemInfo:
         """What the model computes with: build, kernels, threads, devices.
@@ -222,7 +236,11 @@ class EngineModel(EmbeddingMethods):
         self._check_open()
         if not isinstance(self._model, TellsSystem):
             return super().system_info()
-        return self._model.system_info(self.engine_params)
+        with self._seam.during("system_info"):
+            found = self._model.system_info(self.engine_params)
+        if not isinstance(found, SystemInfo):
+            raise self._seam.breach("system_info", f"{found!r:.60} instead of a SystemInfo")
+        return found
 
     def memory_usage(self) -> MemoryUsage:
         """What the model and its context have taken; the context is made if there is none yet.
@@ -243,15 +261,13 @@ class EngineModel(EmbeddingMethods):
             ModelMemoryError: If the memory of the native context cannot be had.
         """
         self._check_open()
-        check_same_vocabulary(
-            (target.model_info, target.vocabulary), (self.info, self._model.vocabulary)
-        )
+        check_same_vocabulary((target.model_info, target.vocabulary), (self.info, self._vocabulary))
         params = attrs.evolve(
             self.engine_params, n_sequences=1, n_ctx=target.info.n_ctx_sequence, divided=False
         )
         with self._lock:
             self._check_open()
-            decoder = self._model.open_decoder(params)
+            decoder = self._open_decoder(params)
             drafter = ModelDrafter(decoder, min_probability)
             self._drafters.add(drafter)
         if decoder.info.truncation is Truncation.NONE:
@@ -270,10 +286,17 @@ class EngineModel(EmbeddingMethods):
             engine.close(then=lambda: None)
             engine = None
         if engine is None:
-            decoder = self._model.open_decoder(self.engine_params)
-            engine = Engine(decoder, self._model.vocabulary, self.info, self.engine_params)
+            decoder = self._open_decoder(self.engine_params)
+            engine = Engine(decoder, self._vocabulary, self.info, self.engine_params)
             self._engine = engine
         return engine
+
+    def _open_decoder(self, params: EngineParams) -> CheckedDecoder:
+        with self._seam.during("open_decoder"):
+            decoder = self._model.open_decoder(params)
+        return CheckedDecoder(
+            decoder, n_tokens=self._vocabulary.n_tokens, backend=self.info.backend
+        )
 
     def close(self) -> None:
         """Close the sessions, wait for a running step, free the weights."""
@@ -296,7 +319,8 @@ class EngineModel(EmbeddingMethods):
         """Free the adapters, and then the weights that they belong to."""
         for handle in list(self._adapters):
             handle.close()
-        self._model.close()
+        with self._seam.during("close"):
+            self._model.close()
 
     def _check_open(self) -> None:
         self._check_process()

@@ -101,12 +101,8 @@ class Pulling(Driving):
             with self.mutex:
                 self._worker = False
                 for generation in list(self._role.waiting):
-                    if isinstance(generation.waiter, TaskWaiter) and not generation.over:
-                        generation.error = DecodeError(
-                            f"the driving thread ended with {type(error).__name__}: {error}",
-                            backend=self.model_info.backend,
-                        )
-                self._role.wake_ready()
+                    if isinstance(generation.waiter, TaskWaiter):
+                        self._end_for(generation, error)
             self._role.wake_tasks()
             raise
 
@@ -121,9 +117,28 @@ class Pulling(Driving):
                     self._worker = False
                     self._role.wake_tasks()
                     return
-            if lead is None or not self._try_to_drive(lead, None, goes_on=True):
+            if lead is None or not self._drive_for(lead):
                 self._role.wake_tasks()
                 idle = not self._worker_waiter.wait(HEARTBEAT) and lead is None
+
+    def _drive_for(self, lead: EngineGeneration) -> bool:
+        """Run a step for a task; what is raised in this thread ends that task's stream alone."""
+        try:
+            return self._try_to_drive(lead, None, goes_on=True)
+        except Exception as error:
+            self._end_for(lead, error)
+            return True
+
+    def _end_for(self, generation: EngineGeneration, error: BaseException) -> None:
+        with self.mutex:
+            if not generation.over:
+                failure = DecodeError(
+                    f"the driving thread ended with {type(error).__name__}: {error}",
+                    backend=self.model_info.backend,
+                )
+                failure.__cause__ = error
+                generation.error = failure
+            self._role.wake_ready()
 
     def _lead_for_tasks(self) -> EngineGeneration | None:
         """A generation whose task waits for a step.

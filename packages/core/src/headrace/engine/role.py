@@ -89,8 +89,12 @@ class Role:
         does not need it. Waking earlier, the driver would wait for the loop.
         """
         due, self._due = self._due, []
-        if due:
-            TaskWaiter.wake_all(due)
+        try:
+            if due:
+                TaskWaiter.wake_all(due)
+        except BaseException:
+            self._due += due  # cut short by an interrupt: once more, with the next step
+            raise
 
     def wake_successor(self) -> None:
         """Wake one caller, and one thread that still needs a step: whose turn it is takes over."""

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from headrace.engine.sequence import Line, Sequence, StoredMemory
 from headrace.errors import ContextFullError, StateError
-from headrace.protocols.state import StatefulDecoder
 from headrace.state.container import SessionState, check_identity
 
 if TYPE_CHECKING:
@@ -98,6 +97,6 @@ def identity(engine: Engine) -> dict[str, str]:
     """What a state must have in common with the engine that loads it."""
     info, decoder = engine.model_info, engine.decoder
     own = {"backend": info.backend, "build": info.build}
-    if isinstance(decoder, StatefulDecoder):
-        return own | dict(decoder.state_key)
+    if decoder.keeps_state:
+        return own | decoder.state_key
     return own | {"model": f"{info.name}, {info.description}, {info.n_vocab} tokens"}

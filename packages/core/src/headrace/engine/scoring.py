@@ -13,10 +13,11 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from headrace.engine.checked import PATIENCE, Reported
 from headrace.engine.sequence import Line, Sequence
 from headrace.errors import ContextFullError, DecodeError, UnsupportedError
 from headrace.protocols.decoder import StepStatus
-from headrace.protocols.score import ScoreOutcome, ScoreRow, ScoringDecoder
+from headrace.protocols.score import ScoreOutcome, ScoreRow
 from headrace.results import TokenLogprob
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class Scoring:
         n_top: int,
         progress: Callable[[float], object] | None = None,
     ) -> None:
-        if not isinstance(engine.decoder, ScoringDecoder):
+        if not engine.decoder.scores:
             raise UnsupportedError(
                 f"backend {engine.model_info.backend!r} scores no texts",
                 backend=engine.model_info.backend,
@@ -73,6 +74,7 @@ class Scoring:
         self._cancelled = False
         self._running: int | None = None
         self._found: list[TokenLogprob] = []
+        self._fruitless = 0
 
     def cancel(self) -> None:
         """End the work, inside a native call too. Takes no lock."""
@@ -182,10 +184,18 @@ class Scoring:
         with engine.mutex:
             engine.slots.settle(sequence, self._line[: outcome.length])
         if outcome.status is StepStatus.FAILED:
-            raise outcome.error or DecodeError("the call failed")
+            backend = engine.model_info.backend
+            raise Reported(outcome.error or DecodeError("the call failed", backend=backend))
+        self._look_for_progress(outcome, start)
         if outcome.status is StepStatus.DONE:
             sequence.record_cut(start, end)
         return outcome
+
+    def _look_for_progress(self, outcome: ScoreOutcome, start: int) -> None:
+        idle = outcome.status is StepStatus.INTERRUPTED and outcome.length <= start
+        self._fruitless = self._fruitless + 1 if idle else 0
+        if self._fruitless >= PATIENCE:
+            raise Reported(self._decoder.stuck("score"))
 
     def _make_room(self, sequence: Sequence, limit: int) -> int:
         """After a call that found none: evict, or run less at once."""

@@ -11,9 +11,8 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from headrace.engine import fairness
+from headrace.engine.checked import CheckedDecoder
 from headrace.engine.sequence import Sequence, common_prefix
-from headrace.protocols.decoder import SequenceDecoder
-from headrace.protocols.state import StatefulDecoder
 
 _SHARE_AT_LEAST = 16
 """Tokens of common prefix from which another sequence's memory is copied."""
@@ -27,7 +26,7 @@ class Slots:
     is cleared before it is used again.
     """
 
-    def __init__(self, decoder: SequenceDecoder, lookahead: int) -> None:
+    def __init__(self, decoder: CheckedDecoder, lookahead: int) -> None:
         self._decoder = decoder
         self._lookahead = lookahead
         self._holders: list[Sequence | None] = [None] * decoder.info.n_sequences
@@ -117,7 +116,7 @@ class Slots:
     def _read_back(self, sequence: Sequence, slot: int) -> None:
         """Take in a memory that was stored; if it cannot be, it is rebuilt from the line."""
         stored, decoder = sequence.stored, self._decoder
-        if stored is None or not isinstance(decoder, StatefulDecoder):
+        if stored is None or not decoder.keeps_state:
             return
         self._clear(slot)
         sequence.resident = []
@@ -134,7 +133,7 @@ class Slots:
     def write_down(self, sequence: Sequence) -> memoryview:
         """What a sequence has in memory, in the decoder's own form; empty if there is nothing."""
         slot, decoder = sequence.slot, self._decoder
-        if slot is None or self._unclean[slot] or not isinstance(decoder, StatefulDecoder):
+        if slot is None or self._unclean[slot] or not decoder.keeps_state:
             return memoryview(b"")
         return decoder.export_state(slot)
 

@@ -13,12 +13,13 @@ from collections.abc import Iterable
 import attrs
 
 from headrace.engine import drafting, fairness
+from headrace.engine.checked import CheckedDecoder, Reported
 from headrace.engine.generation import EngineGeneration
 from headrace.engine.sequence import Sequence
 from headrace.engine.slots import Slots
-from headrace.errors import HeadraceError
+from headrace.errors import DecodeError, HeadraceError
 from headrace.params.adapters import Use
-from headrace.protocols.decoder import Row, RowResult, Sampler, SequenceDecoder
+from headrace.protocols.decoder import Row, RowResult, Sampler
 from headrace.results import StopReason
 
 
@@ -50,6 +51,8 @@ class Step:
     """What its sequences are computed with, all of them with the same; noted here because an
     idle session may be given others while the step runs."""
     seconds: float = 0.0
+    ended_by_itself: bool = False
+    """Whether its call returned, and was given no time limit."""
 
     @property
     def unwanted(self) -> bool:
@@ -65,7 +68,7 @@ class Step:
 class Planner:
     """Fills steps."""
 
-    def __init__(self, decoder: SequenceDecoder, slots: Slots) -> None:
+    def __init__(self, decoder: CheckedDecoder, slots: Slots) -> None:
         self._decoder = decoder
         self._slots = slots
         self.limits = fairness.Limits(
@@ -89,9 +92,7 @@ class Planner:
         for sequence in batch:
             if len(seated) == self._decoder.info.n_sequences:
                 break
-            if self._slots.seat(sequence, seated, step_id):
-                self._forget_what_does_not_fit(sequence)
-                self._slots.bring_in_line(sequence)
+            if self._prepare(sequence, seated, step_id):
                 seated.append(sequence)
         prefills = len([s for s in seated if len(s.line) - len(s.resident) > 1])
         prefill_left = self.limits.prefill(len(seated) - prefills, prefills)
@@ -118,6 +119,23 @@ class Planner:
         # Libraries that compute runs of neighbouring sequences together find them so.
         step.rows.sort(key=lambda planned: planned.row.sequence)
         return step
+
+    def _prepare(self, sequence: Sequence, seated: list[Sequence], step_id: int) -> bool:
+        """Whether a sequence has a slot and its memory is in line; what fails is its own alone."""
+        try:
+            if not self._slots.seat(sequence, seated, step_id):
+                return False
+            self._forget_what_does_not_fit(sequence)
+            self._slots.bring_in_line(sequence)
+        except Reported as report:
+            generation = sequence.generation
+            if generation is None or is_poison(report.error):
+                raise
+            if sequence.slot is not None:
+                self._slots.evict(sequence)
+            generation.error = report.error
+            return False
+        return True
 
     def _forget_what_does_not_fit(self, sequence: Sequence) -> None:
         """Shift, if the last token would have no place and the session wants it so."""
@@ -166,8 +184,10 @@ class Planner:
                     recent=generation.sequence.line[max(0, end - lookback) : end],
                     ban_eog=generation.ignore_eog,
                 )
-            except HeadraceError as error:
-                generation.error = error
+            except Reported as report:
+                if is_poison(report.error):
+                    raise
+                generation.error = report.error
         return generation.sampler
 
     def learn(self, step: Step) -> None:
@@ -228,6 +248,11 @@ def apply(step: Step, planned: PlannedRow, result: RowResult) -> None:
             sequence.in_line = False  # it ended in the middle of what was accepted
     elif whole and generation.max_tokens == 0 and result.length >= generation.prompt_end - 1:
         generation.end = StopReason.MAX_TOKENS
+
+
+def is_poison(error: HeadraceError) -> bool:
+    """Whether it is the end of all sessions of the engine."""
+    return isinstance(error, DecodeError) and error.poisoned
 
 
 def runnable(sequences: Iterable[Sequence], lookahead: int) -> list[Sequence]:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from headrace.engine.sequence import Sequence
 from headrace.errors import UnsupportedError
 from headrace.machine import MemoryUsage, SessionMemory
-from headrace.protocols.machine import TellsMemory
 
 if TYPE_CHECKING:
     from headrace.engine.scheduler import Engine
@@ -21,7 +20,7 @@ def of_engine(engine: Engine) -> MemoryUsage:
         ClosedError, DecodeError: If the engine is unusable.
     """
     decoder, info = engine.decoder, engine.info
-    if not isinstance(decoder, TellsMemory):
+    if not decoder.tells_memory:
         raise UnsupportedError(
             f"backend {engine.model_info.backend!r} does not tell what memory it has taken",
             backend=engine.model_info.backend,

@@ -12,10 +12,13 @@ from array import array
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from headrace.engine.checked import PATIENCE
+from headrace.engine.checked_embedder import CheckedEmbedder
 from headrace.engine.texts import batches
 from headrace.errors import ClosedError, DecodeError
 from headrace.params import EngineParams
-from headrace.protocols.embedding import Embedder, EmbeddingModel, Pooling
+from headrace.protocols.embedding import EmbeddingModel, Pooling
+from headrace.seam import Seam
 
 Progress = Callable[[float], object]
 _T = TypeVar("_T")
@@ -30,7 +33,7 @@ class Work:
 
     def __init__(self) -> None:
         self._cancelled = False
-        self._running: tuple[Embedder, int] | None = None
+        self._running: tuple[CheckedEmbedder, int] | None = None
 
     def cancel(self) -> None:
         """End the work, inside a native call too. Takes no lock."""
@@ -40,7 +43,7 @@ class Work:
             running[0].interrupt(running[1])
 
     def call(
-        self, embedder: Embedder, call_id: int, texts: Sequence[Sequence[int]]
+        self, embedder: CheckedEmbedder, call_id: int, texts: Sequence[Sequence[int]]
     ) -> list[array[float]] | None:
         """One native call; None if it was interrupted."""
         try:
@@ -56,7 +59,7 @@ class Work:
 class Slot:
     """An embedder that threads take turns in."""
 
-    def __init__(self, embedder: Embedder) -> None:
+    def __init__(self, embedder: CheckedEmbedder) -> None:
         self.embedder = embedder
         self._turn = threading.Lock()
         self._ids = itertools.count(1)
@@ -73,14 +76,19 @@ class Slot:
         """
         done: list[array[float]] = []
         for batch in batches(texts, self.embedder.info):
-            vectors = None
-            while vectors is None:  # interrupted, but not by this work: once more
-                with self._turn:
-                    vectors = work.call(self.embedder, next(self._ids), batch)
-            done += vectors
+            done += self._vectors(batch, work)
             if progress is not None:
                 progress(len(done) / len(texts))
         return done
+
+    def _vectors(self, batch: Sequence[Sequence[int]], work: Work) -> list[array[float]]:
+        for _ in range(PATIENCE):
+            with self._turn:
+                vectors = work.call(self.embedder, next(self._ids), batch)
+            if vectors is not None:
+                return vectors
+            # interrupted, but not by this work: once more
+        raise self.embedder.stuck()
 
 
 class Embedders:
@@ -89,9 +97,11 @@ class Embedders:
     Args:
         model: What opens them.
         params: Settings of their contexts.
+        seam: Names the backend for what it does wrong.
     """
 
-    def __init__(self, model: EmbeddingModel, params: EngineParams) -> None:
+    def __init__(self, model: EmbeddingModel, params: EngineParams, seam: Seam) -> None:
+        self._seam = seam
         self._model = model
         self._params = params
         self._opening = threading.Lock()
@@ -118,7 +128,9 @@ class Embedders:
         with self._opening:
             slot = self._slots.get(pooling)
             if slot is None:
-                slot = Slot(self._model.open_embedder(self._params, pooling))
+                with self._seam.during("open_embedder"):
+                    embedder = self._model.open_embedder(self._params, pooling)
+                slot = Slot(CheckedEmbedder(embedder, self._seam))
                 self._slots[pooling] = slot
         # Closing takes no lock: a signal handler may do it while this thread opens.
         if self._closed:

@@ -1,0 +1,147 @@
+"""The line between headrace and a backend: whose exception it is that comes over it.
+
+Nothing a backend does wrong reaches a caller as a raw builtin, and nothing that
+happens to the caller's own thread inside a backend's code is taken for the
+backend's fault: a signal handler may raise anywhere, and memory or stack may run
+out in any function that happens to be the next one called.
+"""
+
+from __future__ import annotations
+
+import opcode
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from types import CodeType, TracebackType
+from typing import Any, NoReturn
+
+import attrs
+
+from headrace.errors import BackendProtocolError, HeadraceError
+
+DEFECT_HINT = "This is a defect of the backend; tell its authors."
+
+
+def is_callers(error: BaseException) -> bool:
+    """Whether an exception that came out of a backend belongs to whoever called it.
+
+    So it is with one that a Python signal handler raised (soft time limits), with memory or
+    stack that ran out, and with one that another thread put into this one
+    (``PyThreadState_SetAsyncExc``). The last leaves no mark; it is known by a class that is
+    neither a builtin's nor that of any code that ran, raised where no ``raise`` stands.
+    """
+    if isinstance(error, HeadraceError):
+        return _handler_raised(error)
+    if isinstance(error, (MemoryError, RecursionError)):
+        return True
+    return _handler_raised(error) or _was_put_here(error)
+
+
+def _frames(error: BaseException) -> Iterator[TracebackType]:
+    each = error.__traceback__
+    while each is not None:
+        yield each
+        each = each.tb_next
+
+
+def _handler_raised(error: BaseException) -> bool:
+    handlers = {_code_of(signal.getsignal(each)) for each in signal.valid_signals()}
+    return any(each.tb_frame.f_code in handlers for each in _frames(error))
+
+
+def _code_of(handler: Any) -> CodeType | None:
+    """What Python runs for a signal handler: a function, a method, a partial, any callable."""
+    while hasattr(handler, "func"):
+        handler = handler.func
+    function = getattr(handler, "__func__", handler)
+    code = getattr(function, "__code__", None)
+    if code is None and callable(handler):
+        code = getattr(type(handler).__call__, "__code__", None)
+    return code if isinstance(code, CodeType) else None
+
+
+def _was_put_here(error: BaseException) -> bool:
+    package = type(error).__module__.partition(".")[0]
+    if package == "builtins" or package in sys.stdlib_module_names:
+        return False
+    frames = list(_frames(error))
+    names = [str(each.tb_frame.f_globals.get("__name__", "")) for each in frames]
+    if not frames or package in [name.partition(".")[0] for name in names]:
+        return False
+    last = frames[-1]
+    instructions = last.tb_frame.f_code.co_code
+    if not 0 <= last.tb_lasti < len(instructions):
+        return False  # compiled code that only looks like Python's
+    name = opcode.opname[instructions[last.tb_lasti]]
+    return name not in ("RAISE_VARARGS", "RERAISE")
+
+
+@attrs.frozen
+class Seam:
+    """Gives what comes over the line to a backend its name.
+
+    Args:
+        backend: The name of what is behind it.
+    """
+
+    backend: str
+
+    def during(self, call: str) -> During:
+        """A ``with`` block around a call: what it raises that it should not gets a typed error."""
+        return During(self, call)
+
+    def blame(self, call: str, error: Exception) -> HeadraceError | None:
+        """The typed error for what a call raised; None if it is the caller's own."""
+        if is_callers(error):
+            return None
+        return error if isinstance(error, HeadraceError) else self.defect(call, error)
+
+    def defect(
+        self,
+        call: str,
+        error: Exception,
+        kind: Callable[..., HeadraceError] = BackendProtocolError,
+    ) -> HeadraceError:
+        """The error for an exception that a call must not raise."""
+        failure = kind(
+            f"backend {self.backend!r} raised {type(error).__name__} in {call}: {error}",
+            hint=DEFECT_HINT,
+            backend=self.backend,
+        )
+        failure.__cause__ = error
+        return failure
+
+    def raise_for(self, call: str, error: Exception) -> NoReturn:
+        """Raise what a call raised, with a typed error in place of what it must not raise."""
+        failure = self.blame(call, error)
+        if failure is None or failure is error:
+            raise error
+        raise failure from error
+
+    def breach(self, call: str, what: str) -> BackendProtocolError:
+        """The error for something that a call must not give."""
+        return BackendProtocolError(
+            f"backend {self.backend!r} broke the protocol in {call}: {what}",
+            hint=DEFECT_HINT,
+            backend=self.backend,
+        )
+
+
+@attrs.frozen
+class During:
+    """See ``Seam.during``."""
+
+    seam: Seam
+    call: str
+
+    def __enter__(self) -> None:
+        """Nothing to prepare."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if isinstance(error, Exception) and not isinstance(error, HeadraceError):
+            self.seam.raise_for(self.call, error)
