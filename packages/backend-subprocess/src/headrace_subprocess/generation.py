@@ -122,7 +122,7 @@ class RemoteGeneration:
     def _at_once(self, channel: wire.Channel) -> Delta | None:
         """What needs no waiting: an end that was asked for, or a message that has arrived."""
         if self.failure is not None:
-            raise self.failure
+            raise self.failure.again()
         if self.interrupted is not None:
             return Delta(end=self.interrupted)
         for use in self._uses:
@@ -139,7 +139,7 @@ class RemoteGeneration:
         kind, value = self._worker.parsed(message, "generating")
         if kind in ("failed", "error") and isinstance(value, HeadraceError):
             self.failure = value
-            raise value
+            raise value.again()
         try:
             if kind != "delta":
                 raise ValueError
@@ -149,7 +149,7 @@ class RemoteGeneration:
                 memoryview(piece.data)
         except (TypeError, ValueError, IndexError):
             self.failure = self._worker.nonsense("generating", message)
-            raise self.failure from None
+            raise self.failure.again() from None
         self._pulls += 1
         self._credit -= 1
         return Delta(pieces, end)
@@ -171,7 +171,7 @@ class RemoteGeneration:
         """What a reader gets that has lost its channel: it was closed here, or the child died."""
         if self.failure is None and self.interrupted is not None:
             return Delta(end=self.interrupted)
-        raise self.failure or self._worker.crashed("generating")
+        raise (self.failure or self._worker.crashed("generating")).again()
 
     # -- the rest of the protocol -------------------------------------------
 

@@ -37,8 +37,11 @@ Classes inherit a builtin where a caller would expect it, so that
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypeVar
+
+_Self = TypeVar("_Self", bound="HeadraceError")
 
 
 class HeadraceError(Exception):
@@ -76,6 +79,40 @@ class HeadraceError(Exception):
         """Where the documentation explains this class: a page of the repository and an anchor."""
         known = next(each for each in type(self).__mro__ if each.__module__ == __name__)
         return f"docs/errors.md#{known.__name__.lower()}"
+
+    def kept(self: _Self) -> _Self:
+        """The same error for keeping, to be raised again later with ``again``.
+
+        It holds no frame that this one passed through: the callers' variables would live
+        as long as whatever keeps it.
+        """
+        cause = self.__cause__
+        if type(cause) is type(self) and cause.args == self.args and vars(cause) == vars(self):
+            return cause  # what it was raised again from
+        kept = self._copy()
+        kept.__cause__ = None if cause is None else _without_frames(cause)
+        return kept
+
+    def again(self: _Self) -> _Self:
+        """A new error that says the same, with this one as its cause.
+
+        To be raised instead of one that is kept: an error that is raised gets a traceback,
+        and one that is raised often would get one that grows.
+        """
+        error = self._copy()
+        error.__cause__ = self
+        return error
+
+    def _copy(self: _Self) -> _Self:
+        # Not by its class: a backend's own subclass may want other arguments.
+        kind = type(self)
+        copy = kind.__new__(kind)
+        HeadraceError.__init__(copy, self.message)
+        copy.args = self.args
+        vars(copy).update(vars(self))
+        if "__notes__" in vars(copy):
+            vars(copy)["__notes__"] = list(vars(copy)["__notes__"])
+        return copy
 
 
 class UsageError(HeadraceError, RuntimeError):
@@ -217,3 +254,25 @@ class DecodeError(HeadraceError):
 
 class UnsupportedError(HeadraceError, NotImplementedError):
     """The backend or the model lacks this capability."""
+
+
+class _Traceback(Exception):
+    """What stands for the frames of an error that is kept: the text of its traceback."""
+
+    def __str__(self) -> str:
+        return f'\n"""\n{self.args[0]}"""'
+
+
+def _without_frames(error: BaseException) -> BaseException:
+    """Make text of an error's traceback, and of those it came from."""
+    if error.__traceback__ is not None:
+        error.__cause__ = _Traceback(_told(error))
+        error.__traceback__ = error.__context__ = None
+    return error
+
+
+def _told(error: BaseException) -> str:
+    try:
+        return "".join(traceback.format_exception(type(error), error, error.__traceback__))
+    except Exception as second:  # a stack that is full, memory that is short
+        return f"(no traceback: {type(second).__name__})"

@@ -162,7 +162,7 @@ class TokenStream(Closing):
 
     def _is_over(self) -> bool:
         if self._failure is not None:
-            raise self._failure
+            raise self._failure.again()
         return self._completion is not None
 
     def _note_failure(self, error: BaseException) -> None:
@@ -170,7 +170,7 @@ class TokenStream(Closing):
             return  # misuse, from inside a step; the generation is as it was
         if isinstance(error, HeadraceError):
             if self._failure is None:
-                self._failure = error
+                self._failure = error.kept()
                 with contextlib.suppress(HeadraceError):  # the first one is what is told
                     self._generation.settle(None, self._seen)
         else:
@@ -290,7 +290,7 @@ class TokenStream(Closing):
         self._check_process()
         self._settle_if_cancelled()
         if self._failure is not None:
-            raise self._failure
+            raise self._failure.again()
         if self._completion is None:
             raise BusyError(
                 "the generation is still running, so there is no result yet",

@@ -124,7 +124,7 @@ class ChatStream(Closing):
 
     def _over(self) -> bool:
         if self._failure is not None:
-            raise self._failure
+            raise self._failure.again()
         return self._message is not None
 
     def _note_failure(self, error: BaseException) -> None:
@@ -158,7 +158,7 @@ class ChatStream(Closing):
                 message = self._read_so_far(done.text)
             self._message, chunk = self._deltas.finish(message, done.text)
         except HeadraceError as error:
-            self._failure = error
+            self._failure = error.kept()
             raise
         return chunk
 

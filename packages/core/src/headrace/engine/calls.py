@@ -51,7 +51,8 @@ class Calls(Pulling):
             # A name for it, so that an interrupt right after the call is inside the block.
             return result  # noqa: RET504
         except Reported as report:
-            raise self._after_report(report, me) from report.error.__cause__
+            failure = self._after_report(report, me)
+            raise failure from failure.__cause__
         finally:
             # First the role, in one store: whatever interrupts this block comes after it.
             if self._role.driver is me:
@@ -67,7 +68,7 @@ class Calls(Pulling):
         failure = report.error
         if is_poison(failure) and self._role.driver is me:
             self._break(None, failure)
-            return self.failure or failure
+            return (self.failure or failure).again()
         return failure
 
     @property
@@ -105,4 +106,4 @@ class Calls(Pulling):
 
     def _check_usable(self) -> None:
         if self.failure is not None:
-            raise self.failure
+            raise self.failure.again()

@@ -46,7 +46,7 @@ class Reported(Exception):
 
     def __init__(self, error: HeadraceError) -> None:
         super().__init__(error)
-        self.error = error
+        self.error = error.kept()
 
 
 class CheckedVocabulary:

@@ -118,7 +118,7 @@ class EngineGeneration:
             if self.interrupted is not None or self.report is not None:
                 return False
             if self.error is not None:
-                raise self.error
+                raise self.error.again()
             self.seen += pieces
             return True
 
@@ -159,7 +159,7 @@ class EngineGeneration:
     def take(self) -> Delta | None:
         """What a pull brings at once, if anything."""
         if self.error is not None:
-            raise self.error
+            raise self.error.again()
         if self.interrupted is not None:
             return Delta(end=self.interrupted)
         if self.produced == self.pulled:

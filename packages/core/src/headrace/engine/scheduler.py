@@ -257,7 +257,7 @@ class Engine(Calls):
 
     def _check_sequence(self, sequence: Sequence) -> None:
         if sequence.failure is not None:
-            raise sequence.failure
+            raise sequence.failure.again()
         if sequence.generation is not None:
             raise BusyError(
                 "the session has a generation under way",

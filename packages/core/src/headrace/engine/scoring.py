@@ -144,7 +144,7 @@ class Scoring:
         engine = self._engine
         with engine.mutex:
             if sequence.failure is not None:
-                raise sequence.failure
+                raise sequence.failure.again()
             done = self._first - 1 + len(self._found)
             # One token more than is to be in memory, as always: what follows is yet to be scored.
             sequence.line = Line(self._line[: done + 1])
@@ -169,7 +169,7 @@ class Scoring:
         engine, start = self._engine, len(sequence.resident)
         with engine.mutex:
             if sequence.failure is not None:
-                raise sequence.failure
+                raise sequence.failure.again()
             slot, step_id = engine.slots.touch(sequence), engine.next_step_id()
         row = ScoreRow(slot, start, self._line[start:end], targets, self.n_top)
         try:

@@ -150,7 +150,7 @@ class Planner:
         try:
             sequence.check_adapters()
         except HeadraceError as error:
-            generation.error = error
+            generation.error = error.kept()
             return None
         position, line = len(sequence.resident), sequence.line
         generation.found_in_memory(position)

@@ -43,7 +43,7 @@ def of_sequence(engine: Engine, sequence: Sequence) -> SessionMemory:
     """What a session has in memory."""
     with engine.mutex:
         if sequence.failure is not None:
-            raise sequence.failure
+            raise sequence.failure.again()
         stored = sequence.stored
         return SessionMemory(
             tokens=len(engine.history(sequence)),
