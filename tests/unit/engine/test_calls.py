@@ -10,7 +10,7 @@ import pytest
 from headrace import BusyError, ClosedError, DecodeError
 from headrace.engine.checked import Reported
 from headrace.engine.scoring import ScoringCancelled
-from tests.unit.engine.test_interrupted_driver import InterruptAt
+from tests.unit.engine.test_interrupted_driver import ERRORS, InterruptAt, places
 
 
 def engine_of(model):
@@ -110,8 +110,9 @@ def test_an_unusable_context_ends_its_sessions(fake):
     assert engine.tokens(max_tokens=3)
 
 
+@pytest.mark.parametrize("error", ERRORS)
 @pytest.mark.parametrize("truncation", ["any", "none"])
-def test_no_bytecode_of_saving_and_loading_is_a_bad_place_to_die(fake, truncation):
+def test_no_bytecode_of_saving_and_loading_is_a_bad_place_to_die(fake, truncation, error):
     """The session goes on as it would have, and so does another's stream."""
     options = {"truncation": truncation, "can_copy": truncation == "any"}
     engine = fake(**options)
@@ -127,8 +128,8 @@ def test_no_bytecode_of_saving_and_loading_is_a_bad_place_to_die(fake, truncatio
             "saved", sampling=other._generation.sampling, max_tokens=4, ignore_eog=True
         )
         next(other)
-        interrupter = InterruptAt(position)
-        with contextlib.suppress(KeyboardInterrupt), interrupter:
+        interrupter = InterruptAt(position, error)
+        with contextlib.suppress(error), interrupter:
             session.load_state(session.state())
         list(other)
         assert other.result.tokens == expected_other, position
@@ -139,14 +140,15 @@ def test_no_bytecode_of_saving_and_loading_is_a_bad_place_to_die(fake, truncatio
         return interrupter.fired
 
     run(10**9)  # Python 3.12 sees bytecodes only in code that was traced before
-    position = 0
+    position, step = places(error)
     while run(position):
-        position += 1
+        position += step
     assert position > 50
 
 
+@pytest.mark.parametrize("error", ERRORS)
 @pytest.mark.parametrize("truncation", ["any", "none"])
-def test_no_bytecode_of_scoring_is_a_bad_place_to_die(fake, truncation):
+def test_no_bytecode_of_scoring_is_a_bad_place_to_die(fake, truncation, error):
     """The session and another's stream go on, and the score is what it was the next time."""
     options = {"truncation": truncation, "can_copy": truncation == "any"}
     engine = fake(engine={"n_batch": 16, "n_sequences": 2}, **options)
@@ -161,8 +163,8 @@ def test_no_bytecode_of_scoring_is_a_bad_place_to_die(fake, truncation):
             other = engine.stream("other", max_tokens=4)
             kept.append(other)
             next(other)
-            interrupter = InterruptAt(position)
-            with contextlib.suppress(KeyboardInterrupt), interrupter:
+            interrupter = InterruptAt(position, error)
+            with contextlib.suppress(error), interrupter:
                 session.score("and a text")
             list(other)
             assert other.result.tokens == expected_other, position
@@ -171,7 +173,7 @@ def test_no_bytecode_of_scoring_is_a_bad_place_to_die(fake, truncation):
             return interrupter.fired
 
         run(10**9)  # Python 3.12 sees bytecodes only in code that was traced before
-        position = 0
+        position, _ = places(error)
         while run(position):
             position += 7  # they are many; the places of one call are all the same
         assert position > 200

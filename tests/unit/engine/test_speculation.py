@@ -19,7 +19,7 @@ from headrace import (
 )
 from headrace.engine import drafting
 from tests.unit.engine.conftest import GREEDY
-from tests.unit.engine.test_interrupted_driver import InterruptAt
+from tests.unit.engine.test_interrupted_driver import ERRORS, InterruptAt, places
 
 LOOKUP = PromptLookup(ngram=1, min_ngram=1, max_draft=4)
 SCRIPT = "abc abc abc abc abc "
@@ -175,7 +175,7 @@ def test_all_drafts_of_a_timed_pull_share_its_time(fake, monkeypatch):
     assert len(found) == 1
 
 
-def interrupted(fake, position, **kinds):
+def interrupted(fake, position, error=KeyboardInterrupt, **kinds):
     """A speculating stream and a plain one; the first's driver dies at a place in the engine."""
     engine = fake()
     small = fake() if kinds.pop("small") else None
@@ -184,8 +184,8 @@ def interrupted(fake, position, **kinds):
     other = stream(engine, LOOKUP, prompt="other other", tokens=6)
     next(victim)
     next(other)
-    interrupter = InterruptAt(position)
-    with contextlib.suppress(KeyboardInterrupt), interrupter:
+    interrupter = InterruptAt(position, error)
+    with contextlib.suppress(error), interrupter:
         next(victim)
         next(victim)
     list(other)
@@ -202,19 +202,20 @@ def interrupted(fake, position, **kinds):
     [{"small": False}, {"small": True}, {"small": False, "reproducible": True}],
     ids=["lookup", "draft-model", "reproducible"],
 )
-def test_no_bytecode_of_drafting_is_a_bad_place_to_die(fake, kinds):
+@pytest.mark.parametrize("error", ERRORS)
+def test_no_bytecode_of_drafting_is_a_bad_place_to_die(fake, kinds, error):
     """The others get all their tokens, the history is what was seen, nothing stays locked."""
     expected_other = fake().tokens("other other", max_tokens=6)
     expected_victim = fake().tokens("abc abc", max_tokens=12)
     interrupted(fake, 10**9, **kinds)  # see test_interrupted_driver.py
-    position, fired = 0, True
+    (position, step), fired = places(error), True
     while fired:
-        fired, other, victim, seen = interrupted(fake, position, **kinds)
+        fired, other, victim, seen = interrupted(fake, position, error, **kinds)
         assert other.tokens == expected_other, position
         assert victim.tokens == expected_victim[: len(victim.tokens)], position
         if victim.stop_reason is StopReason.CANCELLED and victim.tokens:
             assert seen[-len(victim.tokens) :] == list(victim.tokens), position
-        position += 1
+        position += step
     assert position > 150
 
 

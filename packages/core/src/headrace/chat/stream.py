@@ -7,6 +7,7 @@ difference to the reading before is handed out.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import threading
 from collections.abc import AsyncIterator, Iterator
@@ -58,7 +59,9 @@ class ChatStream(Closing):
         self.reused = reused
         """How many of them the session's history held already."""
         self._stream = stream
-        self._deltas = MessageDeltas(self._make_id)
+        # Not a method of its own: a stream in a cycle would end with the collector's next
+        # round, not when it is dropped.
+        self._deltas = MessageDeltas(functools.partial(_make_id, rendered.prompt))
         # Reentrant for the reason that the stream's own lock is.
         self._lock = threading.RLock()
         self._text = ""
@@ -162,11 +165,6 @@ class ChatStream(Closing):
             raise
         return chunk
 
-    def _make_id(self, index: int) -> str:
-        """An id for a call: the same for the same conversation, as the tokens are."""
-        digest = hashlib.sha256(f"{self.prompt}\0{index}".encode()).digest()
-        return "".join(_ALPHABET[byte % len(_ALPHABET)] for byte in digest[:_ID_LENGTH])
-
     # -- ending -----------------------------------------------------------
 
     def cancel(self) -> None:
@@ -228,3 +226,9 @@ class ChatStream(Closing):
     def statistics(self) -> StreamStatistics:
         """What the stream is doing at the moment."""
         return self._stream.statistics()
+
+
+def _make_id(prompt: str, index: int) -> str:
+    """An id for a call: the same for the same conversation, as the tokens are."""
+    digest = hashlib.sha256(f"{prompt}\0{index}".encode()).digest()
+    return "".join(_ALPHABET[byte % len(_ALPHABET)] for byte in digest[:_ID_LENGTH])

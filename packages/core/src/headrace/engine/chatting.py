@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -13,6 +14,7 @@ from headrace.engine.sampling import check_sampling
 from headrace.errors import ParamsError
 from headrace.params import SamplingParams
 from headrace.prompts import check_generation
+from headrace.results import StopReason
 from headrace.stream import TokenStream
 
 if TYPE_CHECKING:
@@ -22,6 +24,30 @@ if TYPE_CHECKING:
     from headrace.engine.scheduler import Engine
     from headrace.engine.sequence import Sequence as EngineSequence
     from headrace.protocols.chat import RenderedChat
+
+
+class Beginning:
+    """A ``with`` block in which a generation begins and its stream is made.
+
+    Whatever is raised in between, the caller has no stream to end the generation by: it is
+    cancelled. Only stores are made for that, since stack or memory may have run out.
+    """
+
+    def __init__(self, sequence: EngineSequence) -> None:
+        self._sequence = sequence
+
+    def __enter__(self) -> Beginning:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        begun = self._sequence.generation
+        if kind is not None and begun is not None and begun.beginning is self:
+            begun.interrupted = StopReason.CANCELLED
 
 
 class ChattingSession(SessionBase):
@@ -95,17 +121,25 @@ class ChattingSession(SessionBase):
         check_sampling(sampling, self._model.info, self._model.capabilities)
         # The rendering leaves out the BOS that is added here.
         tokens = self._model.tokenize(rendered.prompt, add_special=True, parse_special=True)
-        generation, kept = self._engine.begin_anew(
-            self._sequence,
-            tokens,
-            what="conversation",
-            remedy="Leave out old messages",
-            sampling=sampling,
-            max_tokens=max_tokens,
-            spoken=_spoken(self._model, rendered),
-        )
-        stream = self._stream(generation, (*stops, *rendered.stops), timeout)
-        return ChatStream(stream, rendered, prompt_tokens=len(tokens), reused=kept)
+        spoken = _spoken(self._model, rendered)
+        with Beginning(self._sequence) as beginning:
+            generation, kept = self._engine.begin_anew(
+                self._sequence,
+                tokens,
+                what="conversation",
+                remedy="Leave out old messages",
+                sampling=sampling,
+                max_tokens=max_tokens,
+                spoken=spoken,
+                beginning=beginning,
+            )
+            # In no variable: what is raised keeps those alive, and with them the stream.
+            return ChatStream(
+                self._stream(generation, (*stops, *rendered.stops), timeout),
+                rendered,
+                prompt_tokens=len(tokens),
+                reused=kept,
+            )
 
     def _stream(
         self, generation: EngineGeneration, stops: tuple[str, ...], timeout: float | None

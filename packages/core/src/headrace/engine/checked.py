@@ -59,9 +59,6 @@ class CheckedVocabulary:
             raise seam.breach("vocabulary.n_tokens", f"{self.n_tokens!r:.60} tokens")
         self._vocabulary = vocabulary
         self._seam = seam
-        # Bound once: these are called for every token.
-        self._piece = vocabulary.piece
-        self._is_eog = vocabulary.is_eog
 
     def tokenize(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:
         """See ``Vocabulary.tokenize``."""
@@ -91,7 +88,7 @@ class CheckedVocabulary:
     def piece(self, token: int) -> bytes:
         """See ``Vocabulary.piece``."""
         try:
-            data = self._piece(token)
+            data = self._vocabulary.piece(token)
         except Exception as error:
             self._seam.raise_for("vocabulary.piece", error)
         if type(data) is not bytes:
@@ -101,7 +98,7 @@ class CheckedVocabulary:
     def is_eog(self, token: int) -> bool:
         """See ``Vocabulary.is_eog``."""
         try:
-            return bool(self._is_eog(token))
+            return bool(self._vocabulary.is_eog(token))
         except Exception as error:
             self._seam.raise_for("vocabulary.is_eog", error)
 
@@ -164,7 +161,6 @@ class CheckedDecoder:
         self.info = check_info(decoder, self.seam)
         self.raw = decoder
         self._n_tokens = n_tokens
-        self._step = decoder.step
         self.scores = isinstance(decoder, ScoringDecoder)
         self.keeps_state = isinstance(decoder, StatefulDecoder)
         self.tells_memory = isinstance(decoder, TellsMemory)
@@ -176,7 +172,7 @@ class CheckedDecoder:
     ) -> StepOutcome:
         """See ``SequenceDecoder.step``."""
         try:
-            outcome = self._step(step_id, rows, time_limit=time_limit)
+            outcome = self.raw.step(step_id, rows, time_limit=time_limit)
         except Exception as error:
             self._report("step", error)
         if type(outcome) is not StepOutcome:
@@ -208,6 +204,18 @@ class CheckedDecoder:
 
     def flaw(self, row: Row, result: RowResult, status: StepStatus) -> HeadraceError | None:
         """What is wrong with the result of a row: an error for its stream alone, or None."""
+        if type(result) is RowResult and result.error is None and row.sampler is not None:
+            # As nearly every row ends, and with it every token is looked at: in one go.
+            tokens = result.tokens
+            if (
+                len(tokens) == 1
+                and type(tokens) is tuple
+                and type(tokens[0]) is int
+                and 0 <= tokens[0] < self._n_tokens
+                and result.length == row.position + len(row.tokens)
+                and len(result.logprobs) < 2
+            ):
+                return None
         what = self._flaw(row, result, done=status is StepStatus.DONE)
         return None if what is None else self.seam.breach("step", what)
 

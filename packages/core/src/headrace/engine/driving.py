@@ -171,15 +171,12 @@ class Driving(Ending):
                 flaw = self.decoder.flaw(planned.row, result, outcome.status)
                 if flaw is None:
                     steps.apply(step, planned, result)
-                    self._look_for_progress(planned.generation)
+                    if planned.generation.fruitless >= PATIENCE:
+                        self._fail_row(planned, self.decoder.stuck("step"))
                 else:
                     self._fail_row(planned, flaw)
             self._planner.learn(step)
         self._role.wake_ready()
-
-    def _look_for_progress(self, generation: EngineGeneration) -> None:
-        if generation.fruitless >= PATIENCE and not generation.over:
-            generation.error = self.decoder.stuck("step")
 
     def _context_full(self, planned: PlannedRow) -> None:
         """A lone token found no room in an otherwise empty memory."""

@@ -46,6 +46,7 @@ class EngineGeneration:
         max_tokens: int | None,
         ignore_eog: bool,
         spoken: Mapping[int, bytes],
+        beginning: object,
     ) -> None:
         self.engine = engine
         self.sequence = sequence
@@ -54,6 +55,8 @@ class EngineGeneration:
         self.seed = seed
         self.max_tokens = max_tokens
         self.ignore_eog = ignore_eog
+        # Stands for the call that has begun it, until the caller has a stream.
+        self.beginning = beginning
         # Control tokens whose text the reader asked for.
         self.spoken = spoken
         # Counted from the first token there ever was, see ``Line.dropped``.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from headrace.engine.chatting import ChattingSession
+from headrace.engine.chatting import Beginning, ChattingSession
 from headrace.engine.sampling import check_sampling
 from headrace.infilling import check_infill, infill_tokens
 from headrace.params import SamplingParams
@@ -69,13 +69,15 @@ class InfillingSession(ChattingSession):
         check_sampling(sampling, info, self._model.capabilities)
         request = check_infill(prefix, suffix, extra, order, project, path, info.n_vocab)
         tokens = infill_tokens(self._model, request)
-        generation, _ = self._engine.begin_anew(
-            self._sequence,
-            tokens,
-            what="file",
-            remedy="Shorten prefix, suffix or extra",
-            sampling=sampling,
-            max_tokens=max_tokens,
-            ignore_eog=ignore_eog,
-        )
-        return self._stream(generation, stops, timeout)
+        with Beginning(self._sequence) as beginning:
+            generation, _ = self._engine.begin_anew(
+                self._sequence,
+                tokens,
+                what="file",
+                remedy="Shorten prefix, suffix or extra",
+                sampling=sampling,
+                max_tokens=max_tokens,
+                ignore_eog=ignore_eog,
+                beginning=beginning,
+            )
+            return self._stream(generation, stops, timeout)

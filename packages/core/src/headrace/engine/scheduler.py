@@ -91,6 +91,7 @@ class Engine(Calls):
         max_tokens: int | None,
         ignore_eog: bool,
         spoken: Mapping[int, bytes] = _NOTHING,
+        beginning: object = None,
     ) -> EngineGeneration:
         """Append a prompt (possibly none) and begin a generation.
 
@@ -122,6 +123,7 @@ class Engine(Calls):
                 max_tokens=max_tokens,
                 ignore_eog=ignore_eog,
                 spoken=spoken,
+                beginning=beginning,
             )
             sequence.line.extend(prompt)
             sequence.in_line = False
@@ -143,6 +145,7 @@ class Engine(Calls):
         max_tokens: int | None,
         ignore_eog: bool = False,
         spoken: Mapping[int, bytes] = _NOTHING,
+        beginning: object = None,
     ) -> tuple[EngineGeneration, int]:
         """Make these tokens the history, keeping what it begins with, and begin a generation.
 
@@ -155,6 +158,7 @@ class Engine(Calls):
             max_tokens: Most new tokens.
             ignore_eog: Never choose a token that ends the generation.
             spoken: Texts of control tokens that the reader needs to see.
+            beginning: Stands for the call that begins it.
 
         Returns:
             The generation, and how many tokens of the history were kept.
@@ -183,6 +187,7 @@ class Engine(Calls):
                 max_tokens=max_tokens,
                 ignore_eog=ignore_eog,
                 spoken=spoken,
+                beginning=beginning,
             )
             return generation, kept
 

@@ -10,6 +10,7 @@ import attrs
 
 import headrace
 from headrace.engine import saving, usage
+from headrace.engine.chatting import Beginning
 from headrace.engine.infilling import InfillingSession
 from headrace.engine.sampling import check_sampling
 from headrace.engine.scheduler import Engine
@@ -84,15 +85,18 @@ class EngineSession(InfillingSession):
         sampling = sampling or SamplingParams()
         check_sampling(sampling, self._model.info, self._model.capabilities)
         self._engine.check_idle(self._sequence)
-        generation = self._engine.generate(
-            self._sequence,
-            check_prompt(prompt, self._model, history=bool(self._sequence.line)),
-            sampling=sampling,
-            seed=draw_seed(sampling),
-            max_tokens=max_tokens,
-            ignore_eog=ignore_eog,
-        )
-        return self._stream(generation, stops, timeout)
+        tokens = check_prompt(prompt, self._model, history=bool(self._sequence.line))
+        with Beginning(self._sequence) as beginning:
+            generation = self._engine.generate(
+                self._sequence,
+                tokens,
+                sampling=sampling,
+                seed=draw_seed(sampling),
+                max_tokens=max_tokens,
+                ignore_eog=ignore_eog,
+                beginning=beginning,
+            )
+            return self._stream(generation, stops, timeout)
 
     def rewind(self, *, to: int) -> None:
         """Forget the end of the history.

@@ -59,8 +59,7 @@ class TaskWaiter:
 
     def wake(self) -> None:
         """Have the loop set the event, from any thread; a loop that is gone has no reader."""
-        with contextlib.suppress(RuntimeError):
-            self._call_soon(self._event.set)
+        _tell(self._call_soon, self._event.set)
 
     @staticmethod
     def wake_all(waiters: list[TaskWaiter]) -> None:
@@ -71,8 +70,7 @@ class TaskWaiter:
             events.setdefault(waiter._loop, []).append(waiter._event)
             calls[waiter._loop] = waiter._call_soon
         for loop, call_soon in calls.items():
-            with contextlib.suppress(RuntimeError):
-                call_soon(functools.partial(_set_all, events[loop]))
+            _tell(call_soon, functools.partial(_set_all, events[loop]))
 
     async def wait(self, timeout: float | None) -> None:
         """Return after a wake or after ``timeout`` seconds; None: when woken."""
@@ -84,6 +82,16 @@ class TaskWaiter:
         # Replaced before the caller looks at the engine again: a wake that
         # set the old event came after the change that the caller will see.
         self._event = self._new_event()
+
+
+def _tell(call_soon: Callable[[Callable[[], Any]], Any], what: Callable[[], Any]) -> None:
+    """Have a loop do something; one that is closed has nobody who waits."""
+    try:
+        call_soon(what)
+    except RecursionError:
+        raise  # a ``RuntimeError`` as well, and no loop's
+    except RuntimeError:
+        pass
 
 
 def _set_all(events: list[Any]) -> None:
