@@ -301,5 +301,5 @@ def test_what_is_raised_in_the_driving_thread_of_tasks_ends_one_of_them(fake):
     assert raised[0] is not threading.main_thread()
     failed = [end for end in ends if isinstance(end, HeadraceError)]
     assert len(failed) == 1
-    assert isinstance(failed[0].__cause__, MemoryError)
+    assert isinstance(failed[0].__cause__.__cause__, MemoryError)  # told anew to each who asks
     assert ends.count(StopReason.MAX_TOKENS) == 2
