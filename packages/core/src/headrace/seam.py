@@ -19,6 +19,8 @@ import attrs
 
 from headrace.errors import BackendProtocolError, HeadraceError
 
+_PANICS = "pyo3_runtime"
+"""The module that panics of Rust extensions say they are of; no code of that name ever runs."""
 DEFECT_HINT = "This is a defect of the backend; tell its authors."
 
 
@@ -34,7 +36,16 @@ def is_callers(error: BaseException) -> bool:
         return _handler_raised(error)
     if isinstance(error, (MemoryError, RecursionError)):
         return True
-    return _handler_raised(error) or _was_put_here(error)
+    return interrupts(error) or _was_put_here(error)
+
+
+def interrupts(error: BaseException) -> bool:
+    """Whether it came from outside of the code that ran: Ctrl-C, or a signal handler's.
+
+    All that can be said with certainty, for code that is not to harm whoever happens to run it:
+    plugins that are imported, observers.
+    """
+    return isinstance(error, KeyboardInterrupt) or _handler_raised(error)
 
 
 def _frames(error: BaseException) -> Iterator[TracebackType]:
@@ -62,7 +73,7 @@ def _code_of(handler: Any) -> CodeType | None:
 
 def _was_put_here(error: BaseException) -> bool:
     package = type(error).__module__.partition(".")[0]
-    if package == "builtins" or package in sys.stdlib_module_names:
+    if package in ("builtins", _PANICS) or package in sys.stdlib_module_names:
         return False
     frames = list(_frames(error))
     names = [str(each.tb_frame.f_globals.get("__name__", "")) for each in frames]

@@ -9,6 +9,10 @@ Entry points of two groups are plugins: ``headrace.backends``, and ``headrace.pl
 for those that bring something else. Any hook may be implemented in either. What the
 core brings itself goes through the same hooks, and is there whatever is selected.
 
+No lock is held meanwhile, which a forked child might find taken, or which two
+threads that import each other's modules might wait for: threads that discover at
+the same time do the work twice, and one answer becomes that of all.
+
 Environment:
     ``HEADRACE_PLUGINS``: comma-separated names of plugins (their entry points)
     or of distributions; only these are imported. Set but empty: none.
@@ -17,32 +21,42 @@ Environment:
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
-import re
 import sys
+import threading
 import traceback
-from collections.abc import Callable, Iterable, Iterator
-from importlib import metadata
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from typing import Any
 
 import attrs
 
-from headrace.errors import BackendError, BackendProtocolError, BackendUnavailableError
+from headrace.errors import (
+    BackendError,
+    BackendProtocolError,
+    BackendUnavailableError,
+    UsageError,
+)
+from headrace.overdue import told_when_overdue
+from headrace.plugins import names, sources
 from headrace.plugins.registering import (
     BACKENDS,
     OBSERVERS,
     RESOLVERS,
-    Installed,
     InstalledBackend,
     InstalledObserver,
     InstalledResolver,
     Kind,
     registered_by,
 )
+from headrace.plugins.sources import Source
 from headrace.protocols import Backend
 from headrace.protocols.references import Resolver
+from headrace.quoting import in_brief, told
+from headrace.seam import interrupts
 
-GROUPS = ("headrace.backends", "headrace.plugins")
 SELECT_VARIABLE = "HEADRACE_PLUGINS"
 STRICT_VARIABLE = "HEADRACE_STRICT_PLUGINS"
 
@@ -64,8 +78,9 @@ class Quarantined:
 
     @property
     def reason(self) -> str:
-        """The error in one line."""
-        return " ".join(str(self.error).split())
+        """The error and its remedy in one line, cut where it is long."""
+        message = in_brief(self.error.message)
+        return f"{message}. {in_brief(self.error.hint)}" if self.error.hint else message
 
 
 @attrs.frozen
@@ -86,7 +101,23 @@ class Discovery:
         return next((each.backend for each in self.backends if each.name == name), None)
 
 
-_cache: dict[tuple[object, ...], Discovery] = {}
+@attrs.frozen
+class _Answer:
+    """What a discovery found, and for which surroundings that holds."""
+
+    number: int
+    """Discoveries are numbered as they begin: a later one knows more."""
+    surroundings: tuple[object, ...]
+    found: Discovery
+
+
+# Replaced as a whole, in one store.
+_answer: _Answer | None = None
+_numbers = itertools.count(1)
+_discovering = threading.local()
+
+around_plugins: Callable[[], AbstractContextManager[object]] = contextlib.nullcontext
+"""What is around code of plugins; the command line keeps what they print out of its output."""
 
 
 def discover(*, refresh: bool = False) -> Discovery:
@@ -100,149 +131,167 @@ def discover(*, refresh: bool = False) -> Discovery:
     Raises:
         BackendProtocolError: In strict mode, for a plugin that breaks the protocol.
         BackendUnavailableError: In strict mode, for one that is missing or cannot be imported.
+        UsageError: If a plugin asks, while it is imported or registers something.
     """
     selection = os.environ.get(SELECT_VARIABLE)
     strict = os.environ.get(STRICT_VARIABLE, "").lower() not in ("", "0", "false", "no", "off")
-    key = (tuple(sys.path), selection, strict)
-    if refresh or key not in _cache:
-        found = _Collector(strict).collect(_entry_points(), _wanted(selection))
-        _cache.clear()
-        _cache[key] = found
-        return found
-    return _cache[key]
+    before = _answer
+    if not refresh and before is not None and before.surroundings == _key(selection, strict):
+        return before.found
+    number = next(_numbers)
+    with _once_at_a_time():
+        found = _Collector(strict).collect(selection)
+    # The path as it is now: a plugin that adds to it is not to be looked for each time.
+    return _published(_Answer(number, _key(selection, strict), found), refresh)
 
 
-def _entry_points() -> list[metadata.EntryPoint]:
-    """The groups' entry points, in an order that does not depend on the file system."""
-    found = [each for group in GROUPS for each in metadata.entry_points(group=group)]
-    return sorted(found, key=lambda each: (_normal(_origin(each)[0] or ""), each.name))
+def _key(selection: str | None, strict: bool) -> tuple[object, ...]:
+    return tuple(sys.path), selection, strict
 
 
-def _wanted(selection: str | None) -> list[str] | None:
-    if selection is None:
-        return None
-    return [name.strip() for name in selection.split(",") if name.strip()]
+def _published(mine: _Answer, refresh: bool) -> Discovery:
+    """The answer for all: the first one's of threads that looked at the same time."""
+    global _answer
+    other = _answer
+    same = other is not None and other.surroundings == mine.surroundings
+    if other is not None and same and (not refresh or other.number > mine.number):
+        return other.found
+    _answer = mine
+    return mine.found
 
 
-def _origin(entry: metadata.EntryPoint) -> tuple[str | None, str | None]:
-    """Name and version of an entry point's distribution, as far as its metadata tells."""
+@contextlib.contextmanager
+def _once_at_a_time() -> Iterator[None]:
+    """Refuse to a plugin to ask for plugins: it would be imported and asked again without end."""
+    if getattr(_discovering, "now", False):
+        raise UsageError(
+            "plugins are being looked for in this thread",
+            hint="A plugin must not load a model or ask for backends while it is imported or "
+            "registers something; a backend may, in load.",
+        )
+    _discovering.now = True
     try:
-        if entry.dist is not None:
-            return entry.dist.metadata["Name"], entry.dist.version
-    except Exception:  # damaged metadata must not hide the other plugins
-        pass
-    return None, None
-
-
-def _normal(name: str) -> str:
-    """A distribution's name as pip compares it."""
-    return re.sub(r"[-_.]+", "-", name).lower()
+        yield
+    finally:
+        _discovering.now = False
 
 
 class _Collector:
-    """One walk over the entry points."""
+    """One walk over the plugins."""
 
     def __init__(self, strict: bool) -> None:
         self._strict = strict
-        self._found: list[tuple[Kind, Installed]] = []
+        self._claims: list[names.Claim] = []
         self._quarantine: list[Quarantined] = []
 
-    def collect(
-        self, entries: Iterable[metadata.EntryPoint], wanted: list[str] | None
-    ) -> Discovery:
-        entries = list(entries)
-        self._add_own()
-        for entry in entries if wanted is None else self._select(entries, wanted):
-            self._add_plugin(entry.name, _origin(entry), entry.load)
+    def collect(self, selection: str | None) -> Discovery:
+        for source in sources.own():
+            self._add_plugin(source, own=True)
+        for source in self._selected(sources.installed(), selection):
+            self._add_plugin(source)
+        used = list(self._settled())
         return Discovery(
-            self._of_kind(BACKENDS),
+            _of_kind(used, BACKENDS),
             tuple(self._quarantine),
-            self._of_kind(RESOLVERS),
-            self._of_kind(OBSERVERS),
+            _of_kind(used, RESOLVERS),
+            _of_kind(used, OBSERVERS),
         )
 
-    def _of_kind(self, kind: Kind) -> tuple[Any, ...]:
-        return tuple(found for each, found in self._found if each is kind)
+    def _settled(self) -> Iterator[names.Claim]:
+        for claim, error in names.settle(self._claims):
+            if error is None:
+                yield claim
+            else:
+                self._set_aside(claim.source, error, error)
 
-    def _add_own(self) -> None:
-        import headrace
-        from headrace.references import plugin
-
-        self._add_plugin("references", ("headrace", headrace.__version__), lambda: plugin)
-
-    def _select(
-        self, entries: list[metadata.EntryPoint], wanted: list[str]
-    ) -> Iterator[metadata.EntryPoint]:
-        unknown = dict.fromkeys(wanted)
-        for entry in entries:
-            names = {name for name in wanted if _is_named(entry, name)}
-            for name in names:
-                unknown.pop(name, None)
-            if names:
-                yield entry
-        for name in unknown:
-            installed = ", ".join(dict.fromkeys(entry.name for entry in entries)) or "none"
-            error = BackendUnavailableError(
-                f"{SELECT_VARIABLE} names {name!r}, but no such plugin is installed",
-                hint=f"Installed plugins: {installed}.",
-            )
-            self._set_aside(name, (None, None), error, None)
-
-    def _add_plugin(
-        self, plugin: str, origin: tuple[str | None, str | None], load: Callable[[], object]
-    ) -> None:
-        try:
-            candidates = registered_by(load(), plugin)
-        except (Exception, SystemExit) as error:  # sys.exit() at import too
-            self._set_aside(plugin, origin, _typed(plugin, error), error)
+    def _selected(self, found: list[Source], selection: str | None) -> Iterator[Source]:
+        if selection is None:
+            yield from found
             return
-        for kind, candidate in candidates:
+        wanted = [name.strip() for name in selection.split(",") if name.strip()]
+        yield from (each for each in found if any(each.is_named(name) for name in wanted))
+        for name in dict.fromkeys(wanted):
+            if not any(each.is_named(name) for each in found):
+                self._set_aside(Source(name, None, None, object), _unknown(name, found), None)
+
+    def _add_plugin(self, source: Source, own: bool = False) -> None:
+        remedy = f"{SELECT_VARIABLE} can leave it out"
+        with told_when_overdue(f"plugin {source.plugin!r} to be imported", remedy):
             try:
-                self._add(kind, plugin, origin, candidate)
-            except (Exception, SystemExit) as error:
-                self._set_aside(plugin, origin, _typed(plugin, error), error)
+                with around_plugins():
+                    candidates = registered_by(source.load(), source.plugin)
+            except BaseException as error:  # SystemExit and the panics of other languages, too
+                self._failed(source, error)
+                return
+            for kind, candidate in candidates:
+                try:
+                    with around_plugins():
+                        self._claim(kind, candidate, source, own)
+                except BaseException as error:
+                    self._failed(source, error)
 
-    def _add(
-        self, kind: Kind, plugin: str, origin: tuple[str | None, str | None], candidate: object
-    ) -> None:
-        name = kind.name_of(candidate, origin[0])
-        taken = [each for what, each in self._found if what is kind and each.name == name]
-        if taken and kind.unique:
-            raise BackendProtocolError(
-                f"plugin {plugin!r} brings a second {kind.noun} named {name!r}; "
-                f"the one of {taken[0].distribution or taken[0].plugin} is used",
-                hint=f"Uninstall one of them, or choose plugins with {SELECT_VARIABLE}.",
-                backend=name if kind is BACKENDS else None,
-            )
-        self._found.append((kind, kind.make(name, plugin, *origin, candidate)))
+    def _claim(self, kind: Kind, candidate: object, source: Source, own: bool) -> None:
+        name = kind.name_of(candidate, source.distribution)
+        origin = source.plugin, source.distribution, source.distribution_version
+        self._claims.append(names.Claim(kind, kind.make(name, *origin, candidate), source, own=own))
 
-    def _set_aside(
-        self,
-        plugin: str,
-        origin: tuple[str | None, str | None],
-        error: BackendError,
-        cause: BaseException | None,
-    ) -> None:
+    def _failed(self, source: Source, error: BaseException) -> None:
+        """Set a plugin aside, unless what was raised in its code is none of its own."""
+        if interrupts(error) or (isinstance(error, RecursionError) and _stack_is_deep()):
+            raise error
+        self._set_aside(source, _typed(source.plugin, error), error)
+
+    def _set_aside(self, source: Source, error: BackendError, cause: BaseException | None) -> None:
         if self._strict:
             raise error from (cause if cause is not error else None)
-        trace = "".join(traceback.format_exception(cause or error))
+        trace = _traceback(cause or error)
         # A kept traceback would keep the frames of the failed plugin alive.
         error.__traceback__ = error.__cause__ = error.__context__ = None
-        self._quarantine.append(Quarantined(plugin, *origin, error, trace))
+        origin = source.plugin, source.distribution, source.distribution_version
+        self._quarantine.append(Quarantined(*origin, error, trace))
 
 
-def _is_named(entry: metadata.EntryPoint, name: str) -> bool:
-    distribution = _origin(entry)[0]
-    return name == entry.name or (
-        distribution is not None and _normal(name) == _normal(distribution)
+def _of_kind(claims: list[names.Claim], kind: Kind) -> tuple[Any, ...]:
+    return tuple(each.installed for each in claims if each.kind is kind)
+
+
+def _unknown(name: str, found: list[Source]) -> BackendUnavailableError:
+    installed = ", ".join(dict.fromkeys(each.plugin for each in found)) or "none"
+    return BackendUnavailableError(
+        f"{SELECT_VARIABLE} names {name!r}, but no such plugin is installed",
+        hint=f"Installed plugins: {installed}.",
     )
+
+
+def _stack_is_deep() -> bool:
+    """Whether the caller has used half of the stack: then its end is not the plugin's fault."""
+    frame, depth = sys._getframe(), 0
+    while frame.f_back is not None:
+        frame, depth = frame.f_back, depth + 1
+    return depth > sys.getrecursionlimit() // 2
+
+
+def _traceback(error: BaseException) -> str:
+    try:
+        return "".join(traceback.format_exception(error))
+    except Exception:  # what it is made of raises when it is asked for its text
+        return f"Traceback (cannot be shown): {told(error)}\n"
 
 
 def _typed(plugin: str, error: BaseException) -> BackendError:
     """The error a strict discovery raises for what a plugin did."""
     if isinstance(error, BackendError):
         return error
-    told = f"{type(error).__name__}: {error}"
     if isinstance(error, ImportError):
-        return BackendUnavailableError(f"plugin {plugin!r} cannot be imported: {told}")
-    return BackendProtocolError(f"plugin {plugin!r} failed: {told}")
+        return BackendUnavailableError(
+            f"plugin {plugin!r} cannot be imported: {told(error)}",
+            hint="It may have been written for another version of headrace, or of what it needs."
+            if _of_headrace(error)
+            else None,
+        )
+    return BackendProtocolError(f"plugin {plugin!r} failed: {told(error)}")
+
+
+def _of_headrace(error: ImportError) -> bool:
+    """Whether it is headrace that lacks the name: the usual sign of another version."""
+    return (error.name or "").partition(".")[0] == "headrace"

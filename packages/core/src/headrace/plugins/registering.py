@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pluggy
 
-from headrace.errors import BackendProtocolError, ParamsError
+from headrace.errors import BackendProtocolError, ParamsError, UsageError
 from headrace.observing import check_observer
 from headrace.plugins import hookspecs
 from headrace.plugins.validation import validate_backend, validate_resolver
@@ -112,7 +112,23 @@ def registered_by(plugin: object, name: str) -> list[tuple[Kind, object]]:
         )
     found: list[tuple[Kind, object]] = []
     for kind, caller in callers:
-        candidates: list[object] = []
-        caller(register=candidates.append)
-        found += [(kind, each) for each in candidates]
+        register = _Register()
+        caller(register=register)
+        found += [(kind, each) for each in register.close()]
     return found
+
+
+class _Register:
+    """What a hook is handed. It must not be kept: what came later would be lost in silence."""
+
+    def __init__(self) -> None:
+        self._found: list[object] | None = []
+
+    def __call__(self, candidate: object) -> None:
+        if self._found is None:
+            raise UsageError("a plugin registers what it brings while its hook runs, not later")
+        self._found.append(candidate)
+
+    def close(self) -> list[object]:
+        found, self._found = self._found or [], None
+        return found

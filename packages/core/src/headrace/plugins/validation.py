@@ -7,17 +7,22 @@ traceback from the middle of a load.
 
 from __future__ import annotations
 
+import inspect
 import re
+from collections.abc import Callable
 from typing import Any
 
 from headrace.errors import BackendProtocolError
 from headrace.protocols import PROTOCOL_VERSION, Backend
 from headrace.protocols.references import Resolver
+from headrace.quoting import shown, told
 from headrace.results import Capability
+from headrace.seam import is_callers
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 SCHEME = re.compile(r"[a-z][a-z0-9+-]+")
 """Two characters at least: ``C:`` is a drive."""
+_ABSENT = object()
 
 
 def validate_backend(candidate: object, distribution: str | None = None) -> Backend:
@@ -36,14 +41,13 @@ def validate_backend(candidate: object, distribution: str | None = None) -> Back
     name = _attribute(candidate, label, "name")
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise BackendProtocolError(
-            f"{label}.name must be lower-case letters, digits, '-' and '_', got {name!r}"
+            f"{label}.name must be lower-case letters, digits, '-' and '_', got {shown(name)}"
         )
     version = _attribute(candidate, label, "version")
     if not isinstance(version, str):
-        raise BackendProtocolError(f"{label}.version must be a string, got {version!r}")
+        raise BackendProtocolError(f"{label}.version must be a string, got {shown(version)}")
     for method in ("can_load", "load", "capabilities"):
-        if not callable(_attribute(candidate, label, method)):
-            raise BackendProtocolError(f"{label}.{method} must be a method")
+        _method(candidate, label, method)
     _check_capabilities(candidate, label)
     return candidate  # type: ignore[return-value]  # every member was looked at
 
@@ -60,12 +64,11 @@ def validate_resolver(candidate: object) -> Resolver:
     if not isinstance(scheme, str) or not SCHEME.fullmatch(scheme):
         raise BackendProtocolError(
             f"{label}.scheme must be two or more lower-case letters, digits, '+' and '-', "
-            f"got {scheme!r}"
+            f"got {shown(scheme)}"
         )
     if not isinstance(_attribute(candidate, label, "description"), str):
         raise BackendProtocolError(f"{label}.description must be a string")
-    if not callable(_attribute(candidate, label, "resolve")):
-        raise BackendProtocolError(f"{label}.resolve must be a method")
+    _method(candidate, label, "resolve")
     return candidate  # type: ignore[return-value]  # every member was looked at
 
 
@@ -78,17 +81,33 @@ def _refuse_class(candidate: object, wanted: str) -> None:
 
 
 def _attribute(candidate: object, label: str, name: str) -> Any:
+    found = _asked(f"{label}.{name}", lambda: getattr(candidate, name, _ABSENT))
+    if found is _ABSENT:
+        raise BackendProtocolError(f"{label} has no {name!r}")
+    return found
+
+
+def _method(candidate: object, label: str, name: str) -> None:
+    found = _attribute(candidate, label, name)
+    if not callable(found) or inspect.iscoroutinefunction(found):
+        raise BackendProtocolError(f"{label}.{name} must be a method, and no coroutine")
+
+
+def _asked(what: str, question: Callable[[], Any]) -> Any:
+    """What an object answers; what it raises instead, with its name."""
     try:
-        return getattr(candidate, name)
-    except AttributeError as error:
-        raise BackendProtocolError(f"{label} has no {name!r}") from error
+        return question()
+    except BaseException as error:
+        if is_callers(error):
+            raise
+        raise BackendProtocolError(f"{what} raises {told(error)}") from error
 
 
 def _check_version(candidate: object, label: str, distribution: str | None) -> None:
     found = _attribute(candidate, label, "protocol_version")
     if type(found) is not int:
         raise BackendProtocolError(
-            f"{label}.protocol_version must be a number, got {found!r}",
+            f"{label}.protocol_version must be a number, got {shown(found)}",
             hint="Write down the one it was written for, such as protocol_version = 1.",
         )
     if found == PROTOCOL_VERSION:
@@ -104,10 +123,10 @@ def _check_version(candidate: object, label: str, distribution: str | None) -> N
 
 
 def _check_capabilities(candidate: Any, label: str) -> None:
-    found = candidate.capabilities()
+    found = _asked(f"{label}.capabilities()", candidate.capabilities)
     if not isinstance(found, (set, frozenset)) or not all(
         isinstance(each, Capability) for each in found
     ):
         raise BackendProtocolError(
-            f"{label}.capabilities() must return a set of Capability, got {found!r}"
+            f"{label}.capabilities() must return a set of Capability, got {shown(found)}"
         )

@@ -65,44 +65,34 @@ def isolated_plugins(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], None]:
     ``HEADRACE_…`` cannot spoil the next one's discovery. A backend of the same name as an
     installed one takes its place, and that one is in quarantine meanwhile.
     """
-    from headrace.plugins import discovery, validate_backend
+    from headrace.plugins import discovery, sources, validate_backend
 
-    monkeypatch.setattr(discovery, "_cache", {})
+    monkeypatch.setattr(discovery, "_answer", None)
     for variable in (discovery.SELECT_VARIABLE, discovery.STRICT_VARIABLE, "HEADRACE_BACKEND"):
         monkeypatch.delenv(variable, raising=False)
-    added: list[Any] = []
-    installed = discovery._entry_points
-    # First, because of two backends with one name the second is put into quarantine.
-    monkeypatch.setattr(discovery, "_entry_points", lambda: [*added, *installed()])
+    added: list[sources.Source] = []
+    own = sources.own
+    # Beside headrace's own, whose names no plugin can take.
+    monkeypatch.setattr(sources, "own", lambda: [*added, *own()])
 
     def add(backend: Any) -> None:
-        added.insert(0, _Entry(validate_backend(backend)))
-        discovery._cache.clear()
+        plugin = _plugin(validate_backend(backend))
+        added.insert(0, sources.Source("isolated_plugins", None, None, lambda: plugin))
+        discovery._answer = None
 
     return add
 
 
-class _Entry:
-    """As much of an entry point as discovery looks at."""
+def _plugin(backend: Backend) -> object:
+    """What stands for a plugin's module."""
+    from headrace.plugins import hookimpl
 
-    dist = None
+    class Plugin:
+        @hookimpl
+        def headrace_register_backends(self, register: Callable[[object], None]) -> None:
+            register(backend)
 
-    def __init__(self, backend: Backend) -> None:
-        self.name = f"isolated_plugins: {backend.name}"
-        self._backend = backend
-
-    def load(self) -> object:
-        """What stands for the plugin's module."""
-        from headrace.plugins import hookimpl
-
-        entry = self
-
-        class Plugin:
-            @hookimpl
-            def headrace_register_backends(self, register: Callable[[object], None]) -> None:
-                register(entry._backend)
-
-        return Plugin()
+    return Plugin()
 
 
 def _missing(fixture: str, package: str) -> HeadraceError:
