@@ -59,13 +59,22 @@ def test_the_classes_of_headrace_come_back(value):
     assert codec.unpack(codec.pack(value)) == value
 
 
-def test_errors_come_back_with_all_they_say():
+@pytest.mark.parametrize(
+    "error",
+    [
+        headrace.DecodeError(
+            "broken", hint="Do.", backend="fake", native_code=3, native_log=("a",), poisoned=True
+        ),
+        headrace.GrammarError("wrong", line=2, column=7, path="#/a"),
+        headrace.ChatParseError("no message", text="<tool_call>"),
+        headrace.ClosedError("closed"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_errors_come_back_with_all_they_say(error):
     """Class, message and attributes."""
-    error = headrace.DecodeError(
-        "broken", hint="Do.", backend="fake", native_code=3, native_log=("a",), poisoned=True
-    )
     found = codec.unpack(codec.pack(error))
-    assert type(found) is headrace.DecodeError
+    assert type(found) is type(error)
     assert vars(found) == vars(error)
 
 

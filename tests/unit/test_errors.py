@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import pickle
 import re
@@ -20,6 +21,7 @@ CLASSES = [
 ]
 BUILTINS = {
     errors.UsageError: RuntimeError,
+    errors.CopyError: TypeError,
     errors.ParamsError: ValueError,
     errors.BackendNotFoundError: LookupError,
     errors.BackendUnavailableError: ImportError,
@@ -46,6 +48,42 @@ def test_an_error_survives_pickling_with_all_it_knows(cls):
     assert vars(copy) == vars(error)
     assert str(copy) == str(error) == "what happened. Do this."
     assert copy.native_log == ("one", "two")
+
+
+@pytest.mark.parametrize("cls", CLASSES)
+def test_an_error_takes_its_causes_along(cls):
+    """As far as they can go: one that cannot is told as text."""
+
+    class Local(Exception):
+        """No pickle finds it."""
+
+    error = cls("at last")
+    error.__cause__ = errors.BackendError("before", backend="b")
+    error.__cause__.__cause__ = ValueError("at first")
+    other = cls("at last")
+    other.__cause__ = Local("nobody knows it")
+    for there in (lambda it: pickle.loads(pickle.dumps(it)), copy.copy, copy.deepcopy):
+        first = there(error)
+        assert type(first.__cause__) is errors.BackendError
+        assert first.__cause__.backend == "b"
+        assert repr(first.__cause__.__cause__) == "ValueError('at first')"
+        assert "nobody knows it" in str(there(other).__cause__)
+        assert there(cls("alone")).__cause__ is None
+
+
+def test_an_error_of_somebody_else_travels_whatever_it_is_made_of():
+    """Its class may want other arguments than a message."""
+    error = Elsewhere(3, device="gpu")
+    there = pickle.loads(pickle.dumps(error))
+    assert (type(there), str(there), there.device) == (Elsewhere, str(error), "gpu")
+
+
+class Elsewhere(errors.DecodeError):
+    """A backend's own."""
+
+    def __init__(self, number, *, device):
+        super().__init__(f"{device} {number} fell off")
+        self.device = device
 
 
 def test_a_decode_error_remembers_that_it_poisoned():

@@ -17,7 +17,6 @@ from headrace import (
     ClosedError,
     DecodeError,
     HeadraceError,
-    ModelNotFoundError,
     Tool,
 )
 from headrace_fake import FakeBackend
@@ -198,9 +197,12 @@ class FromElsewhere(DecodeError):
     "error",
     [
         FromElsewhere(3, native=object()),
-        ModelNotFoundError("no file", hint="Look.", native_code=2, native_log=["a"]),
+        *(
+            kind("what happened", hint="Look.", native_code=2, native_log=["a"])
+            for kind in vars(headrace).values()
+            if isinstance(kind, type) and issubclass(kind, HeadraceError)
+        ),
         ChatParseError("no message", text="{"),
-        ClosedError("closed"),
     ],
     ids=lambda error: type(error).__name__,
 )

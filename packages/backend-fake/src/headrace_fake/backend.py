@@ -68,6 +68,9 @@ class FakeBackend:
         self._models: weakref.WeakValueDictionary[int, FakeModel] = weakref.WeakValueDictionary()
         self._numbers = itertools.count()
 
+    def __reduce__(self) -> tuple[type[FakeBackend], tuple[FakeOptions]]:
+        return type(self), (self.options,)  # what it notes of its models stays with them
+
     @property
     def violations(self) -> tuple[MisuseError, ...]:
         """How the decoder protocol was broken so far; a test expects none."""

@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from headrace.copying import Uncopyable
 from headrace.errors import ClosedError, HeadraceError, StateError
 from headrace.machine import DeviceMemory
 from headrace.params import SamplingParams
@@ -42,7 +43,7 @@ QUIETLY = 10
 """Level of what llama.cpp logs about a step that ended as it may: ``logging.DEBUG``."""
 
 
-class LlamaDecoder:
+class LlamaDecoder(Uncopyable):
     """A llama.cpp context, its thread pool and its buffers.
 
     Args:

@@ -10,6 +10,7 @@ from array import array
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from headrace.copying import Uncopyable
 from headrace.errors import ClosedError
 from headrace.params import EngineParams
 from headrace.protocols import EmbedderInfo, Pooling
@@ -117,7 +118,7 @@ def open_embedding_context(
     )
 
 
-class LlamaEmbedder:
+class LlamaEmbedder(Uncopyable):
     """A llama.cpp context that makes vectors.
 
     Args:

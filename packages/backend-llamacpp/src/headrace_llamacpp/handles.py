@@ -12,10 +12,11 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from headrace.copying import Uncopyable
 from headrace_llamacpp._native import ffi
 
 
-class Handle:
+class Handle(Uncopyable):
     """Owns one native object.
 
     Args:

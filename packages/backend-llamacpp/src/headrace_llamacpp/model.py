@@ -11,6 +11,7 @@ from typing import Any
 
 import attrs
 
+from headrace.copying import Uncopyable
 from headrace.errors import ClosedError, UnsupportedError
 from headrace.infilling import FIM_NAMES
 from headrace.machine import SystemInfo
@@ -50,7 +51,7 @@ from headrace_llamacpp.traits import Traits
 from headrace_llamacpp.vocabulary import LlamaVocabulary
 
 
-class LlamaModel:
+class LlamaModel(Uncopyable):
     """A GGUF file, loaded.
 
     Args:

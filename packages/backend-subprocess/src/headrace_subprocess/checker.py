@@ -10,6 +10,7 @@ import attrs
 
 from headrace.checking import TEMPLATE
 from headrace.checks import CheckLimits, CheckStage, Outcome
+from headrace.copying import Uncopyable
 from headrace.errors import BackendCrashedError, HeadraceError
 from headrace.params import IsolationParams
 from headrace.protocols.checking import StageBegins
@@ -25,7 +26,7 @@ _MOST_LINES = 20
 _MOST_WORDS = 2000
 
 
-class ProcessChecker:
+class ProcessChecker(Uncopyable):
     """Looks at files with a backend in a process of its own.
 
     Args:

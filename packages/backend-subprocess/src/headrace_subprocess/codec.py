@@ -39,6 +39,8 @@ _ERRORS: dict[str, type[HeadraceError]] = {
     for name, value in vars(errors).items()
     if isinstance(value, type) and issubclass(value, HeadraceError)
 }
+# What an error of each class knows besides its message.
+_FIELDS = {name: sorted({*vars(kind(""))} - {"message"}) for name, kind in _ERRORS.items()}
 
 
 def pack(value: Any) -> bytes:
@@ -100,15 +102,9 @@ def _plain(value: Any) -> Any:
 def _plain_error(error: BaseException) -> dict[str, Any]:
     if not isinstance(error, HeadraceError):
         return {_TAG: "error", "of": "", "is": f"{type(error).__name__}: {error}"}
-    fields = {
-        "hint": error.hint,
-        "backend": error.backend,
-        "native_code": error.native_code,
-        "native_log": list(error.native_log),
-    }
-    if isinstance(error, errors.DecodeError):
-        fields["poisoned"] = error.poisoned
-    return {_TAG: "error", "of": _known_class(error), "is": error.message, "with": fields}
+    kind = _known_class(error)
+    fields = {name: _plain(getattr(error, name)) for name in _FIELDS[kind]}
+    return {_TAG: "error", "of": kind, "is": error.message, "with": fields}
 
 
 def _known_class(error: HeadraceError) -> str:
@@ -134,7 +130,8 @@ def _rich_error(value: dict[str, Any]) -> HeadraceError:
     kind = _ERRORS.get(value["of"])
     if kind is None:
         return BackendError(f"the backend failed in its process with {value['is']}")
-    return kind(str(value["is"]), **value["with"])
+    fields = {name: _rich(each) for name, each in value["with"].items()}
+    return kind(str(value["is"]), **fields)
 
 
 _DECODERS: dict[str, Any] = {

@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from headrace.closing import to_thread
+from headrace.copying import Uncopyable
 from headrace.errors import BackendCrashedError, ClosedError, HeadraceError
 from headrace.protocols.waist import Delta, GenerationReport, Piece
 from headrace.results import Receipt, StopReason, Timings, Usage
@@ -20,7 +21,7 @@ WINDOW = 8
 """Deltas the child may be ahead of the reader."""
 
 
-class Grip:
+class Grip(Uncopyable):
     """Held by a generation's stream: without one there is no stream, and nobody to end it."""
 
     def __init__(self, generation: RemoteGeneration) -> None:
@@ -32,7 +33,7 @@ class Grip:
             generation.interrupt(StopReason.CANCELLED)
 
 
-class RemoteGeneration:
+class RemoteGeneration(Uncopyable):
     """Pulls deltas out of a session's channel.
 
     Args:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from headrace.adapters import AdapterInfo
 from headrace.chat.types import ChatMessage
+from headrace.copying import Uncopyable
 from headrace.protocols.chat import RenderedChat
 from headrace_subprocess.signals import Note, Signal
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from headrace_subprocess.worker import Worker
 
 
-class RemoteAdapter:
+class RemoteAdapter(Uncopyable):
     """An adapter or control vector that the child has loaded; a ``LoadedAdapter``."""
 
     def __init__(self, worker: Worker, number: int, info: AdapterInfo) -> None:
@@ -27,7 +28,7 @@ class RemoteAdapter:
         self._worker.signal(Note(Signal.FORGET, self.number))
 
 
-class RemoteParser:
+class RemoteParser(Uncopyable):
     """A ``ChatParser`` that works in the child, where the template is."""
 
     def __init__(self, model: SubprocessModel, number: int) -> None:

@@ -15,6 +15,7 @@ import socket
 import struct
 from typing import Any
 
+from headrace.copying import Uncopyable
 from headrace_subprocess import codec
 
 _LENGTH = struct.Struct(">I")
@@ -33,7 +34,7 @@ class Stalled(Exception):
     """The other side takes nothing any more."""
 
 
-class Channel:
+class Channel(Uncopyable):
     """One end of a connection.
 
     Closing it ends the conversation at both ends, also for a thread that waits in it;

@@ -17,6 +17,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from headrace.copying import Uncopyable
 from headrace.errors import BackendCrashedError, HeadraceError, ParamsError
 from headrace.params import IsolationParams
 from headrace_subprocess import codec, signals, wire
@@ -36,7 +37,7 @@ Others = Callable[[str, Any], None]
 _workers: weakref.WeakSet[Worker] = weakref.WeakSet()
 
 
-class Worker:
+class Worker(Uncopyable):
     """A child process.
 
     Args:

@@ -45,6 +45,7 @@ from headrace.errors import (
     ChatParseError,
     ClosedError,
     ContextFullError,
+    CopyError,
     DecodeError,
     ForkedProcessError,
     GrammarError,
@@ -97,6 +98,7 @@ from headrace.params import (
 from headrace.protocols.files import FileInfo, TensorInfo
 from headrace.protocols.waist import Backend, Model, Session
 from headrace.references import fetch_model
+from headrace.reloading import ModelReference
 from headrace.results import (
     Capability,
     Chunk,
@@ -144,6 +146,7 @@ __all__ = [
     "ContextFullError",
     "ControlVector",
     "ControlVectorUse",
+    "CopyError",
     "DecodeError",
     "Device",
     "DeviceMemory",
@@ -177,6 +180,7 @@ __all__ = [
     "ModelMemoryError",
     "ModelNotFoundError",
     "ModelParams",
+    "ModelReference",
     "Observation",
     "Observer",
     "Outcome",

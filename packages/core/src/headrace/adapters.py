@@ -59,6 +59,7 @@ class LoadedHandle(Closing):
     """
 
     kind = "adapter"
+    instead = "Load its file again, by the model that is to use it: model.load_adapter(path)."
 
     def __init__(self, loaded: LoadedAdapter, owner: object) -> None:
         super().__init__()
@@ -128,3 +129,4 @@ class ControlVector(LoadedHandle):
     """A control vector, loaded by ``model.load_control_vector``."""
 
     kind = "control vector"
+    instead = "Load its file again, by the model that is to use it: load_control_vector(path)."

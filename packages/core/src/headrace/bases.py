@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from headrace.adapters import Adapter, ControlVector
 from headrace.closing import Closing, to_thread
 from headrace.embeddings import Embeddings, Ranking
-from headrace.errors import UnsupportedError
+from headrace.errors import UnsupportedError, UsageError
 from headrace.machine import MemoryUsage, SessionMemory, SystemInfo
 from headrace.params import SamplingParams
 from headrace.results import Completion
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from headrace.infilling import InfillKeywords
     from headrace.protocols.chat import RenderedChat
     from headrace.protocols.waist import Session
+    from headrace.reloading import ModelReference
     from headrace.scores import Score
     from headrace.state import StateSource, StateTarget
 
@@ -39,6 +40,26 @@ _LACKS = "model.capabilities says what a model can do."
 
 class ModelBase(Closing):
     """A model without its substance; what is optional raises ``UnsupportedError``."""
+
+    instead = (
+        "Load it again where it is needed: model.reference can be pickled, and its load() gives "
+        "the model back."
+    )
+    _reference: ModelReference | None = None
+
+    @property
+    def reference(self) -> ModelReference:
+        """What it was loaded from: a value that can be pickled, to load it again elsewhere.
+
+        Raises:
+            UsageError: If it was made without ``load_model``.
+        """
+        if self._reference is None:
+            raise UsageError(
+                f"this {type(self).__name__} was not loaded by headrace.load_model",
+                hint="A headrace.ModelReference names what to load.",
+            )
+        return self._reference
 
     def tokenize(
         self, text: str, *, add_special: bool = True, parse_special: bool = False
@@ -145,6 +166,11 @@ class ModelBase(Closing):
 
 class SessionBase(Closing):
     """A session without its substance: ``generate`` and ``close`` are missing."""
+
+    instead = (
+        "session.fork() is a session with the same history, and session.state() are bytes that "
+        "a session of the same model loads, also in another process."
+    )
 
     @abstractmethod
     def generate(

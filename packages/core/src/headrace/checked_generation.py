@@ -11,6 +11,7 @@ import threading
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from headrace.copying import Uncopyable
 from headrace.errors import HeadraceError
 from headrace.results import StopReason
 from headrace.seam import Seam
@@ -53,7 +54,7 @@ class _Pull:
         return self._delta
 
 
-class CheckedGeneration:
+class CheckedGeneration(Uncopyable):
     """A ``Generation`` that does what the protocol says, or raises a typed error.
 
     Args:

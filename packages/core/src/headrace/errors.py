@@ -11,7 +11,8 @@ Classes inherit a builtin where a caller would expect it, so that
     │   ├── ClosedError                     the handle was closed
     │   ├── BusyError                       the session is generating
     │   ├── StreamConsumedError             the stream was read to its end
-    │   └── ForkedProcessError              the handle belongs to the parent process
+    │   ├── ForkedProcessError              the handle belongs to the parent process
+    │   └── CopyError(TypeError)            the handle cannot be copied or pickled
     ├── ParamsError(ValueError)             a parameter's name or value
     ├── BackendError
     │   ├── BackendNotFoundError(LookupError)
@@ -37,6 +38,7 @@ Classes inherit a builtin where a caller would expect it, so that
 
 from __future__ import annotations
 
+import pickle
 import traceback
 from collections.abc import Iterable
 from typing import Any, TypeVar
@@ -103,12 +105,14 @@ class HeadraceError(Exception):
         error.__cause__ = self
         return error
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        state = dict(vars(self))
+        if self.__cause__ is not None:
+            state["__cause__"] = _picklable(self.__cause__)
+        return _made, (type(self), self.args), state
+
     def _copy(self: _Self) -> _Self:
-        # Not by its class: a backend's own subclass may want other arguments.
-        kind = type(self)
-        copy = kind.__new__(kind)
-        HeadraceError.__init__(copy, self.message)
-        copy.args = self.args
+        copy = _made(type(self), self.args)
         vars(copy).update(vars(self))
         if "__notes__" in vars(copy):
             vars(copy)["__notes__"] = list(vars(copy)["__notes__"])
@@ -133,6 +137,10 @@ class StreamConsumedError(UsageError):
 
 class ForkedProcessError(UsageError):
     """The handle was made in a parent process and is unusable after a fork."""
+
+
+class CopyError(UsageError, TypeError):
+    """A handle was copied or pickled; what it stands for is there once."""
 
 
 class ParamsError(HeadraceError, ValueError):
@@ -256,8 +264,30 @@ class UnsupportedError(HeadraceError, NotImplementedError):
     """The backend or the model lacks this capability."""
 
 
+def _made(kind: type[_Self], args: tuple[Any, ...]) -> _Self:
+    """An error of a class that may want other arguments: a backend's own subclass."""
+    builtin: Any = kind
+    while builtin.__module__ != "builtins":
+        builtin = builtin.__base__
+    error: _Self = builtin.__new__(kind)
+    HeadraceError.__init__(error, str(args[0]) if args else "")
+    error.args = args
+    return error
+
+
+def _picklable(cause: BaseException) -> BaseException:
+    """A cause, or the text of one that would not come out of a pickle as it went in."""
+    if isinstance(cause, HeadraceError):
+        return cause
+    try:
+        pickle.loads(pickle.dumps(cause))
+    except Exception:  # whatever an exception's own arguments make of it
+        return _Traceback(_told(cause))
+    return cause
+
+
 class _Traceback(Exception):
-    """What stands for the frames of an error that is kept: the text of its traceback."""
+    """What stands for frames that are not kept: the text of a traceback."""
 
     def __str__(self) -> str:
         return f'\n"""\n{self.args[0]}"""'

@@ -28,6 +28,7 @@ from headrace.prompts import check_path
 from headrace.protocols import Backend, LoadRequest, Model
 from headrace.protocols.isolation import Isolating
 from headrace.references import Staged, resolve, resolver_of
+from headrace.reloading import ModelReference, note_reference
 from headrace.seam import is_callers
 
 if TYPE_CHECKING:
@@ -86,9 +87,11 @@ def load_model(
     )
     chosen = choose_backend(backend, text)
     follow(_discover().observers)
-    if request.params.isolation is None:
-        return load_with(chosen, request)
-    return load_with(_Isolated(chosen, _isolating_backend()), request)
+    isolated = request.params.isolation is not None
+    model = load_with(_Isolated(chosen, _isolating_backend()) if isolated else chosen, request)
+    installed = _discover().find(chosen.name)
+    note_reference(model, ModelReference.of(reference, chosen, params, engine, installed=installed))
+    return model
 
 
 async def aload_model(

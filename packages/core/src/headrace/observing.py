@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from headrace.copying import Uncopyable
 from headrace.errors import HeadraceError, ParamsError
 from headrace.results import Completion, ModelInfo, StopReason, Timings, Usage
 
@@ -123,7 +124,7 @@ class _Entry:
             log.exception("observer %s raised and is not called any more", self.name)
 
 
-class Observation:
+class Observation(Uncopyable):
     """The handle of a registered observer; leave its ``with`` block or close it to unregister."""
 
     def __init__(self, entry: _Entry) -> None:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import os
 
+from headrace.copying import Uncopyable
 from headrace.errors import ForkedProcessError
 
 
-class ProcessBound:
-    """Base of handles that are unusable in a forked child."""
+class ProcessBound(Uncopyable):
+    """Base of handles that are unusable in a forked child, and nowhere copied."""
 
     def __init__(self) -> None:
         self._pid = os.getpid()

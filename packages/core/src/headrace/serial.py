@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
+from headrace.copying import Uncopyable
 from headrace.errors import ClosedError, HeadraceError, UnsupportedError
 from headrace.params import EngineParams, SamplingParams
 from headrace.protocols.decoder import (
@@ -158,7 +159,7 @@ class _Step:
         self.errors: dict[int, HeadraceError] = {}
 
 
-class SerialDecoder(ABC, Generic[_Memory, _Logits]):
+class SerialDecoder(Uncopyable, ABC, Generic[_Memory, _Logits]):
     """Several sequences, whose rows are run one after the other.
 
     Every change is noted before it is made and can be made again, so that it survives a

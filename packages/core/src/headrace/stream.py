@@ -44,6 +44,8 @@ class TokenStream(Closing):
         prompt_tokens: Tokens of the prompt, for observers; None: unknown.
     """
 
+    instead = "Read it where it is, and pass on its chunks or its result."
+
     def __init__(
         self,
         generation: Generation,

@@ -46,6 +46,8 @@ class ChatStream(Closing):
         reused: How many of them the session's history held already.
     """
 
+    instead = "Read it where it is, and pass on its chunks or its result."
+
     def __init__(
         self, stream: TokenStream, rendered: RenderedChat, *, prompt_tokens: int, reused: int
     ) -> None:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from itertools import islice
 
+from headrace.copying import Uncopyable
 from headrace.engine.checked import CheckedDecoder, Reported
 from headrace.engine.sequence import common_prefix
 from headrace.engine.waiting import ThreadWaiter
@@ -31,7 +32,7 @@ _COMPARED = 1024
 """Tokens whose text is compared, spread over the vocabulary."""
 
 
-class ModelDrafter:
+class ModelDrafter(Uncopyable):
     """A drafter over a decoder with one sequence, which it owns.
 
     Args:

@@ -13,6 +13,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
+from headrace.copying import Uncopyable
 from headrace.engine import drafting
 from headrace.engine.checked import CheckedDecoder, CheckedVocabulary
 from headrace.engine.drafters import Drafter
@@ -35,7 +36,7 @@ HEARTBEAT = 0.2
 driver that died between giving up the role and waking its successor is noticed then."""
 
 
-class Ending:
+class Ending(Uncopyable):
     """The state of an engine over one decoder, and what ends parts of it or all."""
 
     def __init__(

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
+from headrace.copying import Uncopyable
 from headrace.engine.pacing import Pace
 from headrace.errors import HeadraceError
 from headrace.params import SamplingParams
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from headrace.engine.waiting import Waiter
 
 
-class EngineGeneration:
+class EngineGeneration(Uncopyable):
     """A ``Generation`` fed by the engine.
 
     Everything but ``interrupt`` and ``carry`` is changed under the engine's

@@ -67,6 +67,15 @@ class Gbnf:
         check_unicode("text", self.begun)
         object.__setattr__(self, "_rules", rules)
 
+    def __getstate__(self) -> dict[str, Any]:
+        # Without the rules: they nest deeper than a copy can follow, and the text has them.
+        return {each.name: getattr(self, each.name) for each in attrs.fields(Gbnf) if each.init}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        for name, value in state.items():
+            object.__setattr__(self, name, value)
+        self.__attrs_post_init__()
+
     @property
     def rules(self) -> Mapping[str, Node]:
         """The rules as parsed."""

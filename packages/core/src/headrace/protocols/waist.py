@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from headrace.chat.types import ChatCompletion
     from headrace.infilling import InfillKeywords
     from headrace.protocols.chat import RenderedChat
+    from headrace.reloading import ModelReference
     from headrace.scores import Score
     from headrace.state import StateSource, StateTarget
     from headrace.stream import TokenStream
@@ -99,6 +100,13 @@ class Model(Protocol):
     """Loaded weights and vocabulary: immutable, shareable between threads."""
 
     info: ModelInfo
+
+    if TYPE_CHECKING:  # from ``ModelBase``; whoever inherits it not, is a model all the same
+
+        @property
+        def reference(self) -> ModelReference:
+            """What it was loaded from: a value to load it again elsewhere."""
+            ...
 
     @property
     def capabilities(self) -> frozenset[Capability]:
