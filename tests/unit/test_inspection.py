@@ -70,7 +70,7 @@ def test_a_backend_that_fails_does_not_hide_the_others():
     found = survey([Broken(), FakeBackend()])
     assert [each.name for each in found.devices] == ["FAKE"]
     assert "KeyError" in str(found.failures["broken"])
-    with pytest.raises(BackendError, match=r"failed to estimate.*KeyError"):
+    with pytest.raises(BackendError, match="raised KeyError in estimate"):
         headrace.estimate_memory("any", backend=Broken())
 
 

@@ -370,3 +370,19 @@ def test_a_sampler_that_cannot_be_closed_fails_nobodys_stream(fake, caplog):
         assert len(engine.tokens(max_tokens=3)) == 3
         assert len(engine.tokens(max_tokens=3)) == 3
     assert "'fake' raised ValueError in sampler.close" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["render_chat", "parse"])
+def test_a_chat_that_breaks_the_protocol_is_named(fake, name):
+    """The rendering of the question, and the reading of the answer."""
+    engine, _ = opened(fake)
+    model = engine.model._model
+
+    def rendered(found):
+        broken(found.parser, "parse", lambda message: "text")
+        return found
+
+    broken(model, "render_chat", rendered if name == "parse" else lambda found: "text")
+    called = "chat parser" if name == "parse" else name
+    with pytest.raises(BackendProtocolError, match=f"broke the protocol in {called}"):
+        engine.model.open_session().complete_chat([{"role": "user", "content": "hi"}])

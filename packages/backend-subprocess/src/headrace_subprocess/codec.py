@@ -19,6 +19,7 @@ import headrace
 from headrace import errors
 from headrace.errors import BackendError, HeadraceError, ParamsError
 from headrace.protocols import waist
+from headrace.seam import is_callers
 
 _TAG = "!"
 
@@ -71,6 +72,8 @@ def unpack(data: bytes | bytearray) -> Any:
     try:
         return _rich(msgpack.unpackb(data, strict_map_key=False, unicode_errors="surrogatepass"))
     except Exception as error:  # whatever a constructor makes of a wrong value
+        if is_callers(error):
+            raise
         raise ValueError(f"not a value: {error!r}") from error
 
 

@@ -29,6 +29,7 @@ from headrace.params import EngineParams, ModelParams, SamplingParams
 from headrace.protocols.checking import Checker, ChecksFiles, FileStage, HostsChecks
 from headrace.protocols.waist import Backend, LoadRequest, Model
 from headrace.results import Capability
+from headrace.seam import interrupts
 
 LOAD, TOKENS, TEMPLATE = "load", "tokens", "chat template"
 _N_TOKENS = 4
@@ -155,6 +156,8 @@ def _run(stage: FileStage) -> CheckStage:
             return CheckStage(name=stage.name, outcome=Outcome.SKIPPED, message=failed.message)
         return failed
     except Exception as error:
+        if interrupts(error):
+            raise  # it says nothing of the file
         return _failed(stage.name, error, began)
     return CheckStage(
         name=stage.name,

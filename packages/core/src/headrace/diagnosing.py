@@ -34,6 +34,7 @@ from headrace.params import EngineParams, SamplingParams
 from headrace.protocols.diagnosis import Diagnoses
 from headrace.protocols.machine import TellsBuild
 from headrace.results import Capability, StopReason
+from headrace.seam import interrupts
 
 if TYPE_CHECKING:
     from headrace.plugins import Discovery, Installed, InstalledBackend
@@ -145,6 +146,8 @@ def _guarded(about: str, call: Callable[[], _T], findings: list[Finding]) -> _T 
     try:
         return call()
     except Exception as error:  # whatever is broken, the rest is still looked at
+        if interrupts(error):
+            raise
         findings.append(broken(about, error))
         return None
 

@@ -7,12 +7,13 @@ from collections.abc import Iterable
 
 import attrs
 
-from headrace.errors import BackendError, HeadraceError, UnsupportedError
+from headrace.errors import HeadraceError, UnsupportedError
 from headrace.loading import backends, checked, checked_reference, choose_backend, located
 from headrace.machine import Device, MemoryEstimate
 from headrace.params import EngineParams, ModelParams
 from headrace.protocols.machine import EstimatesMemory, ListsDevices
 from headrace.protocols.waist import Backend, LoadRequest
+from headrace.seam import Seam
 
 
 @attrs.frozen
@@ -60,15 +61,8 @@ def survey(candidates: Iterable[Backend]) -> Survey:
 
 
 def _devices_of(backend: ListsDevices, name: str) -> tuple[Device, ...]:
-    try:
+    with Seam(name).during("devices"):
         return tuple(backend.devices())
-    except HeadraceError:
-        raise
-    except Exception as error:
-        raise BackendError(
-            f"backend {name!r} failed to list its devices: {type(error).__name__}: {error}",
-            backend=name,
-        ) from error
 
 
 def estimate_memory(
@@ -109,12 +103,8 @@ def estimate_memory(
         raise UnsupportedError(
             f"backend {chosen.name!r} does not estimate memory", backend=chosen.name
         )
-    try:
-        return chosen.estimate(request)
-    except HeadraceError:
-        raise
-    except Exception as error:
-        raise BackendError(
-            f"backend {chosen.name!r} failed to estimate {text!r}: {type(error).__name__}: {error}",
-            backend=chosen.name,
-        ) from error
+    with Seam(chosen.name).during("estimate"):
+        found = chosen.estimate(request)
+    if not isinstance(found, MemoryEstimate):
+        raise Seam(chosen.name).breach("estimate", f"{found!r:.60} instead of a MemoryEstimate")
+    return found

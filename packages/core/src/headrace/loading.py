@@ -29,7 +29,7 @@ from headrace.protocols import Backend, LoadRequest, Model
 from headrace.protocols.isolation import Isolating
 from headrace.references import Staged, resolve, resolver_of
 from headrace.reloading import ModelReference, note_reference
-from headrace.seam import is_callers
+from headrace.seam import interrupts, is_callers
 
 if TYPE_CHECKING:
     from headrace.plugins import Discovery
@@ -235,6 +235,8 @@ def _claiming(reference: str) -> Backend:
             if entry.backend.can_load(reference):
                 claims[entry.name] = entry.backend
         except Exception as error:  # one backend's mistake must not hide the others
+            if interrupts(error):
+                raise
             failures.append(f"{entry.name}: {type(error).__name__}: {error}")
     if len(claims) == 1:
         return next(iter(claims.values()))

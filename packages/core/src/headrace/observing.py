@@ -25,6 +25,7 @@ import attrs
 from headrace.copying import Uncopyable
 from headrace.errors import HeadraceError, ParamsError
 from headrace.results import Completion, ModelInfo, StopReason, Timings, Usage
+from headrace.seam import interrupts
 
 if TYPE_CHECKING:
     from headrace.plugins import InstalledObserver
@@ -119,6 +120,8 @@ class _Entry:
             if call is not None:
                 call(event)
         except Exception as error:  # an observer's mistake must not become the reader's
+            if interrupts(error):
+                raise
             trace = "".join(traceback.format_exception(error))
             self.failure = FailedObserver(self.name, trace)
             log.exception("observer %s raised and is not called any more", self.name)

@@ -27,8 +27,8 @@ DEFECT_HINT = "This is a defect of the backend; tell its authors."
 def is_callers(error: BaseException) -> bool:
     """Whether an exception that came out of a backend belongs to whoever called it.
 
-    So it is with one that a Python signal handler raised (soft time limits), with memory or
-    stack that ran out, and with one that another thread put into this one
+    So it is with what interrupts the call, with memory or stack that ran out (it happens to be
+    a backend's function that was called last), and with what another thread put into this one
     (``PyThreadState_SetAsyncExc``). The last leaves no mark; it is known by a class that is
     neither a builtin's nor that of any code that ran, raised where no ``raise`` stands.
     """
@@ -43,7 +43,7 @@ def interrupts(error: BaseException) -> bool:
     """Whether it came from outside of the code that ran: Ctrl-C, or a signal handler's.
 
     All that can be said with certainty, for code that is not to harm whoever happens to run it:
-    plugins that are imported, observers.
+    plugins that are imported, observers, checks.
     """
     return isinstance(error, KeyboardInterrupt) or _handler_raised(error)
 

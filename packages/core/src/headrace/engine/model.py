@@ -15,6 +15,7 @@ from headrace.bases import no_chat
 from headrace.chat.checking import check_chat
 from headrace.engine import usage
 from headrace.engine.checked import CheckedDecoder
+from headrace.engine.checked_parser import CheckedParser
 from headrace.engine.draft_model import ModelDrafter, check_same_vocabulary
 from headrace.engine.embedding import EmbeddingMethods
 from headrace.engine.scheduler import Engine
@@ -129,7 +130,7 @@ class EngineModel(EmbeddingMethods):
             rendered = self._model.render_chat(checked)
         if not isinstance(rendered, RenderedChat):
             raise self._seam.breach("render_chat", f"{rendered!r:.60} instead of a RenderedChat")
-        return rendered
+        return attrs.evolve(rendered, parser=CheckedParser(rendered.parser, self._seam))
 
     def open_session(self, params: SessionParams | None = None) -> EngineSession:
         """A new, empty session.

@@ -20,6 +20,7 @@ from headrace.errors import (
 )
 from headrace.prompts import check_path
 from headrace.protocols.references import Resolver, ResolveRequest
+from headrace.seam import is_callers
 
 if TYPE_CHECKING:
     from headrace.plugins import Discovery
@@ -91,7 +92,7 @@ def resolve(resolver: Resolver, reference: str, progress: Progress | None) -> Pa
     except HeadraceError:
         raise
     except Exception as error:
-        if error in raised:
+        if error in raised or is_callers(error):
             raise
         raise ModelError(
             f"resolver {resolver.scheme!r} failed to fetch {reference!r}: "
