@@ -6,6 +6,7 @@ line and exit code as later on.
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from typing import NoReturn
 
@@ -17,5 +18,15 @@ def main() -> NoReturn:
 
         run()
     except KeyboardInterrupt:
-        sys.stderr.write("headrace: interrupted\n")
+        _tell("headrace: interrupted")
         sys.exit(130)
+    except ImportError as error:
+        _tell(f"headrace: error: a package cannot be imported: {error}\nInstall headrace again.")
+        sys.exit(1)
+
+
+def _tell(message: str) -> None:
+    # stderr may be closed, or full.
+    with contextlib.suppress(OSError, AttributeError):
+        sys.stderr.write(f"{message}\n")
+        sys.stderr.flush()

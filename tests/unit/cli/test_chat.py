@@ -35,6 +35,16 @@ def test_json_has_all_of_the_answer(call):
     assert found["message"]["content"] == "Yes."
 
 
+@pytest.mark.parametrize("arguments", [["chat", "fake:x"], ["run", "fake:x"]])
+@pytest.mark.parametrize("stdin", [b"", b"\n"])
+def test_an_empty_pipe_ends_it_before_a_model_is_loaded(call, arguments, stdin):
+    """In the words of the command line."""
+    ended = call(*arguments, stdin=stdin)
+    assert (ended.code, ended.out) == (2, "")
+    assert "must not be empty" in ended.err
+    assert "None" not in ended.err
+
+
 def test_options_reach_the_answer(call):
     """Those of sampling and of the end."""
     ended = call("chat", "fake:Hello", "Hi", "-n", "2", "--seed", "7")

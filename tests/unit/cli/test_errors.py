@@ -161,14 +161,6 @@ def test_a_reader_that_goes_away_ends_the_command_quietly():
     assert (process.returncode, err) == (141, b"")
 
 
-def test_text_that_the_terminal_cannot_show_does_not_end_the_generation():
-    """A replacement stands for it."""
-    command = [sys.executable, "-c", PROGRAM, "run", "-q", "fake:a\u00e9b", "hi"]
-    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
-    ended = subprocess.run(command, capture_output=True, env=environment, check=True)
-    assert ended.stdout == b"a?b\n"
-
-
 def test_ctrl_c_while_the_program_is_still_being_imported_is_one_line(tmp_path):
     """An import that is interrupted, here of click, shows no traceback."""
     (tmp_path / "click.py").write_text("raise KeyboardInterrupt\n")

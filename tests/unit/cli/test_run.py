@@ -61,6 +61,14 @@ def test_an_empty_pipe_is_an_empty_prompt(call):
     assert call("run", "fake:ok", stdin=b"").code == 2
 
 
+def test_an_empty_prompt_goes_on_where_a_state_stopped(call, tmp_path):
+    """The library's ``generate(None)``."""
+    state = str(tmp_path / "state")
+    call("run", "fake:Hello", "hi", "-n", "2", "--save-state", state)
+    assert call("run", "-q", "fake:Hello", "", "--load-state", state).out == "llo\n"
+    assert call("run", "fake:Hello", "").code == 2
+
+
 def test_json_is_one_object_with_everything(call):
     """For a program to read."""
     ended = call("run", "--json", "-q", "--seed", "7", "fake:Grüße", "hi")

@@ -6,11 +6,10 @@ output closed it, as ``head`` does; like other tools headrace then ends without 
 
 from __future__ import annotations
 
-import os
 import sys
 import traceback
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import click
 
@@ -33,29 +32,24 @@ from headrace.cli import (
     score,
     tokenize,
 )
-from headrace.cli.common import Settings, debug_option
-from headrace.cli.report import one_line
+from headrace.cli.common import Group, Settings, debug_option
+from headrace.cli.report import in_words, tell
+from headrace.cli.streams import (
+    PipeClosedError,
+    StreamLostError,
+    check_output,
+    colour,
+    discard_output,
+    escaped_text,
+    standard_streams,
+)
 from headrace.errors import HeadraceError, ParamsError, UsageError
 
 FAILURE, USAGE, INTERRUPTED, PIPE_CLOSED = 1, 2, 130, 141
 
 
-class _PipeClosed(Exception):
-    """A ``BrokenPipeError`` on its way past click, which would end the program by itself."""
-
-
-class _App(click.Group):
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            result = super().invoke(ctx)
-            sys.stdout.flush()
-        except BrokenPipeError as error:
-            raise _PipeClosed from error
-        return result
-
-
 @click.group(
-    cls=_App,
+    cls=Group,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(headrace.__version__, prog_name="headrace")
@@ -92,30 +86,39 @@ for command in (
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit; ``arguments`` default to the process's own."""
-    # A character that the terminal's encoding lacks must not end a generation.
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")
-    sys.exit(_run(arguments))
+    with standard_streams():
+        status = _run(arguments)
+        _flush()
+        escaped = escaped_text()
+        if escaped is not None:
+            tell("warning", *escaped)
+    sys.exit(status)
 
 
 def _run(arguments: Sequence[str] | None) -> int:
     settings = Settings()
     try:
+        check_output()
         status = app.main(
             args=None if arguments is None else list(arguments),
             prog_name="headrace",
             standalone_mode=False,
             obj=settings,
+            color=colour(),
         )
+        sys.stdout.flush()
     except click.exceptions.Exit as error:
+        return error.exit_code
+    except PipeClosedError:
+        discard_output()
+        return PIPE_CLOSED
+    except StreamLostError as error:
+        discard_output()
+        _report(error, settings)
         return error.exit_code
     except click.ClickException as error:
         error.show()
         return error.exit_code
-    except _PipeClosed:
-        _discard_output()
-        return PIPE_CLOSED
     except (click.Abort, KeyboardInterrupt) as error:
         _report(error, settings)
         return INTERRUPTED
@@ -128,9 +131,13 @@ def _run(arguments: Sequence[str] | None) -> int:
     return status if isinstance(status, int) else 0
 
 
-def _discard_output() -> None:
-    """Keep the interpreter from flushing into the closed pipe when it exits."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def _flush() -> None:
+    """Write what an error has left in the buffer; what is lost now changes nothing any more."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except (PipeClosedError, StreamLostError, OSError):
+        discard_output()
 
 
 def _report(error: BaseException, settings: Settings) -> None:
@@ -143,13 +150,6 @@ def _report(error: BaseException, settings: Settings) -> None:
     if isinstance(error, (click.Abort, KeyboardInterrupt)):
         click.echo("headrace: interrupted", err=True)
         return
-    if isinstance(error, HeadraceError):
-        told, hint = error.message, error.hint
-    else:
-        told = f"{type(error).__name__}: {error}"
-        hint = "This is a defect. Run the command again with --debug to see where it comes from."
-    click.secho(f"headrace: error: {one_line(told)}", fg="red", err=True)
-    if hint:
-        click.echo(f"hint: {one_line(hint)}", err=True)
+    tell("error", *in_words(error))
     if isinstance(error, HeadraceError):
         click.echo(f"more: {error.docs}", err=True)

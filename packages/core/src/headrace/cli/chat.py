@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import attrs
@@ -16,12 +15,14 @@ from headrace.cli.common import (
     json_option,
     load,
     model_options,
+    not_empty,
     read_text,
     write_json,
 )
 from headrace.cli.report import summary
 from headrace.cli.sampling import check_sampling_options, sampling_of, sampling_options
 from headrace.cli.speculating import speculating, speculation_options
+from headrace.cli.streams import reads_terminal
 from headrace.cli.talking import Talk
 
 INTERRUPTED = 130
@@ -82,8 +83,8 @@ def chat(
     check_sampling_options()
     engine = headrace.EngineParams(**given(n_ctx=n_ctx, n_threads=threads))
     source = None if template is None else read_template(template)
-    once = message is not None or as_json or not sys.stdin.isatty()
-    text = read_text(message, "MESSAGE") if once else ""
+    once = message is not None or as_json or not reads_terminal()
+    text = not_empty(read_text(message, "MESSAGE"), "MESSAGE") if once else ""
     with (
         speculating(prompt_lookup, draft_model, backend=backend, engine=engine) as params,
         load(model, backend=backend, engine=engine) as loaded,
@@ -119,7 +120,7 @@ def read_template(path: Path) -> str:
         ParamsError: If the file cannot be read, or is no text.
     """
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise headrace.ParamsError(f"the template {str(path)!r} cannot be read: {reason}") from None

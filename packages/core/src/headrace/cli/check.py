@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 import attrs
 import click
 
@@ -11,6 +9,7 @@ import headrace
 from headrace.checks import CheckLimits, CheckStage, ModelCheck, Outcome, Verdict
 from headrace.cli.common import backend_option, debug_option, given, json_option, write_json
 from headrace.cli.report import one_line
+from headrace.cli.streams import draws
 
 _VERDICTS = {
     Verdict.FIT: "It is fit to use.",
@@ -66,7 +65,7 @@ def check(
 
 def _tell(stage: str | None) -> None:
     """The stage that is being run, on a line that goes away."""
-    if sys.stderr.isatty():
+    if draws():
         click.echo("\r\x1b[K" + (f"looking at: {stage}" if stage else ""), err=True, nl=False)
 
 

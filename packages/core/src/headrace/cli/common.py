@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import json
-import sys
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
@@ -12,8 +12,12 @@ import attrs
 import click
 
 import headrace
+from headrace.cli.streams import draws, read_input, reads_terminal
 
 _F = TypeVar("_F", bound=Callable[..., Any])
+BOM = "\ufeff"
+_WHOLE = 10**6
+"""More characters than a sentence has."""
 
 
 @attrs.define
@@ -31,6 +35,18 @@ class Settings:
     """LoRA adapters and control vectors that were given, with their scales."""
     recommended_sampling: bool = False
     """Whether they change what the model file recommends, instead of the defaults."""
+
+
+class Group(click.Group):
+    """Lists its commands with the whole first sentence of each."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list."""
+        commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl(
+                [(name, each.get_short_help_str(_WHOLE)) for name, each in commands if each]
+            )
 
 
 def _set_debug(context: click.Context, parameter: click.Parameter, value: bool) -> None:
@@ -61,7 +77,10 @@ def model_options(command: _F) -> _F:
             "--threads", type=int, metavar="N", help="Threads  [default: the physical cores]."
         ),
         click.option(
-            "--n-ctx", type=int, metavar="N", help="Context length  [default: the model's, ≤ 4096]."
+            "--n-ctx",
+            type=int,
+            metavar="N",
+            help="Context length  [default: the model's, at most 4096].",
         ),
         backend_option,
     ):
@@ -109,7 +128,7 @@ def progress_bar(label: str, *, lines: bool = False) -> Iterator[Callable[[float
 
     If stderr is no terminal, a line at every tenth with ``lines``, otherwise nothing.
     """
-    if not sys.stderr.isatty():
+    if not draws():
         yield _tenths(label) if lines else lambda fraction: None
         return
     # rich takes longer to import than all the rest together.
@@ -137,21 +156,36 @@ def _tenths(label: str) -> Callable[[float], None]:
 def read_text(argument: str | None, name: str) -> str:
     """The argument itself, or stdin for ``-`` or when something is piped in.
 
-    One line break at the end is left out of what is read: ``echo`` adds it.
+    One line break at the end is left out of what is read: ``echo`` adds it; so is a mark of the
+    byte order (BOM) at its beginning, which some editors and shells write.
     """
     if argument is not None and argument != "-":
         return argument
-    if argument is None and sys.stdin.isatty():
+    if argument is None and reads_terminal():
         raise click.UsageError(f"Missing argument '{name}'; or pipe it in.")
-    data = sys.stdin.buffer.read()
+    data = read_input(name)
     try:
-        text = data.decode()
+        text = data.decode().removeprefix(BOM)
     except UnicodeDecodeError as error:
         raise headrace.ParamsError(
             f"{name} from stdin is not UTF-8: byte {data[error.start]:#04x} "
-            f"at position {error.start}"
+            f"at position {error.start}",
+            hint="It looks like UTF-16: iconv -f UTF-16 -t UTF-8 converts it."
+            if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+            else None,
         ) from error
     return text[:-2] if text.endswith("\r\n") else text.removesuffix("\n")
+
+
+def not_empty(text: str, name: str) -> str:
+    """The text of an argument, before a model is loaded for nothing.
+
+    Raises:
+        ParamsError: If there is none.
+    """
+    if not text:
+        raise headrace.ParamsError(f"{name} must not be empty")
+    return text
 
 
 def write_json(value: Any) -> None:

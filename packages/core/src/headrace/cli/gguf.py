@@ -13,6 +13,7 @@ import click
 
 import headrace
 from headrace.cli.common import (
+    Group,
     backend_option,
     debug_option,
     json_option,
@@ -70,7 +71,7 @@ def quantize(
     click.echo(f"{written}: {size(after)}, was {size(before)}")
 
 
-@click.group()
+@click.group(cls=Group)
 def gguf() -> None:
     """Look into GGUF files, split them, merge them."""
 

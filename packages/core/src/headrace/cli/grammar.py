@@ -23,7 +23,7 @@ def _schema(text: str) -> JsonSchema:
 
 def _read(name: str) -> str:
     try:
-        return Path(name).read_text(encoding="utf-8")
+        return Path(name).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError, ValueError) as error:
         raise ParamsError(f"the file {name!r} cannot be read: {error}") from None
 

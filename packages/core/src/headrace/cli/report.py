@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import click
+
 from headrace.chat.types import ChatCompletion
+from headrace.cli.streams import StreamLostError, colour
+from headrace.errors import HeadraceError
 from headrace.results import Completion
 
 _WIDEST_VALUE = 100
+_COLOURS = {"error": "red", "warning": "yellow"}
+_MORE = "Run the command again with --debug to see where it comes from."
 
 
 def summary(done: Completion | ChatCompletion) -> str:
@@ -81,3 +87,29 @@ def binary_size(n_bytes: int) -> str:
 def one_line(text: str) -> str:
     """The text without line breaks, which a message may quote from a file or a native library."""
     return " ".join(text.split())
+
+
+def in_words(error: BaseException) -> tuple[str, str | None]:
+    """What is said of an error, and what to do about it."""
+    if isinstance(error, HeadraceError):
+        return error.message, error.hint
+    if isinstance(error, StreamLostError):
+        return error.message, error.hint
+    # What the system refuses, and what it lacks, is no defect of the program.
+    if isinstance(error, OSError):
+        names = ", ".join(repr(each) for each in (error.filename, error.filename2) if each)
+        return f"{names + ': ' if names else ''}{error.strerror or error}", _MORE
+    if isinstance(error, MemoryError):
+        return "there is not enough memory", _MORE
+    if isinstance(error, ImportError):
+        return f"a package cannot be imported: {error}", "Install headrace again."
+    return f"{type(error).__name__}: {error}", f"This is a defect. {_MORE}"
+
+
+def tell(kind: str, message: str, hint: str | None) -> None:
+    """An error or a warning on stderr: one line, and one for what to do about it."""
+    click.secho(
+        f"headrace: {kind}: {one_line(message)}", fg=_COLOURS[kind], err=True, color=colour()
+    )
+    if hint:
+        click.echo(f"hint: {one_line(hint)}", err=True)

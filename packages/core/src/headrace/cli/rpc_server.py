@@ -37,7 +37,7 @@ def rpc_server(
     allow_network: bool,
     backend: str | None,
 ) -> None:
-    """Serve this machine's memory and devices to ModelParams(rpc_servers=…) of others.
+    """Serve this machine's memory and devices to ModelParams(rpc_servers=...) of others.
 
     Ends with Ctrl-C. Only this machine reaches it unless --host names another address.
     """

@@ -16,6 +16,7 @@ from headrace.cli.common import (
     json_option,
     load,
     model_options,
+    not_empty,
     read_text,
     write_json,
 )
@@ -84,12 +85,17 @@ def run(
 ) -> None:
     """Continue PROMPT with MODEL, on stdout.
 
-    MODEL is a model file. Without PROMPT, or with -, the prompt is read from stdin. Ctrl-C ends
-    the generation; what there is by then is kept.
+    MODEL is a model file. Without PROMPT, or with -, the prompt is read from stdin; an empty one
+    goes on where the state of --load-state stopped. Ctrl-C ends the generation; what there is by
+    then is kept.
     """
     check_sampling_options()
     engine = headrace.EngineParams(**given(n_ctx=n_ctx, n_threads=threads))
-    text = read_text(prompt, "PROMPT")
+    text: str | None = read_text(prompt, "PROMPT")
+    if not text and load_state is not None and suffix is None:
+        text = None  # go on where the state stopped
+    elif text is not None and suffix is None:
+        not_empty(text, "PROMPT")
     with (
         speculating(prompt_lookup, draft_model, backend=backend, engine=engine) as params,
         load(model, backend=backend, engine=engine) as loaded,

@@ -84,7 +84,7 @@ _OPTIONS = (
         help="The GPU that gets the model with --split-mode none  [default: 0].",
     ),
     _option(
-        "model", "tensor_split", "--tensor-split", metavar="N,N,…", convert=_numbers,
+        "model", "tensor_split", "--tensor-split", metavar="N,N,...", convert=_numbers,
         help="Shares of the model for each GPU  [default: by their memory].",
     ),
     _option(
