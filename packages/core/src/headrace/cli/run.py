@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from functools import partial
 
 import attrs
@@ -103,9 +104,10 @@ def run(
     ):
         if load_state is not None:
             session.load_state(load_state)
-        begin = session.generate if suffix is None else partial(session.infill, suffix=suffix)
+        begin: Callable[..., headrace.TokenStream] = partial(session.generate, text)
+        if suffix is not None:
+            begin = partial(session.infill, text or "", suffix=suffix)
         with begin(
-            text,
             sampling=sampling_of(loaded),
             max_tokens=max_tokens,
             stop=stop,
