@@ -105,7 +105,12 @@ bool valid_sequence(const ContextCore &core, int32_t sequence, hr_report *report
 }
 
 void forget(ContextCore &core, int32_t sequence) {
-    llama_memory_seq_rm(core.memory, sequence, -1, -1);
+    if (core.n_sequences() == 1) {
+        // Whatever was there, what comes next lies where it would in a memory that is new.
+        llama_memory_clear(core.memory, /* data */ false);
+    } else {
+        llama_memory_seq_rm(core.memory, sequence, -1, -1);
+    }
     core.lengths[sequence] = 0;
     core.shares[sequence] = false;
 }

@@ -29,6 +29,12 @@ class Target:
     """References of adapters for the model, as many as wanted."""
     vector: Callable[[int], str] = "fake:#seed={}".format
     """References of control vectors for it."""
+    placed: bool = False
+    """Whether the fake's text depends on where in memory it lies: but for reproducible sessions
+    it is then no function of the history."""
+    windowed: bool = False
+    """Whether a state has no more of a long memory than a window: a reproducible session, which
+    is to find its tokens where they were, then computes its history again."""
     isolated: bool = False
     """Whether it runs in another process, where no test can reach into its engine."""
 
@@ -44,13 +50,14 @@ class Target:
         return (self.infilling or self.open)(EngineParams(n_ctx=512, n_threads=1))
 
 
-def _fake(name: str, **options: object) -> Target:
+def fake(name: str, **options: object) -> Target:
+    """The fake as it is told to be."""
     backend = FakeBackend(mean_length=0, **options)
 
     def load(engine: EngineParams) -> Model:
         return headrace.load_model("fake:", backend=backend, engine=engine)
 
-    return Target(name, load, lambda: backend.violations)
+    return Target(name, load, lambda: backend.violations, placed="placement" in options)
 
 
 def _llamacpp(name: str, kind: str) -> Target:
@@ -75,7 +82,14 @@ def _llamacpp(name: str, kind: str) -> Target:
 
         return str(tiny_adapters.vector(kind, seed))
 
-    return Target(name, load, adapter=adapter, vector=vector, infilling=load_infill)
+    return Target(
+        name,
+        load,
+        adapter=adapter,
+        vector=vector,
+        windowed=kind == "window",
+        infilling=load_infill,
+    )
 
 
 def _isolated(name: str, reference: Callable[[], str], inner: Target) -> Target:
@@ -93,9 +107,9 @@ def _tiny() -> str:
 
 
 TARGETS = [
-    _fake("fake-attention", truncation="any"),
-    _fake("fake-window", truncation="recent", reach=8),
-    _fake("fake-recurrent", truncation="none", can_copy=False),
+    fake("fake-attention", truncation="any"),
+    fake("fake-window", truncation="recent", reach=8),
+    fake("fake-recurrent", truncation="none", can_copy=False),
 ]
 
 if os.environ.get("HEADRACE_TEST_ISOLATION") == "1":

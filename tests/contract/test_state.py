@@ -34,7 +34,7 @@ def go_on(session, sampling, max_tokens=12):
 
 @pytest.mark.parametrize("reproducible", [False, True])
 @pytest.mark.parametrize("sampled", [False, True])
-def test_going_on_after_a_load_is_going_on(model, greedy, reproducible, sampled):
+def test_going_on_after_a_load_is_going_on(target, model, greedy, reproducible, sampled):
     """The same tokens with and without the detour, and nothing is computed again."""
     sampling = SEEDED if sampled else greedy
     with begun(model, reproducible=reproducible) as session:
@@ -46,7 +46,8 @@ def test_going_on_after_a_load_is_going_on(model, greedy, reproducible, sampled)
         assert other.tokens == history
         done = other.complete(" on", sampling=sampling, max_tokens=12, ignore_eog=True)
         assert done.tokens == expected
-        assert done.usage.cached_tokens == len(history) - 1
+        again = reproducible and target.windowed
+        assert done.usage.cached_tokens == (0 if again else len(history) - 1)
 
 
 def test_another_load_of_the_model_goes_on_too(target, greedy, tmp_path):

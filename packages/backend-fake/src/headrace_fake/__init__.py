@@ -11,7 +11,7 @@ from headrace_fake.backend import FakeBackend
 from headrace_fake.decoder import FakeDecoder
 from headrace_fake.misuse import MisuseError
 from headrace_fake.model import FakeModel
-from headrace_fake.options import FakeOptions, Fault, LoadFault
+from headrace_fake.options import FakeOptions, Fault, LoadFault, Placement
 from headrace_fake.vocabulary import BOS, EOS, ByteVocabulary
 
 __all__ = [
@@ -25,5 +25,6 @@ __all__ = [
     "Fault",
     "LoadFault",
     "MisuseError",
+    "Placement",
     "__version__",
 ]

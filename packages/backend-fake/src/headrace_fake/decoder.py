@@ -30,11 +30,12 @@ from headrace.protocols import (
 from headrace_fake import memory_needs, scoring
 from headrace_fake.adapters import FakeAdapter, Flavour
 from headrace_fake.alarm import Alarm
+from headrace_fake.cells import Cells, Plot
 from headrace_fake.deaths import die
 from headrace_fake.memory import Memory
 from headrace_fake.memory_needs import context_length
 from headrace_fake.misuse import MisuseLog
-from headrace_fake.options import FakeOptions, Fault
+from headrace_fake.options import FakeOptions, Fault, Placement
 from headrace_fake.sampler import FakeSampler
 from headrace_fake.vocabulary import ByteVocabulary
 
@@ -72,6 +73,7 @@ class FakeDecoder:
         next_step: Counts the steps of the model, for ``fault_at``.
         misuse: Where violations of the protocol are noted.
         on_close: Called once, by the first ``close``.
+        check_memory: Whether a place apart that does not fit is refused.
     """
 
     def __init__(
@@ -83,6 +85,7 @@ class FakeDecoder:
         next_step: Callable[[], int],
         misuse: MisuseLog,
         on_close: Callable[[FakeDecoder], None],
+        check_memory: bool = True,
     ) -> None:
         n_ctx = context_length(options, params)
         self.info = DecoderInfo(
@@ -98,11 +101,15 @@ class FakeDecoder:
             interruptible=options.interruptible,
             max_draft=_max_draft(options, params),
             width_multiple=1,
+            unaffected=options.placement in (Placement.IGNORED, Placement.DENIED),
+            n_apart=int(options.placement is Placement.APART),
         )
         self.state_key = {
             "model": options.fingerprint,
             "memory": f"{options.truncation.value}, reach {options.reach}",
         }
+        if options.placement is not Placement.IGNORED:
+            self.state_key["memory"] += ", placed"
         self.score_limit = min(_SCORE_LIMIT, self.info.n_batch)
         self._options = options
         self._model = model
@@ -110,9 +117,10 @@ class FakeDecoder:
         self._flavour = Flavour()
         self._misuse = misuse
         self._on_close = on_close
-        self._memories = [
-            Memory(options.truncation, options.reach) for _ in range(params.n_sequences)
-        ]
+        self._params = params
+        self._check_memory = check_memory
+        cells = Cells()
+        self._memories = [self._new_memory(cells) for _ in range(params.n_sequences)]
         self._alarm = Alarm()
         self._last = _Step(-1, ())
         self._user: int | None = None
@@ -121,14 +129,20 @@ class FakeDecoder:
 
     # What tests look at.
 
+    def _new_memory(self, cells: Cells) -> Memory:
+        placed = self._options.placement is not Placement.IGNORED
+        return Memory(
+            self._options.truncation, self._options.reach, Plot(cells) if placed else None
+        )
+
     def memory(self, sequence: int) -> list[int]:
         """A copy of what a sequence has in memory."""
         return list(self._memories[sequence].tokens)
 
     @property
     def used(self) -> int:
-        """Tokens in memory, of all sequences together."""
-        return sum(len(memory.tokens) for memory in self._memories)
+        """Tokens in memory, of all sequences together that share it."""
+        return sum(len(memory.tokens) for memory in self._memories[: self.info.n_sequences])
 
     # The protocol.
 
@@ -151,6 +165,10 @@ class FakeDecoder:
     def use_adapters(self, adapters: Sequence[AppliedAdapter]) -> None:
         """Compute the steps that follow with these; see the protocol."""
         self._alone(lambda: self._use(adapters))
+
+    def open_apart(self) -> None:
+        """Make the place that reproducible sessions have for themselves."""
+        self._alone(self._make_apart)
 
     def step(
         self, step_id: int, rows: Sequence[Row], *, time_limit: float | None = None
@@ -212,7 +230,7 @@ class FakeDecoder:
 
     def device_memory(self) -> tuple[DeviceMemory, ...]:
         """What the fake pretends to have taken."""
-        return memory_needs.taken(self._options, self.info.n_ctx)
+        return memory_needs.taken(self._options, self.info.n_ctx + self._n_apart)
 
     def score(self, step_id: int, row: ScoreRow) -> ScoreOutcome:
         """How likely the row's targets are; takes the time that a step takes."""
@@ -251,6 +269,18 @@ class FakeDecoder:
             self._misuse.refuse(f"sequence {sequence} is not one of 0 … {len(self._memories) - 1}")
         return self._memories[sequence]
 
+    @property
+    def _n_apart(self) -> int:
+        """Tokens of the places that are apart."""
+        return (len(self._memories) - self.info.n_sequences) * self.info.n_ctx_sequence
+
+    def _make_apart(self) -> None:
+        missing = self.info.n_sequences + self.info.n_apart - len(self._memories)
+        if missing and self._check_memory:
+            n_more = missing * self.info.n_ctx_sequence
+            memory_needs.check(self._options, self._params, n_more=n_more)
+        self._memories += [self._new_memory(Cells()) for _ in range(missing)]
+
     def _use(self, adapters: Sequence[AppliedAdapter]) -> None:
         for applied in adapters:
             loaded = applied.loaded
@@ -266,6 +296,8 @@ class FakeDecoder:
             self._misuse.refuse(f"copy into sequence {target}, which is not empty")
         if not 0 <= length <= len(origin.tokens):
             self._misuse.refuse(f"copy of {length} tokens of {len(origin.tokens)}")
+        if max(source, target) >= self.info.n_sequences:
+            self._misuse.refuse("copy from or into a memory that is apart")
         if not origin.forgettable(length) or self.used + length > self.info.n_ctx:
             return 0
         copied.flavour = origin.flavour
@@ -361,6 +393,8 @@ class FakeDecoder:
                 self._check_sampler(row.sampler)
             if row.draft and not 0 <= min(row.draft) <= max(row.draft) < ByteVocabulary.n_tokens:
                 refuse(f"a row of sequence {row.sequence} has a draft outside the vocabulary")
+            if row.sequence >= self.info.n_sequences and len(rows) > 1:
+                refuse(f"sequence {row.sequence} is apart and has others in its step {step_id}")
             drafted += len(row.draft)
             total += len(row.tokens) + len(row.draft)
         if total > self.info.n_batch:
@@ -379,6 +413,8 @@ class FakeDecoder:
         lengths = [len(row.tokens) + len(row.draft) for row in rows]
         if any(row.position + n > limit for row, n in zip(rows, lengths, strict=True)):
             return False
+        if rows[0].sequence >= self.info.n_sequences:
+            return True
         return self.used + sum(lengths) <= self.info.n_ctx
 
     def _fail(self, step: _Step, fault: Fault | None) -> None:

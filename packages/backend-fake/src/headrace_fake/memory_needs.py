@@ -46,15 +46,20 @@ def taken(options: FakeOptions, n_ctx: int) -> tuple[DeviceMemory, ...]:
     return (need,)
 
 
-def check(options: FakeOptions, engine: EngineParams | None) -> None:
+def check(options: FakeOptions, engine: EngineParams | None, *, n_more: int = 0) -> None:
     """Refuse a model, or with settings of an engine a context beside it, that does not fit.
+
+    Args:
+        options: What the fake is told to do.
+        engine: Settings of the context.
+        n_more: Tokens of memories beside it.
 
     Raises:
         ModelMemoryError: As a real backend does.
     """
     what, needed = "the fake model", WEIGHTS
     if engine is not None:
-        n_ctx = context_length(options, engine)
+        n_ctx = context_length(options, engine) + n_more
         what, needed = f"a context of {n_ctx} tokens", WEIGHTS + CELL * n_ctx
     if needed > options.memory:
         raise ModelMemoryError(

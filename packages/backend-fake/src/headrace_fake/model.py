@@ -86,6 +86,7 @@ class FakeModel:
             next_step=self._steps.__next__,
             misuse=self._misuse,
             on_close=self.decoders.remove,
+            check_memory=self._check_memory,
         )
         self.decoders.append(decoder)
         return decoder

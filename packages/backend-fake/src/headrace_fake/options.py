@@ -74,6 +74,19 @@ class LoadFault(str, enum.Enum):
     """Takes all memory there is, and ends the process as native code does then."""
 
 
+class Placement(str, enum.Enum):
+    """Whether the text depends on where in memory the tokens lie, as last bits do in a library."""
+
+    IGNORED = "ignored"
+    """It does not."""
+    APART = "apart"
+    """It does, so reproducible sessions have a place apart."""
+    SHARED = "shared"
+    """It does, and there is none: no receipt says that a run was reproducible."""
+    DENIED = "denied"
+    """The same, of a backend that says it does not: for what must find that out."""
+
+
 def as_bytes(value: Any) -> Any:
     """Text as UTF-8; anything else as it is."""
     if isinstance(value, str):
@@ -104,6 +117,10 @@ def _are_steps(instance: Any, field: attrs.Attribute[Any], value: Any) -> None:
 
 def _as_truncation(value: Any) -> Truncation:
     return _member(Truncation, value)
+
+
+def _as_placement(value: Any) -> Placement:
+    return _member(Placement, value)
 
 
 def _as_fault(value: Any) -> Fault:
@@ -171,6 +188,15 @@ class FakeOptions:
 
     reach: int = attrs.field(default=32, validator=integer(0))
     """With ``recent``: how many tokens back from the longest length can be forgotten."""
+
+    placement: Placement = attrs.field(
+        default=Placement.IGNORED,
+        converter=_as_placement,
+        validator=_one_of(Placement),
+    )
+    """Whether the text depends on where in memory the tokens lie: ``ignored``, or ``apart``,
+    where reproducible sessions have a place for themselves, ``shared``, where they have not,
+    ``denied``, where the backend says what is not so."""
 
     can_copy: bool = attrs.field(default=True, validator=flag())
     """Whether memory can be copied between sequences."""

@@ -16,6 +16,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import attrs
+
 from headrace.errors import HeadraceError
 from headrace.params import SamplingParams
 from headrace.protocols import RowResult
@@ -102,8 +104,11 @@ class FakeSampler:
                 chain.scatter(now, self._salt),
             )
         state = state._replace(tokens=(), logprobs=(), step_id=step_id)
+        flavour = memory.flavour
+        if memory.misplacement:
+            flavour = attrs.evolve(flavour, salt=flavour.salt + memory.misplacement)
         for proposed in (*draft, None):
-            state = self._chosen(state, now, memory.flavour)
+            state = self._chosen(state, now, flavour)
             if state.tokens[-1] != proposed:
                 break
             now = chain.link(now, proposed)

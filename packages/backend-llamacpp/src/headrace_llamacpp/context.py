@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import attrs
+
 from headrace.errors import ModelMemoryError, ParamsError
 from headrace.params import EngineParams
 from headrace.protocols import DecoderInfo
@@ -71,6 +73,8 @@ def open_context(
     """
     # As with a load: the handle is there first, and frees what came of it.
     handle = Handle(lib.hr_context_delete, lib.hr_context_new())
+    # One sequence that is never moved has the same cells whatever was there before.
+    unaffected = params.n_sequences == 1 and traits.n_swa == 0
     n_ctx = context_length(params, n_ctx_train)
     native = native_params(params, n_ctx)
     info = ffi.new("hr_context_info *")
@@ -92,6 +96,19 @@ def open_context(
         interruptible=on_cpu,
         max_draft=0 if traits.whole_only else _max_draft(info, lib.hr_score_limit(handle.pointer)),
         width_multiple=WIDTH_MULTIPLE if on_cpu else 0,
+        unaffected=unaffected,
+        n_apart=0 if unaffected else 1,
+    )
+
+
+def apart_params(params: EngineParams, info: DecoderInfo) -> EngineParams:
+    """The settings of a context that one sequence has for itself.
+
+    A window is kept whole there: in a memory of its length cells are used again, and where
+    they lie depends on what was forgotten.
+    """
+    return attrs.evolve(
+        params, n_ctx=info.n_ctx_sequence, n_sequences=1, divided=False, full_window=True
     )
 
 

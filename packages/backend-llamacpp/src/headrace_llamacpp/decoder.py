@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+
+import attrs
 
 from headrace.copying import Uncopyable
 from headrace.errors import ClosedError, HeadraceError, StateError
@@ -51,16 +53,28 @@ class LlamaDecoder(Uncopyable):
         context: The owner of an open ``hr_context *``, closed by this object.
         info: What it can do.
         state_key: What memories must have in common with it, see ``StatefulDecoder``.
+        window: Length of the model's sliding window; 0 without one.
+        open_apart: Makes a context for the sequence that is apart.
     """
 
     def __init__(
-        self, model: Handle, context: Handle, info: DecoderInfo, state_key: Mapping[str, str]
+        self,
+        model: Handle,
+        context: Handle,
+        info: DecoderInfo,
+        state_key: Mapping[str, str],
+        *,
+        window: int,
+        open_apart: Callable[[], Handle],
     ) -> None:
         self.info = info
         self.state_key = state_key
-        self.score_limit: int = lib.hr_score_limit(context.pointer)
         self._model = model
         self._handle = context
+        self._apart = Handle(lib.hr_context_delete)  # its pointer is NULL, which is a closed one
+        self._open_apart = open_apart
+        self._window = window
+        self._adapters: Sequence[AppliedAdapter] = ()
         self._rows = ffi.new("hr_row[]", info.n_sequences)
         self._tokens = ffi.new("int32_t[]", info.n_batch)
         self._sampled = ffi.new("int32_t[]", info.n_sequences + info.max_draft)
@@ -73,6 +87,41 @@ class LlamaDecoder(Uncopyable):
     @property
     def _context(self) -> Any:
         return self._handle.pointer
+
+    def _is_apart(self, sequence: int) -> bool:
+        return sequence >= self.info.n_sequences
+
+    def _place(self, sequence: int) -> tuple[Any, int]:
+        """The context that has the sequence, and its number there."""
+        if self._is_apart(sequence):
+            return self._apart.pointer, sequence - self.info.n_sequences
+        return self._handle.pointer, sequence
+
+    @property
+    def _contexts(self) -> list[Any]:
+        """Those that there are."""
+        return [each.pointer for each in (self._handle, self._apart) if each.pointer != ffi.NULL]
+
+    @property
+    def score_limit(self) -> int:
+        """Most targets of a row; see ``ScoringDecoder``."""
+        return min(map(lib.hr_score_limit, self._contexts), default=0)
+
+    def open_apart(self) -> None:
+        """Make the context that reproducible sessions have for themselves; see the protocol.
+
+        Raises:
+            ModelMemoryError: If its memory cannot be had.
+            ModelLoadError: If llama.cpp refuses for another reason.
+        """
+        self._check_open()
+        if self._apart.pointer != ffi.NULL or not self.info.n_apart:
+            return
+        made = self._open_apart()
+        use_adapters(made.pointer, self._adapters)
+        self._apart = made
+        if self._closed:
+            lib.hr_context_close(made.pointer)
 
     def new_sampler(
         self, params: SamplingParams, *, seed: int, recent: Sequence[int], ban_eog: bool
@@ -90,7 +139,9 @@ class LlamaDecoder(Uncopyable):
     def use_adapters(self, adapters: Sequence[AppliedAdapter]) -> None:
         """Compute the steps that follow with these; see the protocol."""
         self._check_open()
-        use_adapters(self._context, adapters)
+        self._adapters = tuple(adapters)
+        for context in self._contexts:
+            use_adapters(context, adapters)
 
     def step(
         self, step_id: int, rows: Sequence[Row], *, time_limit: float | None = None
@@ -104,10 +155,11 @@ class LlamaDecoder(Uncopyable):
         """
         self._check_open()
         self._report.step_id = 0  # what was there is about to be overwritten
-        self._fill(rows)
+        context, at = self._place(rows[0].sequence)
+        self._fill(rows, first=rows[0].sequence - at)
         check_signals = callbacks.in_main_thread()
         lib.hr_step(
-            self._context,
+            context,
             step_id,
             self._rows,
             len(rows),
@@ -128,8 +180,8 @@ class LlamaDecoder(Uncopyable):
             logs.drain(QUIETLY if outcome.error is None else sys.maxsize)
         return outcome
 
-    def _fill(self, rows: Sequence[Row]) -> None:
-        """Write the rows to where the shim reads them."""
+    def _fill(self, rows: Sequence[Row], *, first: int) -> None:
+        """Write the rows to where the shim reads them; ``first`` is its context's sequence 0."""
         if len(rows) > self.info.n_sequences:
             raise ValueError(f"{len(rows)} rows for {self.info.n_sequences} sequences")
         at = wanted = drafted = 0
@@ -139,7 +191,7 @@ class LlamaDecoder(Uncopyable):
             count = len(run)
             if at + count > self.info.n_batch:
                 raise ValueError(f"more tokens than n_batch={self.info.n_batch} in a step")
-            native.sequence = row.sequence
+            native.sequence = row.sequence - first
             native.position = row.position
             native.n_tokens, native.n_draft = len(row.tokens), len(row.draft)
             drafted += len(row.draft)
@@ -202,7 +254,9 @@ class LlamaDecoder(Uncopyable):
 
     def interrupt(self, step_id: int) -> None:
         """End that step early, or the moment it starts; a stale id does nothing."""
-        lib.hr_interrupt(self._context, step_id)
+        # Whichever runs it; to the other it is stale.
+        lib.hr_interrupt(self._handle.pointer, step_id)
+        lib.hr_interrupt(self._apart.pointer, step_id)
 
     def truncate(self, sequence: int, length: int) -> int:
         """Forget all but the first tokens; returns the length kept, 0 where it is impossible."""
@@ -210,6 +264,8 @@ class LlamaDecoder(Uncopyable):
 
     def copy(self, source: int, target: int, length: int) -> int:
         """Give the empty target the first tokens of the source; 0 where it is impossible."""
+        if self._is_apart(source) or self._is_apart(target):
+            return 0
         return self._change(lib.hr_copy, source, target, length)
 
     def shift(self, sequence: int, start: int, stop: int) -> bool:
@@ -223,7 +279,8 @@ class LlamaDecoder(Uncopyable):
     def export_state(self, sequence: int) -> memoryview:
         """What the sequence has in memory; empty if it cannot be written down now."""
         size = ffi.new("uint64_t *")
-        self._call(lib.hr_state_size, sequence, size)
+        context, number = self._place(sequence)
+        self._call(lib.hr_state_size, context, number, size)
         try:
             data = bytearray(size[0])
         except MemoryError as error:
@@ -231,37 +288,46 @@ class LlamaDecoder(Uncopyable):
                 f"there is no memory for a state of {size[0]} bytes", backend="llamacpp"
             ) from error
         if data:
-            self._call(lib.hr_state_get, sequence, ffi.from_buffer("uint8_t[]", data), len(data))
+            written = ffi.from_buffer("uint8_t[]", data)
+            self._call(lib.hr_state_get, context, number, written, len(data))
         return memoryview(data)
 
     def import_state(self, sequence: int, state: memoryview) -> int:
         """Give the sequence such a memory; returns its length, 0 if it could not be had."""
         data = ffi.from_buffer("uint8_t[]", state)
-        self._call(lib.hr_state_set, sequence, data, state.nbytes, self._length)
-        return int(self._length[0])
+        context, number = self._place(sequence)
+        self._call(lib.hr_state_set, context, number, data, state.nbytes, self._length)
+        length = int(self._length[0])
+        if self._is_apart(sequence) and 0 < self._window < length:
+            # It has the window alone, and what follows would be put where the rest has been.
+            self.clear(sequence)
+            return 0
+        return length
 
     def device_memory(self) -> tuple[DeviceMemory, ...]:
         """What the context and its model take of each device's memory."""
-        return in_use(self._context)
+        return in_use(self._contexts)
 
     def score(self, step_id: int, row: ScoreRow) -> ScoreOutcome:
         """How likely the row's targets are, in one native call; see ``ScoringDecoder``."""
         self._check_open()
-        return score(self._context, step_id, row)
+        context, number = self._place(row.sequence)
+        return score(context, step_id, attrs.evolve(row, sequence=number))
 
-    def _change(self, function: Any, *numbers: int) -> int:
-        self._call(function, *numbers, self._length)
+    def _change(self, function: Any, sequence: int, *numbers: int) -> int:
+        self._call(function, *self._place(sequence), *numbers, self._length)
         return int(self._length[0])
 
     def _call(self, function: Any, *arguments: Any) -> None:
         self._check_open()
-        function(self._context, *arguments, self._memory_report)
+        function(*arguments, self._memory_report)
         check(self._memory_report, Operation.MEMORY)
 
     def close(self) -> None:
         """Free the context. Closing again does nothing; a running step is ended first."""
         self._closed = True
-        lib.hr_context_close(self._context)
+        lib.hr_context_close(self._handle.pointer)
+        lib.hr_context_close(self._apart.pointer)
 
     def _check_open(self) -> None:
         if self._closed:

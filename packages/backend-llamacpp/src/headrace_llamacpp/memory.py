@@ -72,13 +72,19 @@ def estimate(path: Path, params: ModelParams, engine: EngineParams) -> MemoryEst
     return MemoryEstimate(backend="llamacpp", n_ctx=n_ctx[0], devices=_by_device(told, maps=maps))
 
 
-def in_use(context: Any) -> tuple[DeviceMemory, ...]:
-    """What an open context and its model have, in the same words as an estimate."""
-    buffers = ffi.new("hr_buffers[]", _MOST_KINDS)
-    count, report = ffi.new("int32_t *"), new_report()
-    lib.hr_context_memory(context, buffers, _MOST_KINDS, count, report)
-    check(report, Operation.ESTIMATE)
-    return _by_device([buffers[index] for index in range(count[0])], maps=False)
+def in_use(contexts: Sequence[Any]) -> tuple[DeviceMemory, ...]:
+    """What open contexts and their model have, in the same words as an estimate."""
+    told = []
+    for context in contexts:
+        buffers = ffi.new("hr_buffers[]", _MOST_KINDS)
+        count, report = ffi.new("int32_t *"), new_report()
+        lib.hr_context_memory(context, buffers, _MOST_KINDS, count, report)
+        check(report, Operation.ESTIMATE)
+        for each in buffers[0 : count[0]]:
+            if context is not contexts[0]:
+                each.weights = 0  # the first has told them
+            told.append(each)
+    return _by_device(told, maps=False)
 
 
 def check_weights(path: Path, params: ModelParams) -> None:

@@ -18,6 +18,7 @@ from headrace.machine import SystemInfo
 from headrace.params import EngineParams, ModelParams, SamplingParams
 from headrace.protocols import (
     ChatRequest,
+    DecoderInfo,
     Embedder,
     LoadedAdapter,
     Pooling,
@@ -31,7 +32,7 @@ from headrace_llamacpp._native import ffi, lib
 from headrace_llamacpp.abilities import ABILITIES
 from headrace_llamacpp.adapters import load_control_vector, load_lora
 from headrace_llamacpp.chat import LlamaTemplates
-from headrace_llamacpp.context import context_length, open_context
+from headrace_llamacpp.context import apart_params, context_length, open_context
 from headrace_llamacpp.decoder import LlamaDecoder
 from headrace_llamacpp.devices import chosen_devices
 from headrace_llamacpp.embedding import (
@@ -40,6 +41,7 @@ from headrace_llamacpp.embedding import (
     own_pooling,
     rerank_prompt,
 )
+from headrace_llamacpp.handles import Handle
 from headrace_llamacpp.identity import fingerprint, memory_key
 from headrace_llamacpp.loading import Progress, description_of, load_model, metadata_of
 from headrace_llamacpp.memory import check_context, check_weights, context_bound
@@ -143,17 +145,28 @@ class LlamaModel(Uncopyable):
             raise UnsupportedError(
                 f"the model {self.info.name!r} opens no context", hint=hint, backend="llamacpp"
             )
+        context, info = self._open_context(params)
+        memory = memory_key(params, self._params, self.info.metadata, info.n_ctx_sequence)
+        state_key = {"model": self._fingerprint, "memory": memory}
+        apart = apart_params(params, info)
+        decoder = LlamaDecoder(
+            self._handle,
+            context,
+            info,
+            state_key,
+            window=self._traits.n_swa,
+            open_apart=lambda: self._open_context(apart)[0],
+        )
+        self._contexts.add(decoder)
+        return decoder
+
+    def _open_context(self, params: EngineParams) -> tuple[Handle, DecoderInfo]:
         # In a forked child there is no pointer, and opening says why.
         if lib.hr_model_pointer(self._handle.pointer) != ffi.NULL:
             check_context(self._path, self._params, params, self._bound(params))
-        context, info = open_context(
+        return open_context(
             self._handle, params, self._traits, self.info.n_ctx_train, on_cpu=self._on_cpu
         )
-        memory = memory_key(params, self._params, self.info.metadata, info.n_ctx_sequence)
-        state_key = {"model": self._fingerprint, "memory": memory}
-        decoder = LlamaDecoder(self._handle, context, info, state_key)
-        self._contexts.add(decoder)
-        return decoder
 
     def own_pooling(self) -> Pooling | None:
         """The pooling that the file names, if it does."""

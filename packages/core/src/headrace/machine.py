@@ -146,11 +146,11 @@ class MemoryUsage(OnDevices):
     devices: tuple[DeviceMemory, ...]
     """For each device that is used."""
     n_ctx: int
-    """Cells of memory for all sessions together, in tokens."""
+    """Cells of memory for all sessions together, in tokens; what is apart not counted."""
     n_ctx_sequence: int
     """Most tokens of one session."""
     n_sequences: int
-    """Sessions that can be in memory at the same time."""
+    """Sessions that can be in memory at the same time; what is apart not counted."""
     resident: int
     """Sessions that are."""
     cells: int
@@ -166,6 +166,6 @@ class SessionMemory:
     cells: int
     """Tokens of it in the context's memory; the rest is computed when the session goes on."""
     stored_bytes: int
-    """Bytes of a loaded state that waits to be put there."""
+    """Bytes that wait to be put there: a loaded state, or what has made way for another session."""
     n_ctx_sequence: int
     """Most tokens it can have."""

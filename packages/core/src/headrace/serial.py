@@ -64,6 +64,7 @@ def decoder_info(
         truncation=truncation,
         can_copy=can_copy,
         interruptible=interruptible,
+        unaffected=True,  # every sequence has a memory of its own
     )
 
 

@@ -15,6 +15,7 @@ from headrace.machine import DeviceMemory
 from headrace.params import SamplingParams
 from headrace.protocols.adapters import AdapterDecoder, AppliedAdapter
 from headrace.protocols.decoder import (
+    ApartDecoder,
     DecoderInfo,
     Row,
     RowResult,
@@ -135,12 +136,14 @@ def check_info(decoder: SequenceDecoder, seam: Seam) -> DecoderInfo:
         value = getattr(info, name)
         if type(value) is not int or value < 1:
             raise seam.breach("open_decoder", f"info.{name} must be at least 1, got {value!r:.60}")
-    for name in ("max_draft", "width_multiple"):
+    for name in ("max_draft", "width_multiple", "n_apart"):
         value = getattr(info, name)
         if type(value) is not int or value < 0:
             raise seam.breach("open_decoder", f"info.{name} must be at least 0, got {value!r:.60}")
     if not isinstance(info.truncation, Truncation):
         raise seam.breach("open_decoder", f"info.truncation is {info.truncation!r:.60}")
+    if info.n_apart and not isinstance(decoder, ApartDecoder):
+        raise seam.breach("open_decoder", f"n_apart is {info.n_apart}, and it has no open_apart")
     return info
 
 
@@ -274,6 +277,10 @@ class CheckedDecoder:
         self._call("use_adapters", cast(AdapterDecoder, self.raw).use_adapters, adapters)
 
     # -- memory ---------------------------------------------------------------
+
+    def open_apart(self) -> None:
+        """See ``ApartDecoder.open_apart``."""
+        self._call("open_apart", cast(ApartDecoder, self.raw).open_apart)
 
     def truncate(self, sequence: int, length: int) -> int:
         """See ``SequenceDecoder.truncate``."""

@@ -122,7 +122,7 @@ class Ending(Uncopyable):
         if sequence.failure is not None:
             return
         sequence.failure = why
-        sequence.stored = None
+        self.slots.drop_aside(sequence)
         if sequence.slot is not None:
             self.slots.evict(sequence)
         self._sequences.pop(sequence, None)

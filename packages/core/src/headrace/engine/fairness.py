@@ -134,5 +134,7 @@ def eviction_order(holders: Iterable[Sequence], lookahead: int) -> list[Sequence
 def _may_go(holder: Sequence, lookahead: int, step: int) -> bool:
     if holder.generation is None or not runnable(holder, lookahead):
         return True
-    productive = holder.generation.produced > holder.produced_when_seated
+    # What was computed in cuts is rebuilt in them, which may be as many steps as there are tokens.
+    least = QUANTUM if holder.reproducible else 1
+    productive = holder.generation.produced - holder.produced_when_seated >= least
     return productive and step - holder.seated_at >= QUANTUM

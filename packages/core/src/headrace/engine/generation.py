@@ -270,9 +270,11 @@ class EngineGeneration(Uncopyable):
         """Tokens of its prompt."""
         return self.start - self.base
 
-    def _reason(self) -> str:
+    def _reason(self, disturbed: str) -> str:
         if not self.sequence.reproducible:
             return "the session was not opened with reproducible=True"
+        if disturbed:
+            return disturbed
         width = self.sequence.width
         if width == 1:
             return "computed alone, with cuts of its own"
@@ -282,7 +284,7 @@ class EngineGeneration(Uncopyable):
         """The numbers, as they stand."""
         now = time.monotonic()
         first = self.first_token_at
-        reproducible = self.sequence.reproducible
+        disturbed = self.sequence.disturbed(self.engine.info)
         return GenerationReport(
             usage=Usage(
                 prompt_tokens=self.prompt_tokens,
@@ -305,8 +307,8 @@ class EngineGeneration(Uncopyable):
                 backend=self.engine.model_info.backend,
                 build=self.engine.model_info.build,
                 seed=self.seed,
-                reproducible=reproducible,
-                reason=self._reason(),
+                reproducible=self.sequence.reproducible and not disturbed,
+                reason=self._reason(disturbed),
                 adapters=tuple((use.handle.name, use.scale) for use in self.adapters),
             ),
         )

@@ -40,14 +40,14 @@ def _save(engine: Engine, sequence: Sequence) -> SessionState:
     memory = memoryview(b"")
     if stored is not None:
         # Not read back yet. It may be longer than the history by now, and then stays behind.
-        if stored.tokens == tokens[: len(stored.tokens)]:
+        if stored.tokens == tokens[: len(stored.tokens)] and not stored.adapters:
             memory, length = stored.data, len(stored.tokens)
     elif length and not sequence.resident_adapters:
         # Nothing says on loading that adapters are the same: their sessions save the history alone.
         memory = engine.slots.write_down(sequence)
     return SessionState(
         identity=identity(engine),
-        reproducible=sequence.reproducible,
+        reproducible=sequence.reproducible and not sequence.disturbed(engine.info),
         width=sequence.width,
         tokens=tokens,
         cuts=cuts,

@@ -32,6 +32,9 @@ _NOTHING: Mapping[int, bytes] = MappingProxyType({})
 class Engine(Calls):
     """Schedules the sequences of one model over one decoder."""
 
+    _apart = False
+    """Whether the decoder was told to make its places apart."""
+
     def open_sequence(self, params: SessionParams) -> Sequence:
         """A new, empty sequence; it takes memory when it first runs."""
         if params.on_context_full == "shift" and not self.info.can_shift:
@@ -48,6 +51,8 @@ class Engine(Calls):
             sequence.max_draft = min(params.speculate.max_draft, self.info.max_draft)
             sequence.drafter = drafting.make_drafter(params.speculate, self)
         try:
+            if params.reproducible:
+                self._open_apart()
             with self.mutex:
                 self._check_usable()
                 self._retire_dropped()
@@ -59,6 +64,12 @@ class Engine(Calls):
                 sequence.drafter.close()
             raise
         return sequence
+
+    def _open_apart(self) -> None:
+        """Have the places that reproducible sessions have for themselves, if they are not there."""
+        if self.info.n_apart and not self._apart:
+            self.exclusively(self.decoder.open_apart)
+            self._apart = True
 
     def room(self, sequence: Sequence) -> int:
         """Most tokens that a sequence's line may have."""
@@ -233,6 +244,7 @@ class Engine(Calls):
             self.check_idle(source)
             target.line = Line(source.line)
             target.cuts = list(source.cuts)
+            target.cramped = source.cramped
             target.carry = source.carry
             target.stored = source.stored
 

@@ -151,7 +151,7 @@ class Scoring:
             sequence.in_line = False
             sequence.last_step = engine.step_id
             if not engine.slots.seat(sequence, (), engine.step_id):
-                engine.slots.evict_one(())
+                engine.slots.evict_one((), sequence)
                 engine.slots.seat(sequence, (), engine.step_id)
             engine.slots.bring_in_line(sequence)
 
@@ -200,7 +200,7 @@ class Scoring:
     def _make_room(self, sequence: Sequence, limit: int) -> int:
         """After a call that found none: evict, or run less at once."""
         with self._engine.mutex:
-            evicted = self._engine.slots.evict_one([sequence])
+            evicted = self._engine.slots.evict_one([sequence], sequence)
             self._engine.slots.clear_vacant()
         if evicted:
             return limit

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from headrace.engine.drafters import Drafter
     from headrace.engine.drafting import Proposal
     from headrace.engine.generation import EngineGeneration
+    from headrace.protocols.decoder import DecoderInfo
 
 
 class Line(list[int]):
@@ -45,6 +46,8 @@ class StoredMemory:
     """What it holds."""
     data: memoryview
     """The decoder's own form of it."""
+    adapters: tuple[Use, ...] = ()
+    """What it was computed with."""
 
 
 @attrs.define(eq=False)
@@ -85,6 +88,8 @@ class Sequence:
     """What it proposed last."""
     draftless: bool = False
     """Whether its drafter has failed."""
+    cramped: bool = False
+    """Whether it was cut where memory was full, which is no matter of its calls alone."""
     carry: bytes = b""
     """Bytes of remembered tokens whose text the last reader did not get."""
     failure: HeadraceError | None = None
@@ -94,6 +99,12 @@ class Sequence:
     def reproducible(self) -> bool:
         """Whether it is never batched with others and keeps its cuts."""
         return self.params.reproducible
+
+    def disturbed(self, info: DecoderInfo) -> str:
+        """Why what a reproducible one computes may come out otherwise, empty if it cannot."""
+        if not info.reproduces:
+            return "the backend keeps its memory among that of other sessions"
+        return "memory was full, so its prompt was cut where room was left" if self.cramped else ""
 
     @property
     def adapters(self) -> tuple[Use, ...]:
@@ -165,6 +176,7 @@ class Sequence:
         del self.line[length:]
         # A cut beyond the history could not be replayed: its tokens are gone.
         del self.cuts[bisect_right(self.cuts, length) :]
+        self.cramped = self.cramped and length > 0
         self.in_line = False
 
     def take_slot(self, slot: int, step: int) -> None:

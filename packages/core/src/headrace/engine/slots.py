@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from headrace.engine import fairness
-from headrace.engine.checked import CheckedDecoder
-from headrace.engine.sequence import Sequence, common_prefix
+from headrace.engine.checked import CheckedDecoder, Reported
+from headrace.engine.sequence import Sequence, StoredMemory, common_prefix
+from headrace.errors import DecodeError
 
 _SHARE_AT_LEAST = 16
 """Tokens of common prefix from which another sequence's memory is copied."""
@@ -29,29 +30,41 @@ class Slots:
     def __init__(self, decoder: CheckedDecoder, lookahead: int) -> None:
         self._decoder = decoder
         self._lookahead = lookahead
-        self._holders: list[Sequence | None] = [None] * decoder.info.n_sequences
-        self._unclean = [False] * decoder.info.n_sequences
+        n_slots = decoder.info.n_sequences + decoder.info.n_apart
+        self._holders: list[Sequence | None] = [None] * n_slots
+        self._unclean = [False] * n_slots
+        self._aside: dict[Sequence, StoredMemory] = {}
 
     def seat(self, sequence: Sequence, planned: Collection[Sequence], step: int) -> bool:
         """Give the sequence a slot, from one that has to make way if need be."""
         if sequence.slot is not None:
             return True
-        if None not in self._holders:
-            holders = fairness.evictable(self._others(planned), sequence, self._lookahead, step)
+        places = self._places(sequence)
+        if None not in self._holders[places]:
+            others = self._others(planned, places)
+            holders = fairness.evictable(others, sequence, self._lookahead, step)
             if not holders:
                 return False
-            self.evict(holders[0])
-        slot = self._holders.index(None)
+            self._make_way(holders[0])
+        slot = self._holders.index(None, places.start, places.stop)
         self._holders[slot] = sequence
         sequence.take_slot(slot, step)
         return True
 
-    def _others(self, planned: Collection[Sequence]) -> list[Sequence]:
-        return [held for held in self._holders if held is not None and held not in planned]
+    def _places(self, sequence: Sequence) -> slice:
+        """The slots it may have: where there are some apart, only reproducible ones have them."""
+        info = self._decoder.info
+        if sequence.reproducible and info.n_apart:
+            return slice(info.n_sequences, info.n_sequences + info.n_apart)
+        return slice(0, info.n_sequences)
+
+    def _others(self, planned: Collection[Sequence], places: slice) -> list[Sequence]:
+        held = self._holders[places]
+        return [holder for holder in held if holder is not None and holder not in planned]
 
     def holders(self) -> list[Sequence]:
         """Those that have a slot."""
-        return self._others(())
+        return self._others((), slice(None))
 
     def touch(self, sequence: Sequence) -> int:
         """The slot of a sequence that a call outside a step is about to change."""
@@ -74,12 +87,53 @@ class Slots:
         self._holders[slot] = None
         return slot
 
-    def evict_one(self, planned: Collection[Sequence]) -> bool:
-        """Evict whoever misses its memory least; False if all holders are planned."""
-        others = fairness.eviction_order(self._others(planned), self._lookahead)
-        if others:
-            self.evict(others[0])
-        return bool(others)
+    def evict_one(self, planned: Collection[Sequence], newcomer: Sequence) -> bool:
+        """Evict whoever misses its memory least where the newcomer could be instead.
+
+        False if all who are there are planned.
+        """
+        others = self._others(planned, self._places(newcomer))
+        order = fairness.eviction_order(others, self._lookahead)
+        if order:
+            self._make_way(order[0])
+        return bool(order)
+
+    def _make_way(self, holder: Sequence) -> None:
+        """Evict it; what is expensive to compute again is put aside. The driver's alone."""
+        # Cuts are repeated one by one, so a rebuild takes as long as it all took at first.
+        if holder.reproducible and holder.resident and holder.stored is None:
+            self._put_aside(holder)
+        self.evict(holder)
+
+    def _put_aside(self, holder: Sequence) -> None:
+        """Keep what it has in memory outside the decoder; if that fails, it is rebuilt."""
+        try:
+            data = self.write_down(holder)
+        except Reported as report:
+            if isinstance(report.error, DecodeError) and report.error.poisoned:
+                raise
+            return
+        if data.nbytes:
+            memory = StoredMemory(list(holder.resident), data, holder.resident_adapters)
+            self._aside[holder] = holder.stored = memory
+            self._limit_what_is_aside()
+
+    def drop_aside(self, sequence: Sequence) -> None:
+        """Let go of a memory outside the decoder."""
+        self._aside.pop(sequence, None)
+        sequence.stored = None
+
+    def _limit_what_is_aside(self) -> None:
+        """Keep no more than the sessions together could have in memory."""
+        info = self._decoder.info
+        for sequence, memory in list(self._aside.items()):
+            if sequence.stored is not memory:
+                del self._aside[sequence]
+        while (
+            len(self._aside) > info.n_sequences
+            or sum(len(memory.tokens) for memory in self._aside.values()) > info.n_ctx
+        ):
+            self.drop_aside(next(iter(self._aside)))
 
     def clear_vacant(self) -> None:
         """Give the memory of slots that nobody owns back to the decoder."""
@@ -121,7 +175,7 @@ class Slots:
         self._clear(slot)
         sequence.resident = []
         self._unclean[slot] = True
-        sequence.resident_adapters = ()  # states are of memory computed without
+        sequence.resident_adapters = stored.adapters
         length = decoder.import_state(slot, stored.data)
         if length == len(stored.tokens):
             sequence.resident = list(stored.tokens)
@@ -160,7 +214,7 @@ class Slots:
     def _share_prefix(self, sequence: Sequence, slot: int) -> None:
         """Copy the longest beginning that another sequence has in memory already."""
         donor, length = None, len(sequence.resident) + _SHARE_AT_LEAST - 1
-        for other in self._holders:
+        for other in self._holders[self._places(sequence)]:
             if other is None or other is sequence or len(other.resident) <= length:
                 continue
             if other.resident_adapters != sequence.adapters:

@@ -82,7 +82,7 @@ class Planner:
             step = self._fill(step_id, batch)
             if step.rows:
                 return step
-        if driving.slot is None and self._slots.evict_one(()):
+        if driving.slot is None and self._slots.evict_one((), driving):
             # Every slot is held by somebody who could run, but not in this step.
             step = self._fill(step_id, [driving])
         return step if step.rows else None
@@ -95,7 +95,7 @@ class Planner:
             if self._prepare(sequence, seated, step_id):
                 seated.append(sequence)
         prefills = len([s for s in seated if len(s.line) - len(s.resident) > 1])
-        prefill_left = self.limits.prefill(len(seated) - prefills, prefills)
+        prefill_left = self._prefill_limit(seated, prefills)
         tokens_left = self._decoder.info.n_batch
         drafts_left = self._decoder.info.max_draft if self.limits.drafts else 0
         rows_left = len(seated)
@@ -136,6 +136,15 @@ class Planner:
             generation.error = report.error
             return False
         return True
+
+    def _prefill_limit(self, seated: list[Sequence], prefills: int) -> int:
+        """Most tokens of prefill in a step; a reproducible sequence is alone in its own.
+
+        Neither the clock nor what others found of memory may decide where it is cut.
+        """
+        if seated and seated[0].reproducible and not seated[0].cramped:
+            return self._decoder.info.n_batch
+        return self.limits.prefill(len(seated) - prefills, prefills)
 
     def _forget_what_does_not_fit(self, sequence: Sequence) -> None:
         """Shift, if the last token would have no place and the session wants it so."""
@@ -204,12 +213,13 @@ class Planner:
         if any(planned.row.draft and planned.sequence.width == 1 for planned in step.rows):
             self.limits.drafts = False
             return True
-        if self._slots.evict_one(step.sequences):
+        if self._slots.evict_one(step.sequences, step.rows[0].sequence):
             return True
         if len(step.rows) > 1:
             self.limits.max_rows = len(step.rows) // 2
         elif step.rows[0].prefills:
             self.limits.max_chunk = len(step.rows[0].row.tokens) // 2
+            step.rows[0].sequence.cramped = step.rows[0].sequence.reproducible
         else:
             return False
         return True

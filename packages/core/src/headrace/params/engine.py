@@ -25,7 +25,8 @@ class EngineParams:
     """
 
     n_ctx: int | None = attrs.field(default=None, validator=integer(8, 2**31 - 1, optional=True))
-    """Memory budget in tokens for all sessions together; None: the model's limit, at most 4096."""
+    """Memory budget in tokens for all sessions together; None: the model's limit, at most 4096.
+    Reproducible sessions have as much again for themselves, from the first of them on."""
 
     n_sequences: int = attrs.field(default=8, validator=integer(1, 256))
     """Sessions that can be resident in memory at the same time."""

@@ -33,7 +33,8 @@ class SessionParams:
     """
 
     reproducible: bool = attrs.field(default=False, validator=flag())
-    """The same tokens for the same seed, params and history: never batched with other sessions."""
+    """The same tokens for the same seed, params and history: never batched with other sessions, and
+    in a place apart from their memory, which may have to be made first."""
 
     on_context_full: str = attrs.field(default="stop", validator=choice("stop", "shift"))
     """What happens when the context is full: the generation ends (``stop``), or the oldest

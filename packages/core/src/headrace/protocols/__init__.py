@@ -18,6 +18,7 @@ from headrace.protocols.chat import (
     RenderedChat,
 )
 from headrace.protocols.decoder import (
+    ApartDecoder,
     DecoderInfo,
     DecoderModel,
     Row,
@@ -49,6 +50,7 @@ __all__ = [
     "PROTOCOL_VERSION",
     "AdapterDecoder",
     "AdapterModel",
+    "ApartDecoder",
     "AppliedAdapter",
     "Backend",
     "ChatFormatter",

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import attrs
 
@@ -68,6 +68,19 @@ class DecoderInfo:
     width_multiple: int = 0
     """If all native calls of a sequence are as wide as a multiple of this, what is computed for a
     token does not depend on the tokens beside it nor on its place among them; 0: not known."""
+    unaffected: bool = False
+    """Whether what is computed for a sequence depends neither on where in memory it lies nor on
+    what lies or lay there beside it, as where every sequence has a memory of its own. Without
+    it, and without ``n_apart``, no receipt says that a run was reproducible."""
+    n_apart: int = 0
+    """Sequences beside those, with numbers from n_sequences on, each alone in a memory where
+    nothing is left of what was there before; see ``ApartDecoder``. Reproducible sessions have
+    them, others never."""
+
+    @property
+    def reproduces(self) -> bool:
+        """Whether there is a place for reproducible sessions in which they are."""
+        return self.unaffected or self.n_apart > 0
 
 
 class Sampler(Protocol):
@@ -83,7 +96,7 @@ class Row:
     """What one sequence contributes to a step."""
 
     sequence: int
-    """Its number, 0 … n_sequences−1."""
+    """Its number, 0 … n_sequences−1, or of one that is apart."""
     position: int
     """Length of its memory before the step: where the first token goes."""
     tokens: Sequence[int]
@@ -222,6 +235,25 @@ class SequenceDecoder(Protocol):
 
     def close(self) -> None:
         """Free the context. Closing again does nothing."""
+        ...
+
+
+@runtime_checkable
+class ApartDecoder(Protocol):
+    """A ``SequenceDecoder`` with ``n_apart`` memories of ``n_ctx_sequence`` tokens beside its own.
+
+    What such a memory holds must be a function of the calls for its sequence since it was last
+    empty: after a truncation it is what it was at that length, ``import_state`` refuses what
+    it cannot put back as it was computed. A step has rows of a single one, or of none.
+    """
+
+    def open_apart(self) -> None:
+        """Make these memories, unless they are there; called before the first of them is used.
+
+        Raises:
+            ModelMemoryError: If there is no memory for them.
+            ModelLoadError: If the library refuses for another reason.
+        """
         ...
 
 

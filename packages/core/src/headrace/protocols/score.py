@@ -17,7 +17,7 @@ class ScoreRow:
     """Tokens to run, and what was seen to follow each."""
 
     sequence: int
-    """Its number, 0 … n_sequences−1."""
+    """Its number, 0 … n_sequences−1, or of one that is apart."""
     position: int
     """Length of its memory before the call: where the first token goes."""
     tokens: Sequence[int]
