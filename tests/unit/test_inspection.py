@@ -8,6 +8,7 @@ import pytest
 import headrace
 from headrace import BackendError, EngineParams, ModelMemoryError, ModelParams, UnsupportedError
 from headrace.bases import ModelBase
+from headrace.errors import BackendProtocolError
 from headrace.inspection import survey
 from headrace.machine import DeviceMemory, MemoryEstimate
 from headrace_fake import FakeBackend
@@ -147,3 +148,44 @@ def test_a_model_whose_backend_does_not_tell_says_so():
     model = headrace.load_model("fake:")
     with model, pytest.raises(UnsupportedError, match="has no system_info"):
         ModelBase.system_info(model)
+
+
+class Odd(Plain):
+    """A backend that answers something else, or falls over."""
+
+    name = "odd"
+
+    def __init__(self, answer):
+        self.devices = self.estimate = answer
+
+
+def exits(*what):
+    """As a panic does, it ends the program if nobody stops it."""
+    raise SystemExit(3)
+
+
+def test_a_backend_that_would_end_the_program_is_named():
+    """The devices of the others are there all the same."""
+    seen = survey([Odd(exits), FakeBackend()])
+    assert [each.name for each in seen.devices] == ["FAKE"]
+    assert "raised SystemExit in devices: 3" in str(seen.failures["odd"])
+    with pytest.raises(BackendError, match="'odd' raised SystemExit in estimate: 3"):
+        headrace.estimate_memory("x", backend=Odd(exits))
+
+
+def test_an_answer_that_is_none_is_named():
+    """Where it comes in, and not where it is shown."""
+    odd = Odd(lambda *what: [3])
+    assert "in devices: 3 instead of a Device" in str(survey([odd]).failures["odd"])
+    with pytest.raises(BackendProtocolError, match=r"\[3\] instead of a MemoryEstimate"):
+        headrace.estimate_memory("x", backend=odd)
+
+
+def test_a_list_of_devices_that_raises_when_looked_for_is_named():
+    """``isinstance`` asks for it, too."""
+
+    class Property(Plain):
+        name = "property"
+        devices = property(lambda self: 1 / 0)
+
+    assert "ZeroDivisionError" in str(survey([Property()]).failures["property"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import signal
 import threading
 
 import pytest
@@ -149,6 +150,42 @@ class Breaks:
     def generation_finished(self, event):
         """Never reached."""
         raise AssertionError("called after it failed")
+
+
+@pytest.mark.parametrize("error", [SystemExit, GeneratorExit, RecursionError, BaseException])
+def test_an_observer_may_raise_whatever_it_likes(session, recorder, error):
+    """Panics and exits break no generation."""
+
+    class Odd(headrace.Observer):
+        def generation_started(self, event):
+            raise error
+
+    with headrace.observe(Odd()) as handle:
+        assert session.complete("x").text == "Hello"
+    assert error.__name__ in handle.failure.traceback
+
+
+def test_what_a_signal_handler_raises_is_not_the_observers(session, recorder):
+    """It comes out where the caller waits for it, and the observer is told again."""
+
+    class Limit(Exception):
+        pass
+
+    def handle(number, frame):
+        raise Limit
+
+    class Innocent(headrace.Observer):
+        def generation_started(self, event):
+            signal.raise_signal(signal.SIGALRM)
+
+    before = signal.signal(signal.SIGALRM, handle)
+    try:
+        with headrace.observe(Innocent()) as handle_, pytest.raises(Limit):
+            session.complete("x")
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert handle_.failure is None
+    assert session.complete("x").text == "Hello"
 
 
 def test_an_observer_that_raises_breaks_nothing_and_is_silenced(session, recorder, caplog):

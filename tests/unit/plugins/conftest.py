@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import textwrap
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import attrs
 import pytest
+
+from headrace import overdue
 
 GOOD_BACKEND = """
     from headrace.plugins import hookimpl
@@ -94,3 +98,29 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     yield made
     for module in made.modules:
         sys.modules.pop(module, None)
+
+
+@pytest.fixture
+def told(monkeypatch):
+    """What the watch tells of ``mill``; it has little patience, and the first sets ``told.event``.
+
+    On a busy machine it may tell of others, too.
+    """
+
+    class Told(logging.Handler):
+        def __init__(self):
+            super().__init__()
+            self.messages = []
+            self.event = threading.Event()
+
+        def emit(self, record):
+            if "'mill'" in record.getMessage():
+                self.messages.append(record.getMessage())
+                self.event.set()
+
+    handler = Told()
+    monkeypatch.setattr(overdue, "PATIENCE", 0.01)
+    monkeypatch.setitem(sys.modules, "headrace_test_told", handler)
+    overdue.log.addHandler(handler)
+    yield handler
+    overdue.log.removeHandler(handler)

@@ -88,7 +88,7 @@ def test_an_installed_plugin_is_found_with_its_distribution(site):
     [
         (BROKEN_IMPORT, "cannot be imported: ModuleNotFoundError"),
         ("def broken(:\n", "failed: SyntaxError"),
-        (EXITS, "failed: SystemExit: 3"),
+        (EXITS, "failed: it called sys.exit(3)"),
         (NO_HOOK, "implements no hook"),
         (HOOK_RAISES, "failed: ZeroDivisionError: in the hook"),
         (UNKNOWN_ARGUMENT, "surprise"),

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import ctypes
+import importlib
+import logging
 import os
+import signal
+import sys
+import textwrap
+import threading
 from pathlib import Path
 
+import anyio
+import anyio.from_thread
 import pytest
 
 from headrace.bases import ModelBase
@@ -18,8 +27,10 @@ from headrace.errors import (
     ModelNotFoundError,
     ParamsError,
 )
-from headrace.loading import backends, load_model
+from headrace.loading import aload_model, backends, load_model
 from headrace.params import EngineParams, ModelParams
+from headrace.plugins import discover
+from tests.unit.plugins.conftest import GOOD_BACKEND
 
 
 class Stub(ModelBase):
@@ -241,11 +252,165 @@ def test_an_error_of_the_tree_passes_unchanged():
     assert caught.value is error
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(1)])
-def test_what_ends_the_program_is_not_wrapped(error):
-    """Ctrl-C during a load is Ctrl-C."""
-    with pytest.raises(type(error)):
-        load_model("x", backend=raising(error))
+class Panic(BaseException):
+    """As a panic of a Rust extension arrives: no ``Exception``, raised by no line of Python."""
+
+
+Panic.__module__ = "pyo3_runtime"
+
+
+def panic(*what):
+    """Raise one from native code."""
+    ctypes.pythonapi.PyErr_SetString(ctypes.py_object(Panic), b"index out of bounds")
+
+
+def test_ctrl_c_during_a_load_is_ctrl_c():
+    """It is the user's."""
+    with pytest.raises(KeyboardInterrupt):
+        load_model("x", backend=raising(KeyboardInterrupt()))
+
+
+@pytest.mark.parametrize(
+    ("act", "told"),
+    [
+        (panic, "Panic: index out of bounds"),
+        (lambda request: sys.exit("no licence"), r"it called sys\.exit\('no licence'\)"),
+        (lambda request: (_ for _ in ()).throw(GeneratorExit), "GeneratorExit"),
+    ],
+)
+def test_what_is_no_exception_is_wrapped_too(act, told):
+    """A backend does not end the program that uses it."""
+    with pytest.raises(BackendError, match=f"'probe' failed to load 'x': {told}") as caught:
+        load_model("x", backend=Probe(act))
+    assert caught.value.__cause__ is not None
+
+
+def test_a_signal_handler_may_end_the_program_during_a_load():
+    """Servers do so for SIGTERM."""
+
+    def act(request):
+        signal.raise_signal(signal.SIGTERM)
+
+    before = signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(3))
+    try:
+        with pytest.raises(SystemExit):
+            load_model("x", backend=Probe(act))
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt, Panic, GeneratorExit])
+def test_what_the_progress_function_raises_passes_whatever_it_is(error):
+    """A task's cancellation is no ``Exception`` either."""
+
+    def progress(fraction):
+        raise error("mine")
+
+    with pytest.raises(error, match="mine"):
+        load_model("x", backend=Probe(lambda request: request.progress(0.5)), progress=progress)
+
+
+@pytest.mark.parametrize("act", ["panic()", "sys.exit(3)", "1 / 0"])
+def test_a_can_load_that_fails_in_any_way_hides_no_other_backend(site, monkeypatch, act):
+    """And is told in one line when no other claims the reference."""
+    site.install_backend("mill")
+    monkeypatch.setitem(sys.modules, "headrace_test_panic", panic)
+    source = "__import__('sys').modules['headrace_test_panic']" if "panic" in act else "sys"
+    site.install_backend(
+        "wild", can_load=act.replace("sys", "__import__('sys')").replace("panic", source)
+    )
+    with pytest.raises(BackendError, match="'mill' failed to load"):
+        load_model("mill:x")
+    with pytest.raises(BackendNotFoundError, match=r"failed when asked: wild: \w"):
+        load_model(__file__)
+
+
+def test_ctrl_c_while_backends_are_asked_is_ctrl_c(site):
+    """It is nobody's failure."""
+    site.install_backend("mill", can_load="__import__('signal').raise_signal(2)")
+    with pytest.raises(KeyboardInterrupt):
+        load_model("x")
+
+
+def test_a_can_load_that_blocks_is_named(site, told):
+    """And heard when it is done."""
+    site.install_backend(
+        "mill", can_load="__import__('sys').modules['headrace_test_told'].event.wait(30)"
+    )
+    with pytest.raises(BackendError, match="'mill' failed to load"):
+        load_model("mill:x")
+    assert "waiting for backend 'mill' to say whether it can load 'mill:x'" in told.messages[0]
+    assert "--backend" in told.messages[0]
+
+
+def test_messages_that_list_failures_are_cut(site, tmp_path):
+    """A page of each would hide the others; the traceback has all of it."""
+    for number in range(8):
+        site.install(f"broken-{number}", f"raise OSError('x\\n' * 5000 + '{number}')")
+    site.install_backend("mill", can_load="[][len('y' * 3000):] or open('y' * 3000)")
+    (tmp_path / "model").write_text("hello")
+    with pytest.raises(BackendNotFoundError) as caught:
+        load_model(tmp_path / "model")
+    message = caught.value.message
+    assert "\n" not in message
+    assert len(message) < 3000
+    assert "broken-0: " in message
+    assert "and 3 more" in message
+    assert "broken-7" not in message
+    assert all(len(each.reason) < 500 for each in discover().quarantine)
+    assert all(len(each.traceback) > 10_000 for each in discover().quarantine)
+
+
+def test_what_was_put_right_since_the_last_look_is_used(site):
+    """By reference, as by name: a notebook need not be restarted."""
+    site.install("headrace-mill", "raise MemoryError", plugin="mill")
+    with pytest.raises(ModelNotFoundError):
+        load_model("mill:x")
+    source = GOOD_BACKEND.format(name="mill", claims="mill:", can_load="True", protocol_version="1")
+    (site.folder / f"{site.modules[0]}.py").write_text(textwrap.dedent(source))
+    importlib.invalidate_caches()
+    with pytest.raises(BackendError, match="'mill' failed to load"):
+        load_model("mill:x")
+
+
+@pytest.mark.parametrize("selection", ["fake", ""])
+def test_a_selection_that_leaves_the_backend_out_is_mentioned(site, monkeypatch, selection):
+    """It is easily forgotten, and says ``pip install`` otherwise."""
+    site.install_backend("mill")
+    monkeypatch.setenv("HEADRACE_PLUGINS", selection)
+    with pytest.raises(BackendNotFoundError, match=f"HEADRACE_PLUGINS selects '{selection}'"):
+        load_model("x", backend="mill")
+    with pytest.raises(BackendNotFoundError, match=f"HEADRACE_PLUGINS selects '{selection}'"):
+        load_model(__file__)
+
+
+def test_a_model_that_nobody_waits_for_may_fail_to_close(caplog):
+    """Its load was cancelled; nobody hears of it but the log."""
+
+    class Stuck(Stub):
+        def close(self):
+            raise OSError("stuck")
+
+    async def cancelled():
+        closing = threading.Event()
+
+        def act(request):
+            anyio.from_thread.run_sync(scope.cancel)
+            assert closing.wait(30)
+            return Stuck()
+
+        with anyio.CancelScope() as scope:
+            try:
+                await aload_model("x", backend=Probe(act))
+            finally:
+                closing.set()
+
+    with caplog.at_level(logging.ERROR, "headrace.loading"):
+        anyio.run(cancelled)
+        for thread in threading.enumerate():
+            if thread.name.startswith("AnyIO"):
+                thread.join(30)
+    assert "could not be closed" in caplog.text
 
 
 def test_what_the_progress_function_raises_passes_unchanged():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import subprocess
 import sys
 import threading
@@ -20,42 +19,22 @@ WAITS = """
 """
 
 
-@pytest.fixture
-def told(monkeypatch):
-    """Messages of the watch, which has little patience; ``told.event`` is set by the first."""
-
-    class Told(logging.Handler):
-        def __init__(self):
-            super().__init__()
-            self.messages = []
-            self.event = threading.Event()
-
-        def emit(self, record):
-            self.messages.append(record.getMessage())
-            self.event.set()
-
-    handler = Told()
-    monkeypatch.setattr(overdue, "PATIENCE", 0.01)
-    monkeypatch.setitem(sys.modules, "headrace_test_told", handler)
-    overdue.log.addHandler(handler)
-    yield handler
-    overdue.log.removeHandler(handler)
-
-
 @pytest.mark.parametrize("place", ["an import", "a hook", "capabilities"])
 def test_a_plugin_that_blocks_is_named(site, told, place):
     """It waits until that is heard, and is then used like any other."""
     source = {
-        "an import": "    told.event.wait(30)\n" + backend_with(),
-        "a hook": backend_with().replace("register(B", "told.event.wait(30); register(B"),
+        "an import": "    told.event.wait(30)\n" + backend_with(name="'mill'"),
+        "a hook": backend_with(name="'mill'").replace(
+            "register(B", "told.event.wait(30); register(B"
+        ),
         "capabilities": backend_with(
-            capabilities="lambda self: told.event.wait(30) and frozenset()"
+            name="'mill'", capabilities="lambda self: told.event.wait(30) and frozenset()"
         ),
     }[place]
-    site.install("odd", WAITS + source)
-    assert "odd" in names(discover())
+    site.install("mill", WAITS + source)
+    assert "mill" in names(discover())
     assert told.messages == [
-        "still waiting for plugin 'odd' to be imported, after 0 s; "
+        "still waiting for plugin 'mill' to be imported, after 0 s; "
         "HEADRACE_PLUGINS can leave it out"
     ]
 

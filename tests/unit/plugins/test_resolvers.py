@@ -94,7 +94,10 @@ def test_a_cancel_during_the_fetch_ends_the_load(site, text):
     ("body", "error", "message"),
     [
         ("raise ZeroDivisionError('no')", ModelError, "'shelf' failed .* ZeroDivisionError: no"),
+        ("raise SystemExit(3)", ModelError, r"'shelf' failed .* it called sys\.exit\(3\)"),
+        ("raise BaseException('panic')", ModelError, "'shelf' failed .* BaseException: panic"),
         ("return None", BackendProtocolError, "returned None, which is no path"),
+        ("return Path('a\\0b')", ModelNotFoundError, "where there is nothing"),
         ("return Path('/no/such')", ModelNotFoundError, "where there is nothing"),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from typing import Any
 
 import attrs
 
@@ -13,6 +14,7 @@ from headrace.machine import Device, MemoryEstimate
 from headrace.params import EngineParams, ModelParams
 from headrace.protocols.machine import EstimatesMemory, ListsDevices
 from headrace.protocols.waist import Backend, LoadRequest
+from headrace.quoting import shown
 from headrace.seam import Seam
 
 
@@ -52,17 +54,24 @@ def survey(candidates: Iterable[Backend]) -> Survey:
     found: list[Device] = []
     failures: dict[str, HeadraceError] = {}
     for each in candidates:
-        if isinstance(each, ListsDevices):
-            try:
-                found += _devices_of(each, each.name)
-            except HeadraceError as error:
-                failures[each.name] = error
+        try:
+            found += _devices_of(each, each.name)
+        except HeadraceError as error:
+            failures[each.name] = error
     return Survey(tuple(found), failures)
 
 
-def _devices_of(backend: ListsDevices, name: str) -> tuple[Device, ...]:
-    with Seam(name).during("devices"):
-        return tuple(backend.devices())
+def _devices_of(backend: Backend, name: str) -> tuple[Device, ...]:
+    """What a backend lists; nothing where it knows none."""
+    seam = Seam(name)
+    found: tuple[Any, ...] = ()
+    with seam.during("devices"):
+        if isinstance(backend, ListsDevices):
+            found = tuple(backend.devices())
+    wrong = [each for each in found if not isinstance(each, Device)]
+    if wrong:
+        raise seam.breach("devices", f"{shown(wrong[0])} instead of a Device")
+    return found
 
 
 def estimate_memory(

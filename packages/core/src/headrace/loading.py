@@ -8,6 +8,7 @@ own progress function raises passes through untouched.
 from __future__ import annotations
 
 import difflib
+import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -23,19 +24,27 @@ from headrace.errors import (
     ParamsError,
 )
 from headrace.observing import follow
+from headrace.overdue import told_when_overdue
 from headrace.params import EngineParams, ModelParams
 from headrace.prompts import check_path
 from headrace.protocols import Backend, LoadRequest, Model
 from headrace.protocols.isolation import Isolating
+from headrace.quoting import listed, shown, told
 from headrace.references import Staged, resolve, resolver_of
 from headrace.reloading import ModelReference, note_reference
-from headrace.seam import interrupts, is_callers
+from headrace.seam import is_callers
 
 if TYPE_CHECKING:
     from headrace.plugins import Discovery
 
 BACKEND_VARIABLE = "HEADRACE_BACKEND"
+SELECT_VARIABLE = "HEADRACE_PLUGINS"
+_NAMED_NONE_IS_ASKED = (
+    f"none is asked where one is named with backend=…, --backend or {BACKEND_VARIABLE}"
+)
 INSTALL_HINT = "Install one: pip install headrace-llamacpp"
+
+log = logging.getLogger("headrace.loading")
 
 _T = TypeVar("_T")
 Progress = Callable[[float], "bool | None"]
@@ -120,13 +129,20 @@ async def aload_model(
     def load_for_somebody() -> Model:
         model = load()
         if cancelled:
-            model.close()  # too late for its progress to be looked at, and nobody waits
+            _drop(model)  # too late for its progress to be looked at, and nobody waits
         return model
 
     try:
         return await anyio.to_thread.run_sync(load_for_somebody, abandon_on_cancel=True)
     finally:
         cancelled = True
+
+
+def _drop(model: Model) -> None:
+    try:
+        model.close()
+    except Exception:
+        log.exception("a model whose load was cancelled could not be closed")
 
 
 def backends() -> dict[str, Backend]:
@@ -226,18 +242,11 @@ def _named(name: str) -> Backend:
 def _claiming(reference: str) -> Backend:
     """The only installed backend that says it can load the reference."""
     discovery = _discover()
-    if not discovery.backends:
+    claims, failures = _claims(reference, discovery)
+    if not claims and (discovery.quarantine or not discovery.backends):
+        # What was broken may have been put right since the last look.
         discovery = _discover(refresh=True)
-    claims: dict[str, Backend] = {}
-    failures: list[str] = []
-    for entry in discovery.backends:
-        try:
-            if entry.backend.can_load(reference):
-                claims[entry.name] = entry.backend
-        except Exception as error:  # one backend's mistake must not hide the others
-            if interrupts(error):
-                raise
-            failures.append(f"{entry.name}: {type(error).__name__}: {error}")
+        claims, failures = _claims(reference, discovery)
     if len(claims) == 1:
         return next(iter(claims.values()))
     if claims:
@@ -248,11 +257,28 @@ def _claiming(reference: str) -> Backend:
     raise _unclaimed(reference, discovery, failures)
 
 
+def _claims(reference: str, discovery: Discovery) -> tuple[dict[str, Backend], list[str]]:
+    """The backends that say they can load the reference, and what others raised."""
+    claims: dict[str, Backend] = {}
+    failures: list[str] = []
+    for entry in discovery.backends:
+        what = f"backend {entry.name!r} to say whether it can load {shown(reference)}"
+        try:
+            with told_when_overdue(what, _NAMED_NONE_IS_ASKED):
+                if entry.backend.can_load(reference):
+                    claims[entry.name] = entry.backend
+        except BaseException as error:  # one backend's mistake must not hide the others
+            if is_callers(error):
+                raise
+            failures.append(f"{entry.name}: {told(error)}")
+    return claims, failures
+
+
 def _unclaimed(reference: str, discovery: Discovery, failures: list[str]) -> HeadraceError:
     """Why nothing can load the reference: no backend, no file, or the wrong kind of file."""
     if not discovery.backends:
         return BackendNotFoundError(
-            f"no backend is installed that could load {reference!r}" + _also_quarantined(discovery),
+            f"no backend is installed that could load {reference!r}" + _left_out(discovery),
             hint=INSTALL_HINT,
         )
     state = _state_of(reference)
@@ -264,7 +290,7 @@ def _unclaimed(reference: str, discovery: Discovery, failures: list[str]) -> Hea
         )
     asked = f"{state} ({_installed(discovery)})"
     if failures:
-        asked += f"; failed when asked: {'; '.join(failures)}"
+        asked += f"; failed when asked: {listed(failures)}"
     return BackendNotFoundError(
         f"no installed backend can load {reference!r}{asked}",
         hint=_directory_hint(Path(reference))
@@ -305,12 +331,15 @@ def _state_of(reference: str) -> str | None:
 
 def _installed(discovery: Discovery) -> str:
     names = ", ".join(each.name for each in discovery.backends) or "none"
-    return f"installed: {names}{_also_quarantined(discovery)}"
+    return f"installed: {names}{_left_out(discovery)}"
 
 
-def _also_quarantined(discovery: Discovery) -> str:
-    told = "; ".join(f"{each.plugin}: {each.reason}" for each in discovery.quarantine)
-    return f"; quarantined: {told}" if told else ""
+def _left_out(discovery: Discovery) -> str:
+    """Which plugins are there and are not used."""
+    selection = os.environ.get(SELECT_VARIABLE)
+    told = "" if selection is None else f"; {SELECT_VARIABLE} selects {selection!r}"
+    kept_out = [f"{each.plugin}: {each.reason}" for each in discovery.quarantine]
+    return f"{told}; quarantined: {listed(kept_out)}" if kept_out else told
 
 
 def _isolating_backend() -> Isolating:
@@ -346,12 +375,12 @@ class _Watched:
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
 
     def __call__(self, fraction: float) -> bool | None:
         try:
             return self._progress(fraction)
-        except Exception as error:
+        except BaseException as error:
             self.error = error
             raise
 
@@ -367,19 +396,18 @@ def load_with(backend: Backend | _Isolated, request: LoadRequest) -> Model:
         model = backend.load(request)
     except HeadraceError:
         raise
-    except Exception as error:
+    except BaseException as error:  # sys.exit() and the panics of other languages, too
         if isinstance(request.progress, _Watched) and request.progress.error is error:
             raise
         if is_callers(error):
             raise
         kind = BackendUnavailableError if isinstance(error, ImportError) else BackendError
         raise kind(
-            f"backend {name!r} failed to load {request.reference!r}: "
-            f"{type(error).__name__}: {error}",
+            f"backend {name!r} failed to load {request.reference!r}: {told(error, most=2000)}",
             backend=name,
         ) from error
     if not isinstance(model, Model):
         raise BackendProtocolError(
-            f"backend {name!r} returned {model!r}, which is no model", backend=name
+            f"backend {name!r} returned {shown(model)}, which is no model", backend=name
         )
     return model

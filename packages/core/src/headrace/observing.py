@@ -119,7 +119,7 @@ class _Entry:
             call = getattr(self.observer, method, None)
             if call is not None:
                 call(event)
-        except Exception as error:  # an observer's mistake must not become the reader's
+        except BaseException as error:  # an observer's mistake must not become the reader's
             if interrupts(error):
                 raise
             trace = "".join(traceback.format_exception(error))

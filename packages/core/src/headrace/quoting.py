@@ -28,11 +28,23 @@ def shown(value: object) -> str:
         return f"<{type(value).__name__} whose repr raises {type(error).__name__}>"
 
 
-def told(error: BaseException) -> str:
+def told(error: BaseException, most: int = MOST) -> str:
     """Class and message of an exception, in brief."""
+    if isinstance(error, SystemExit):
+        return f"it called sys.exit({shown(error.code)})"
+    name, message = type(error).__name__, message_of(error, most)
+    return f"{name}: {message}" if message else name
+
+
+def message_of(error: BaseException, most: int = MOST) -> str:
+    """The message of an exception in brief, whatever it is."""
     try:
-        message = str(error)
+        return in_brief(str(error), most)
     except Exception as second:
-        message = f"<its message raises {type(second).__name__}>"
-    name = type(error).__name__
-    return f"{name}: {in_brief(message)}" if message else name
+        return f"<its message raises {type(second).__name__}>"
+
+
+def listed(items: list[str], most: int = 5) -> str:
+    """Several that were told in brief, separated, and how many more there are."""
+    more = len(items) - most
+    return "; ".join(items[:most]) + (f"; and {more} more" if more > 0 else "")

@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 import attrs
 
 from headrace.errors import BackendProtocolError, HeadraceError
+from headrace.quoting import message_of
 
 _PANICS = "pyo3_runtime"
 """The module that panics of Rust extensions say they are of; no code of that name ever runs."""
@@ -101,7 +102,7 @@ class Seam:
         """A ``with`` block around a call: what it raises that it should not gets a typed error."""
         return During(self, call)
 
-    def blame(self, call: str, error: Exception) -> HeadraceError | None:
+    def blame(self, call: str, error: BaseException) -> HeadraceError | None:
         """The typed error for what a call raised; None if it is the caller's own."""
         if is_callers(error):
             return None
@@ -110,19 +111,20 @@ class Seam:
     def defect(
         self,
         call: str,
-        error: Exception,
+        error: BaseException,
         kind: Callable[..., HeadraceError] = BackendProtocolError,
     ) -> HeadraceError:
         """The error for an exception that a call must not raise."""
         failure = kind(
-            f"backend {self.backend!r} raised {type(error).__name__} in {call}: {error}",
+            f"backend {self.backend!r} raised {type(error).__name__} in {call}: "
+            f"{message_of(error, most=2000)}",
             hint=DEFECT_HINT,
             backend=self.backend,
         )
         failure.__cause__ = error
         return failure
 
-    def raise_for(self, call: str, error: Exception) -> NoReturn:
+    def raise_for(self, call: str, error: BaseException) -> NoReturn:
         """Raise what a call raised, with a typed error in place of what it must not raise."""
         failure = self.blame(call, error)
         if failure is None or failure is error:
@@ -154,5 +156,12 @@ class During:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if isinstance(error, Exception) and not isinstance(error, HeadraceError):
+        if error is not None and _is_defect(error):
             self.seam.raise_for(self.call, error)
+
+
+def _is_defect(error: BaseException) -> bool:
+    """Whether no call may raise it. What else is no ``Exception`` may be a task's cancellation."""
+    if isinstance(error, Exception):
+        return not isinstance(error, HeadraceError)
+    return isinstance(error, SystemExit) or type(error).__module__ == _PANICS

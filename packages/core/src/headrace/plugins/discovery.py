@@ -39,6 +39,7 @@ from headrace.errors import (
     BackendUnavailableError,
     UsageError,
 )
+from headrace.loading import SELECT_VARIABLE
 from headrace.overdue import told_when_overdue
 from headrace.plugins import names, sources
 from headrace.plugins.registering import (
@@ -57,7 +58,6 @@ from headrace.protocols.references import Resolver
 from headrace.quoting import in_brief, told
 from headrace.seam import interrupts
 
-SELECT_VARIABLE = "HEADRACE_PLUGINS"
 STRICT_VARIABLE = "HEADRACE_STRICT_PLUGINS"
 
 

@@ -20,6 +20,7 @@ from headrace.errors import (
 )
 from headrace.prompts import check_path
 from headrace.protocols.references import Resolver, ResolveRequest
+from headrace.quoting import shown, told
 from headrace.seam import is_callers
 
 if TYPE_CHECKING:
@@ -91,19 +92,18 @@ def resolve(resolver: Resolver, reference: str, progress: Progress | None) -> Pa
         found = resolver.resolve(request)
     except HeadraceError:
         raise
-    except Exception as error:
-        if error in raised or is_callers(error):
+    except BaseException as error:
+        if any(error is each for each in raised) or is_callers(error):
             raise
         raise ModelError(
-            f"resolver {resolver.scheme!r} failed to fetch {reference!r}: "
-            f"{type(error).__name__}: {error}"
+            f"resolver {resolver.scheme!r} failed to fetch {reference!r}: {told(error)}"
         ) from error
     if not isinstance(found, os.PathLike):
         raise BackendProtocolError(
-            f"resolver {resolver.scheme!r} returned {found!r}, which is no path"
+            f"resolver {resolver.scheme!r} returned {shown(found)}, which is no path"
         )
-    path = Path(found)
-    if not path.exists():
+    path = Path(os.fsdecode(found))
+    if not os.path.exists(path):
         raise ModelNotFoundError(
             f"resolver {resolver.scheme!r} says that {reference!r} is {str(path)!r}, "
             "where there is nothing"

@@ -68,7 +68,7 @@ def isolated_plugins(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], None]:
     from headrace.plugins import discovery, sources, validate_backend
 
     monkeypatch.setattr(discovery, "_answer", None)
-    for variable in (discovery.SELECT_VARIABLE, discovery.STRICT_VARIABLE, "HEADRACE_BACKEND"):
+    for variable in ("HEADRACE_PLUGINS", "HEADRACE_STRICT_PLUGINS", "HEADRACE_BACKEND"):
         monkeypatch.delenv(variable, raising=False)
     added: list[sources.Source] = []
     own = sources.own
