@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from headrace.checks import CheckLimits
-from headrace.errors import BackendUnavailableError, HeadraceError, ParamsError
+from headrace.errors import (
+    BackendUnavailableError,
+    HeadraceError,
+    ModelLoadCancelledError,
+    ParamsError,
+)
 from headrace.params import IsolationParams, ModelParams
 from headrace.protocols import Backend, LoadRequest, Model
 from headrace.protocols.checking import Checker
@@ -24,6 +30,8 @@ if TYPE_CHECKING:
 BACKEND = "subprocess"
 _START = 120.0
 """Seconds a process has to import what it needs."""
+_STOPPING = 2.0
+"""Seconds a load has to stop that is not wanted any more."""
 
 
 class SubprocessBackend:
@@ -67,7 +75,7 @@ class SubprocessBackend:
         worker = Worker(backend.name, _limits(request.params))
         try:
             channel = worker.open_channel()
-            info, capabilities = _load(worker, channel, request, backend.name)
+            info, capabilities = _Load(worker, request).run(channel, backend.name)
         except BaseException:
             worker.kill()
             worker.close()
@@ -91,31 +99,62 @@ def _limits(params: ModelParams) -> IsolationParams:
     return attrs.evolve(limits, network=True) if params.rpc_servers else limits
 
 
-def _load(
-    worker: Worker, channel: Channel, request: LoadRequest, backend: str
-) -> tuple[ModelInfo, frozenset[Capability]]:
-    """Have the child load, and pass its progress on."""
-    told = _Told(request)
-    # Imports are not watched as work is: on a busy machine they may take longer.
-    worker.send(channel, ("prepare",), "starting")
-    worker.receive(channel, "starting", patience=_START)
-    doing = "loading the model"
-    worker.send(
-        channel, ("load", backend, request.reference, request.params, request.engine), doing
-    )
-    while True:
-        kind, value = worker.receive(channel, doing)
-        if kind == "error" and told.error is not None:
-            raise told.error
-        if kind == "error" and isinstance(value, HeadraceError):
-            raise value
-        if kind == "answer":
-            channel.owed = False
-            return _checked_answer(worker, value)
+class _Load:
+    """Has the child load, passes its progress on, and ends it when the caller says so.
+
+    Args:
+        worker: The child.
+        request: What is to be loaded.
+    """
+
+    def __init__(self, worker: Worker, request: LoadRequest) -> None:
+        self._worker = worker
+        self._request = request
+        self._told = _Told(request)
+        self._fraction = 0.0
+        self._stopped_at: float | None = None
+
+    def run(self, channel: Channel, backend: str) -> tuple[ModelInfo, frozenset[Capability]]:
+        """What the child says of the model that it has loaded."""
+        request = self._request
+        # Imports are not watched as work is: on a busy machine they may take longer.
+        self._ask(channel, ("prepare",), "starting", _START)
+        message = ("load", backend, request.reference, request.params, request.engine)
+        watchdog = self._worker.limits.watchdog
+        loaded = self._ask(channel, message, "loading the model", watchdog)
+        if self._stopped_at is not None:
+            raise self._stopped()  # it was too far to stop
+        return _checked_answer(self._worker, loaded)
+
+    def _ask(self, channel: Channel, message: Any, doing: str, seconds: float) -> Any:
+        patience = self._worker.patience(doing, seconds=seconds, between=self._look)
+        self._worker.send(channel, message, doing, patience)
+        try:
+            return self._worker.answer(channel, doing, patience, self._passed_on)
+        except HeadraceError:
+            if self._told.error is not None:
+                raise self._told.error from None
+            raise
+
+    def _passed_on(self, kind: str, value: Any) -> None:
         if kind != "progress" or not isinstance(value, float):
-            raise worker.nonsense(doing, value)
-        if told.stops(value):
-            worker.signal(Note(Signal.STOP_LOAD))
+            raise self._worker.nonsense("loading the model", value)
+        self._fraction = value
+        self._look()
+
+    def _look(self) -> None:
+        """See whether the load is still wanted; a child that does not stop then is ended."""
+        if self._stopped_at is None and self._told.stops(self._fraction):
+            self._stopped_at = time.monotonic()
+            self._worker.signal(Note(Signal.STOP_LOAD))
+        if self._stopped_at is not None and time.monotonic() - self._stopped_at > _STOPPING:
+            raise self._stopped()
+
+    def _stopped(self) -> BaseException:
+        return self._told.error or ModelLoadCancelledError(
+            "the load was cancelled, and its process ended",
+            backend=self._worker.backend,
+        )
 
 
 def _checked_answer(worker: Worker, value: Any) -> tuple[ModelInfo, frozenset[Capability]]:

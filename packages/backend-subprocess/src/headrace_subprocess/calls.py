@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from headrace.engine.waiting import in_worker
+from headrace_subprocess.patience import awaited
 from headrace_subprocess.signals import Note, Signal
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Call:
 
     async def arun(self, kind: type[_T]) -> _T:
         """The same for a task; cancelling it ends the work."""
-        return await in_worker(self._cancel, lambda: self.run(kind))
+        return await awaited(lambda: self.run(kind), self._cancel)
 
     def _told(self, kind: str, value: Any) -> None:
         if kind == "progress" and self._progress is not None:

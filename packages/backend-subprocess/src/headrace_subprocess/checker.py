@@ -14,7 +14,7 @@ from headrace.copying import Uncopyable
 from headrace.errors import BackendCrashedError, HeadraceError
 from headrace.params import IsolationParams
 from headrace.protocols.checking import StageBegins
-from headrace_subprocess.wire import Channel, Disconnected
+from headrace_subprocess.wire import Channel, Disconnected, Garbled
 from headrace_subprocess.worker import Worker
 
 _START = 120.0
@@ -68,7 +68,8 @@ class ProcessChecker(Uncopyable):
         """Take in the stages; whether the process can go on with another file."""
         stage, began = "start", time.monotonic()
         try:
-            channel.send(("check", self._backend, path, self._limits.cpu_seconds))
+            message = ("check", self._backend, path, self._limits.cpu_seconds)
+            channel.send(message, worker.patience(stage))
             while len(stages) < _MOST_STAGES:
                 limit = began + self._patience(stage) - time.monotonic()
                 message = channel.receive(max(0.0, limit))
@@ -90,6 +91,8 @@ class ProcessChecker(Uncopyable):
                     return False
                 else:
                     break
+        except Garbled:
+            pass
         except Disconnected:
             stages.append(_ended(stage, worker.crashed(stage), Outcome.CRASHED, began))
             return False
@@ -128,8 +131,8 @@ class ProcessChecker(Uncopyable):
         worker = Worker(self._backend, IsolationParams(memory_bytes=memory))
         try:
             channel = worker.open_channel()
-            worker.send(channel, ("prepare",), "starting")
-            worker.receive(channel, "starting", patience=_START)
+            patience = worker.patience("starting", seconds=_START)
+            worker.request(channel, "prepare", patience=patience)
         except BaseException:
             worker.kill()
             worker.close()

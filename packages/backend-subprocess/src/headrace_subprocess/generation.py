@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from headrace.closing import to_thread
 from headrace.copying import Uncopyable
@@ -11,14 +12,19 @@ from headrace.errors import BackendCrashedError, ClosedError, HeadraceError
 from headrace.protocols.waist import Delta, GenerationReport, Piece
 from headrace.results import Receipt, StopReason, Timings, Usage
 from headrace_subprocess import wire
+from headrace_subprocess.patience import Patience
 from headrace_subprocess.signals import Note, Signal
-from headrace_subprocess.worker import Silence, Worker
+from headrace_subprocess.turns import turn
+from headrace_subprocess.worker import Worker
 
 if TYPE_CHECKING:
     from headrace_subprocess.session import SubprocessSession
 
+_T = TypeVar("_T")
 WINDOW = 8
 """Deltas the child may be ahead of the reader."""
+_INTERRUPTED, _ENDED = 1.0, 5.0
+"""Seconds the child has to say how a generation ended: one that was cut short, any other."""
 
 
 class Grip(Uncopyable):
@@ -38,14 +44,14 @@ class RemoteGeneration(Uncopyable):
 
     Args:
         session: Whose channel it is.
-        number: Counts the session's generations.
-        carry: What the child says the stream begins with.
+        number: Counts the session's generations; 0: one that the child does not know.
+        until: When its time is over, on the monotonic clock.
     """
 
     checked = True  # by the child, and what comes over the pipe by the codec
 
-    def __init__(self, session: SubprocessSession, number: int, carry: bytes) -> None:
-        self.carry = carry
+    def __init__(self, session: SubprocessSession, number: int, until: float | None) -> None:
+        self.carry = b""
         self.interrupted: StopReason | None = None
         self.failure: HeadraceError | None = None
         self.report: GenerationReport | None = None
@@ -54,16 +60,23 @@ class RemoteGeneration(Uncopyable):
         self._uses = session.params.uses
         self.number = number
         self._credit = 0
-        self._silence = Silence(session.model.worker, "generating")
+        self._patience = Patience(session.model.worker, "generating")
+        self._until = until
+        self._prompt_tokens = 0
         self._pulls = 0
         self.reading = False
         self._began = time.monotonic()
+
+    def began(self, carry: bytes, prompt_tokens: int | None) -> None:
+        """The child has begun it: what the stream begins with, and what is known of the prompt."""
+        self.carry = carry
+        self._prompt_tokens = prompt_tokens or 0
 
     # -- pulling ------------------------------------------------------------
 
     def pull(self, max_wait: float | None) -> Delta | None:
         """See ``Generation.pull``."""
-        deadline = None if max_wait is None else time.monotonic() + max_wait
+        patience = self._begin(max_wait)
         channel = self._session.current_channel
         self.reading = True
         try:
@@ -71,17 +84,16 @@ class RemoteGeneration(Uncopyable):
                 delta = self._at_once(channel)
                 if delta is not None:
                     return delta
-                wait, last = self._wait(deadline)
                 try:
-                    message = channel.receive(wait)
-                except wire.Disconnected:
-                    return self._disconnected()
+                    message = channel.receive(patience.wait)
+                except wire.Disconnected as error:
+                    return self._disconnected(error)
                 if message is not None:
                     return self._taken(message)
-                if last:
+                if patience.expired:
                     return None
                 if self.interrupted is None:
-                    self._silence.over()
+                    patience.over()
         finally:
             self.reading = False
 
@@ -89,36 +101,37 @@ class RemoteGeneration(Uncopyable):
         """See ``Generation.apull``."""
         import anyio
 
-        deadline = None if max_wait is None else time.monotonic() + max_wait
+        patience = self._begin(max_wait)
         channel = self._session.current_channel
         self.reading = True
         try:
+            end = time.monotonic() + patience.wait
             while True:
                 delta = self._at_once(channel)
                 if delta is not None:
                     return delta
-                wait, last = self._wait(deadline)
-                with anyio.move_on_after(wait) as scope:
+                with anyio.move_on_after(max(0.0, end - time.monotonic())) as scope:
                     await anyio.wait_readable(channel)
                 if not scope.cancelled_caught:
                     try:
                         channel.take_in()
-                    except wire.Disconnected:
-                        return self._disconnected()
-                elif last:
+                    except wire.Disconnected as error:
+                        return self._disconnected(error)
+                # Bytes that make no message are no reason to wait longer.
+                if time.monotonic() < end or channel.holds_message:
+                    continue
+                if patience.expired:
                     return None
+                if self.interrupted is None and patience.last:
+                    await to_thread(patience.over)  # it may have to end the child
                 elif self.interrupted is None:
-                    await to_thread(self._silence.over)
+                    patience.over()
+                end = time.monotonic() + patience.wait
         finally:
             self.reading = False
 
-    def _wait(self, deadline: float | None) -> tuple[float, bool]:
-        """Seconds to wait for a message, and whether that is all the reader has."""
-        patience = self._worker.limits.watchdog
-        if deadline is None:
-            return patience, False
-        left = max(0.0, deadline - time.monotonic())
-        return min(left, patience), left <= patience
+    def _begin(self, max_wait: float | None) -> Patience:
+        return self._patience.begin(None if max_wait is None else time.monotonic() + max_wait)
 
     def _at_once(self, channel: wire.Channel) -> Delta | None:
         """What needs no waiting: an end that was asked for, or a message that has arrived."""
@@ -130,8 +143,8 @@ class RemoteGeneration(Uncopyable):
             use.handle.check_open()
         try:
             message = channel.buffered()
-        except wire.Disconnected:
-            return self._disconnected()
+        except wire.Disconnected as error:
+            return self._disconnected(error)
         if message is not None:
             return self._taken(message)
         return self._give_credit(channel)
@@ -161,17 +174,17 @@ class RemoteGeneration(Uncopyable):
             return None
         more, self._credit = WINDOW - self._credit, WINDOW
         try:
-            channel.send(["more", more, self.seen], self._worker.limits.watchdog)
-        except wire.Disconnected:
-            return self._disconnected()
-        except wire.Stalled:
-            raise self._worker.hung("generating") from None
+            channel.send(["more", more, self.seen], self._patience)
+        except wire.Disconnected as error:
+            return self._disconnected(error)
         return None
 
-    def _disconnected(self) -> Delta:
+    def _disconnected(self, why: wire.Disconnected) -> Delta:
         """What a reader gets that has lost its channel: it was closed here, or the child died."""
         if self.failure is None and self.interrupted is not None:
             return Delta(end=self.interrupted)
+        if self.failure is None and isinstance(why, wire.Garbled):
+            self.failure = self._worker.nonsense("generating", None)
         raise (self.failure or self._worker.crashed("generating")).again()
 
     # -- the rest of the protocol -------------------------------------------
@@ -201,22 +214,41 @@ class RemoteGeneration(Uncopyable):
         # The child may be ahead of what ended the stream here, a stop string for example.
         self._signal(Signal.CANCEL)
         try:
-            report = self._session.settle(self, reason, seen, carry)
+            report = self._session.settle(self, reason, seen, carry, self._time_to_settle(reason))
         except (BackendCrashedError, ClosedError):
             report = None
         return report if isinstance(report, GenerationReport) else self._own_report()
 
+    def _time_to_settle(self, reason: StopReason | None) -> float:
+        """Until when the child may take to say how it ended: a stream's end does not hang."""
+        now = time.monotonic()
+        if reason is None or self.interrupted is not None:
+            return now + _INTERRUPTED
+        if self._until is None:
+            return now + _ENDED
+        return min(now + _ENDED, max(now, self._until) + _INTERRUPTED)
+
+    async def aside(self, end: Callable[[], _T]) -> _T:
+        """Have a worker thread do what calls ``settle``, which asks the child."""
+        import anyio
+
+        with anyio.CancelScope(shield=True):
+            async with turn(self._session.model):
+                done = await to_thread(end)
+        return done  # not inside: to mypy, a scope may swallow what is raised in it
+
     def _own_report(self) -> GenerationReport:
-        """What is known here of a generation whose process is gone."""
+        """What is known here of a generation whose process is gone, or does not answer."""
+        gone = self._worker.ended
         return GenerationReport(
-            usage=Usage(completion_tokens=self.seen),
+            usage=Usage(prompt_tokens=self._prompt_tokens, completion_tokens=self.seen),
             timings=Timings(total_seconds=time.monotonic() - self._began),
             receipt=Receipt(
                 backend=self._session.model.info.backend,
                 build=self._session.model.info.build,
                 seed=None,
                 reproducible=False,
-                reason="its process is gone",
+                reason="its process is gone" if gone else "its process did not answer",
             ),
         )
 

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from headrace.adapters import AdapterInfo
 from headrace.chat.types import ChatMessage
 from headrace.copying import Uncopyable
+from headrace.errors import ChatParseError
 from headrace.protocols.chat import RenderedChat
+from headrace_subprocess.patience import Expired, Patience, awaited
 from headrace_subprocess.signals import Note, Signal
+from headrace_subprocess.turns import turn
 
 if TYPE_CHECKING:
     from headrace_subprocess.model import SubprocessModel
     from headrace_subprocess.worker import Worker
+
+_T = TypeVar("_T")
 
 
 class RemoteAdapter(Uncopyable):
@@ -29,26 +35,56 @@ class RemoteAdapter(Uncopyable):
 
 
 class RemoteParser(Uncopyable):
-    """A ``ChatParser`` that works in the child, where the template is."""
+    """A ``ChatParser`` that works in the child, where the template is.
 
-    def __init__(self, model: SubprocessModel, number: int) -> None:
+    Args:
+        model: Whose child it is.
+        number: Its name there.
+        until: The deadline of the answer that it reads, on the monotonic clock.
+    """
+
+    def __init__(self, model: SubprocessModel, number: int, until: float | None = None) -> None:
         self._model = model
         self._number = number
+        self._until = until
 
     def parse(self, text: str, *, partial: bool) -> ChatMessage:
         """See ``ChatParser.parse``."""
-        message = self._model.call("parse", self._number, text, partial)
+        patience = Patience(self._model.worker, "parse", self._until)
+        try:
+            message = self._model.call("parse", self._number, text, partial, patience=patience)
+        except Expired:
+            raise ChatParseError(
+                "the answer was not read before its time-out: the process did not respond",
+                text=text,
+                backend=self._model.info.backend,
+            ) from None
         if not isinstance(message, ChatMessage):
             raise self._model.worker.nonsense("parse", message)
         return message
+
+    async def aside(self, read: Callable[[], _T]) -> _T:
+        """Have a worker thread do what calls ``parse``."""
+        async with turn(self._model):
+            return await awaited(read)
 
     def __del__(self) -> None:
         self._model.worker.signal(Note(Signal.FORGET, self._number))
 
 
-def rendered_chat(model: SubprocessModel, told: dict[str, Any]) -> RenderedChat:
-    """A rendered conversation from what the child says of it."""
-    parser = RemoteParser(model, told["parser"])
+class UnaskedParser:
+    """Reads the answer that there was no time for the child to begin."""
+
+    def parse(self, text: str, *, partial: bool) -> ChatMessage:
+        """Plain text."""
+        return ChatMessage(role="assistant", content=text)
+
+
+def rendered_chat(
+    model: SubprocessModel, told: dict[str, Any], until: float | None = None
+) -> RenderedChat:
+    """A rendered conversation from what the child says of it; its answer has a deadline."""
+    parser = RemoteParser(model, told["parser"], until)
     return RenderedChat(
         prompt=str(told["prompt"]),
         parser=parser,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import os
 import threading
@@ -16,7 +15,7 @@ from headrace.adapters import Adapter, AdapterInfo, ControlVector, LoadedHandle
 from headrace.bases import ModelBase
 from headrace.chat.checking import check_chat
 from headrace.embeddings import Embeddings, Ranking, check_numpy
-from headrace.errors import BackendCrashedError, ClosedError, HeadraceError, ParamsError
+from headrace.errors import BackendCrashedError, ClosedError, ParamsError
 from headrace.machine import MemoryUsage, SystemInfo
 from headrace.params import SamplingParams, SessionParams
 from headrace.params.adapters import check_uses
@@ -28,6 +27,7 @@ from headrace.speculation import DraftModel
 from headrace_subprocess import wire
 from headrace_subprocess.calls import Call
 from headrace_subprocess.handles import RemoteAdapter, rendered_chat
+from headrace_subprocess.patience import Patience
 from headrace_subprocess.session import SubprocessSession
 from headrace_subprocess.vectors import plain_texts, shaped
 from headrace_subprocess.worker import Others, Worker
@@ -266,13 +266,15 @@ class SubprocessModel(ModelBase):
         self.check_open()
         return self.call("model", method, list(arguments), options)
 
-    def call(self, *message: Any, on: Others | None = None) -> Any:
-        """A request beside the sessions' channels, and its answer."""
-        channel = self._borrow()
+    def call(
+        self, *message: Any, on: Others | None = None, patience: Patience | None = None
+    ) -> Any:
+        """A request beside the sessions' channels, and its answer; see ``Worker.request``."""
+        channel = self._borrow(patience)
         try:
-            return self.worker.request(channel, *message, on=on)
+            return self.worker.request(channel, *message, on=on, patience=patience)
         except BackendCrashedError:
-            if self._closed and message != ("close",):
+            if self._closed:
                 raise self._closed_error() from None
             raise
         finally:
@@ -280,14 +282,14 @@ class SubprocessModel(ModelBase):
             if channel.synchronous:
                 self._idle_channels.append(channel)
 
-    def _borrow(self) -> wire.Channel:
+    def _borrow(self, patience: Patience | None) -> wire.Channel:
         try:
             return self._idle_channels.pop()
         except IndexError:
-            return self.worker.open_channel()
+            return self.worker.open_channel(patience)
 
     def close(self) -> None:
-        """Close the sessions, free the weights, end the child."""
+        """End the child: it gets a short while to close the model in order."""
         if self._closed or not self._in_own_process():
             return
         with self._lock:
@@ -297,8 +299,6 @@ class SubprocessModel(ModelBase):
             sessions = list(self._sessions)
         for session in sessions:
             session.close()
-        with contextlib.suppress(HeadraceError):  # it is gone already
-            self.call("close")
         for handle in list(self._handles):
             handle.close()
         self.worker.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +13,14 @@ import attrs
 from headrace.bases import SessionBase
 from headrace.chat.checking import check_chat
 from headrace.chat.stream import ChatStream
-from headrace.errors import BusyError, ClosedError
+from headrace.chat.types import ChatCompletion
+from headrace.errors import BusyError, ClosedError, HeadraceError
 from headrace.machine import SessionMemory
 from headrace.params import SamplingParams, SessionParams
 from headrace.prompts import check_generation, check_tokens
+from headrace.protocols.chat import RenderedChat
 from headrace.protocols.waist import GenerationReport
-from headrace.results import StopReason
+from headrace.results import Completion, StopReason
 from headrace.scores import Score
 from headrace.state import StateSource, StateTarget, read_state, write_state
 from headrace.state.files import check_target
@@ -25,7 +28,8 @@ from headrace.stream import TokenStream
 from headrace_subprocess import wire
 from headrace_subprocess.calls import Call
 from headrace_subprocess.generation import Grip, RemoteGeneration
-from headrace_subprocess.handles import rendered_chat
+from headrace_subprocess.handles import UnaskedParser, rendered_chat
+from headrace_subprocess.patience import Expired, awaited
 from headrace_subprocess.signals import Note, Signal
 
 if TYPE_CHECKING:
@@ -44,6 +48,22 @@ _RENDERING = (
     "reasoning",
     "template_args",
 )
+
+
+def _deadline(timeout: float | None) -> float | None:
+    return None if timeout is None else time.monotonic() + timeout
+
+
+def _left(until: float) -> float:
+    return max(0.0, until - time.monotonic())
+
+
+async def _read(begin: Callable[[], Any]) -> Any:
+    """Begin a stream in a worker thread, as the child is asked for it, and read it in the task."""
+    async with await awaited(begin) as stream:
+        async for _ in stream:
+            pass
+        return stream.result
 
 
 class SubprocessSession(SessionBase):
@@ -71,6 +91,8 @@ class SubprocessSession(SessionBase):
         self._lock = threading.RLock()
         self._generations = 0
         self._generation: RemoteGeneration | None = None
+        # How a generation ended that the child could not be told in time.
+        self._unsettled: tuple[Any, ...] | None = None
         sent = model.sendable(params)
         self._channel = model.worker.open_channel()
         if source is None:
@@ -78,16 +100,21 @@ class SubprocessSession(SessionBase):
         else:
             model.worker.request(self._channel, "fork", source.number, number)
 
-    @property
-    def channel(self) -> wire.Channel:
+    def _whole_channel(self, until: float | None) -> wire.Channel:
         """Its channel; a new one if an interrupt fell into the middle of a message."""
+        worker = self.model.worker
         if not self._channel.synchronous and not self._closed:
             # The child's thread may be inside a step of a generation that nobody reads.
-            note = Note(Signal.CANCEL, self.number, self._generations)
-            self.model.worker.signal(note)
+            worker.signal(Note(Signal.CANCEL, self.number, self._generations))
             self._channel.close()
-            channel = self.model.worker.open_channel()
-            self.model.worker.request(channel, "adopt", self.number)
+            channel = worker.open_channel(worker.patience("adopt", until))
+            try:
+                worker.request(
+                    channel, "adopt", self.number, patience=worker.patience("adopt", until)
+                )
+            except BaseException:
+                channel.close()  # or the child's thread would wait in it
+                raise
             self._channel = channel
         return self._channel
 
@@ -97,19 +124,49 @@ class SubprocessSession(SessionBase):
         return self._channel
 
     @contextlib.contextmanager
-    def _turn(self) -> Iterator[wire.Channel]:
+    def _turn(self, until: float | None = None) -> Iterator[wire.Channel]:
         """The channel for one request: threads take turns.
+
+        Args:
+            until: The caller's deadline on the monotonic clock.
 
         Raises:
             BusyError: For a signal handler inside another request of the same thread.
+            Expired: If the deadline passes.
         """
         if self._lock._is_owned():  # type: ignore[attr-defined]
             raise BusyError(
                 "the session is at work further down on the same thread's stack",
                 hint="In a signal handler, cancel a stream instead.",
             )
-        with self._lock:
-            yield self.channel
+        try:
+            if not self._lock.acquire(timeout=-1 if until is None else _left(until)):
+                raise Expired
+            channel = self._whole_channel(until)
+            self._settle_late(channel, until)
+            yield channel
+        finally:
+            # An interrupt may have fallen behind the acquiring, before anything could note it.
+            if self._lock._is_owned():  # type: ignore[attr-defined]
+                self._lock.release()
+
+    def _settle_late(self, channel: wire.Channel, until: float | None) -> None:
+        """Tell the child how a generation ended while it did not answer."""
+        if self._unsettled is not None:
+            worker = self.model.worker
+            patience = worker.patience("settle", until)
+            try:
+                worker.request(channel, "settle", self.number, *self._unsettled, patience=patience)
+            except HeadraceError:
+                self._unsettled = None
+                raise
+            self._unsettled = None
+
+    def _catch_up(self, until: float | None = None) -> None:
+        """Have the child know all that happened here, before it is asked on another channel."""
+        if self._unsettled is not None:
+            with self._turn(until):
+                pass
 
     @property
     def tokens(self) -> list[int]:
@@ -119,6 +176,7 @@ class SubprocessSession(SessionBase):
         if generation is not None and generation.interrupted is not None:
             # The child delivers nothing more: what it remembers is what it is told at the end.
             generation.settle(generation.interrupted, generation.seen, generation.carry)
+        self._catch_up()
         seen = generation.seen if generation is not None else 0
         tokens: list[int] = self.model.call("tokens", self.number, seen)
         return tokens
@@ -135,12 +193,13 @@ class SubprocessSession(SessionBase):
     ) -> TokenStream:
         """Append the prompt to the history and stream what follows; see ``Session``."""
         stops = check_generation(sampling, max_tokens, stop, ignore_eog, timeout)
-        self._check_idle()
+        until = _deadline(timeout)
+        self._check_not_busy()
         options = {"sampling": sampling, "max_tokens": max_tokens, "ignore_eog": ignore_eog}
         if prompt is not None and not isinstance(prompt, str):
             prompt = check_tokens("prompt", prompt, self.model.info.n_vocab)
-        grip, told = self._begin("generate", (prompt,), options)
-        return self._stream(grip, told, stops, timeout)
+        grip, told = self._begin("generate", (prompt,), options, until)
+        return self._stream(grip, told, stops, until)
 
     def infill(
         self,
@@ -154,20 +213,25 @@ class SubprocessSession(SessionBase):
         sampling, max_tokens = request.get("sampling"), request.get("max_tokens")
         ignore_eog = request.get("ignore_eog", False)
         stops = check_generation(sampling, max_tokens, request.pop("stop", ()), ignore_eog, timeout)
-        self._check_idle()
-        grip, told = self._begin("infill", (prefix, suffix), dict(request))
-        return self._stream(grip, told, stops, timeout)
+        until = _deadline(timeout)
+        self._check_not_busy()
+        grip, told = self._begin("infill", (prefix, suffix), dict(request), until)
+        return self._stream(grip, told, stops, until)
 
     def _stream(
-        self, grip: Grip, told: dict[str, Any], stops: tuple[str, ...], timeout: float | None
+        self,
+        grip: Grip,
+        told: dict[str, Any] | None,
+        stops: tuple[str, ...],
+        until: float | None,
     ) -> TokenStream:
         return TokenStream(
             grip.generation,
             stop=stops,
-            timeout=timeout,
+            timeout=None if until is None else _left(until),
             owner=(self, grip),
             model=self.model.info,
-            prompt_tokens=told["prompt_tokens"],
+            prompt_tokens=None if told is None else told["prompt_tokens"],
         )
 
     def chat(self, messages: Messages, **request: Unpack[ChatKeywords]) -> ChatStream:
@@ -181,34 +245,60 @@ class SubprocessSession(SessionBase):
         }
         rendering = {name: value for name, value in options.items() if name in _RENDERING}
         check_chat(messages, **rendering)
-        self._check_idle()
-        grip, told = self._begin("chat", (list(messages),), options)
-        rendered = rendered_chat(self.model, told["rendered"])
-        stream = self._stream(grip, told, (*stops, *rendered.stops), timeout)
+        until = _deadline(timeout)
+        self._check_not_busy()
+        grip, told = self._begin("chat", (list(messages),), options, until)
+        if told is None:
+            late = RenderedChat(prompt="", parser=UnaskedParser())
+            stream = self._stream(grip, None, stops, until)
+            return ChatStream(stream, late, prompt_tokens=0, reused=0)
+        rendered = rendered_chat(self.model, told["rendered"], until)
+        stream = self._stream(grip, told, (*stops, *rendered.stops), until)
         return ChatStream(
             stream, rendered, prompt_tokens=told["conversation"], reused=told["reused"]
         )
 
     def _begin(
-        self, method: str, arguments: tuple[Any, ...], options: dict[str, Any]
-    ) -> tuple[Grip, dict[str, Any]]:
-        """Begin a generation; what the child says of it besides."""
+        self,
+        method: str,
+        arguments: tuple[Any, ...],
+        options: dict[str, Any],
+        until: float | None,
+    ) -> tuple[Grip, dict[str, Any] | None]:
+        """Begin a generation; what the child says of it, None if its time was over before."""
         for use in self.params.uses:
             use.handle.check_open()
-        worker = self.model.worker
-        with self._turn() as channel:
-            if self._generation is not None:
-                raise self._busy()  # another thread was faster
-            self._generations += 1
-            number = self._generations
-            told = worker.request(
-                channel, "generate", self.number, number, method, list(arguments), options
-            )
-            grip = Grip(RemoteGeneration(self, number, told["carry"]))
-            self._generation = grip.generation
-            return grip, told
+        grip: Grip | None = None
+        told: dict[str, Any] | None = None
+        try:
+            with self._turn(until) as channel:
+                if self._generation is not None:
+                    raise self._busy()  # another thread was faster
+                self._generations += 1
+                number = self._generations
+                # Held before the session knows of it: an interrupt ends what nobody holds.
+                grip = Grip(RemoteGeneration(self, number, until))
+                told = self.model.worker.request(
+                    channel,
+                    *("generate", self.number, number, method, list(arguments), options),
+                    patience=self.model.worker.patience("generate", until),
+                )
+                grip.generation.began(told["carry"], told["prompt_tokens"])
+                self._generation = grip.generation
+        except Expired:
+            # The child may begin it yet, unless it was not even asked to.
+            if grip is None:
+                grip = Grip(RemoteGeneration(self, 0, until))
+            else:
+                self._generation = grip.generation
+            grip.generation.interrupt(StopReason.TIMED_OUT)
+        return grip, told
 
     def _check_idle(self) -> None:
+        self._check_not_busy()
+        self._catch_up()
+
+    def _check_not_busy(self) -> None:
         self._check_open()
         generation = self._generation
         if generation is None:
@@ -225,21 +315,35 @@ class SubprocessSession(SessionBase):
         )
 
     def settle(
-        self, generation: RemoteGeneration, reason: StopReason | None, seen: int, carry: bytes
+        self,
+        generation: RemoteGeneration,
+        reason: StopReason | None,
+        seen: int,
+        carry: bytes,
+        until: float,
     ) -> GenerationReport | None:
-        """End a generation in the child."""
-        if self._closed:
+        """End a generation in the child; None if that cannot be done until then.
+
+        The child is told later in that case, before it is asked for anything else.
+        """
+        if self._closed or not generation.number:
             return None
-        with self._turn() as channel:
-            if generation.reading:
-                # Somebody waits in the channel, or did so when an exception came: the answer
-                # would be taken from under the other. Its end wakes a reader too.
-                channel.close()
-                channel = self.channel
-            report: GenerationReport | None = self.model.worker.request(
-                channel, "settle", self.number, generation.number, reason, seen, carry
-            )
-            return report
+        ending = (generation.number, reason, seen, carry)
+        patience = self.model.worker.patience("settle", until)
+        try:
+            with self._turn(until) as channel:
+                if generation.reading:
+                    # Somebody waits in the channel, or did so when an exception came: the answer
+                    # would be taken from under the other. Its end wakes a reader too.
+                    channel.close()
+                    channel = self._whole_channel(until)
+                report: GenerationReport | None = self.model.worker.request(
+                    channel, "settle", self.number, *ending, patience=patience
+                )
+                return report
+        except Expired:
+            self._unsettled = ending
+            return None
 
     def ended(self, generation: RemoteGeneration) -> None:
         """A generation was settled."""
@@ -363,6 +467,21 @@ class SubprocessSession(SessionBase):
     async def aclose(self) -> None:
         """The same for a task; it waits for nothing."""
         self.close()
+
+    async def acomplete(self, *arguments: Any, **request: Any) -> Completion:
+        """``complete`` for a task of asyncio or trio; cancelling the task cancels it."""
+        done: Completion = await _read(lambda: self.generate(*arguments, **request))
+        return done
+
+    async def acomplete_infill(self, *arguments: Any, **request: Any) -> Completion:
+        """``complete_infill`` for a task of asyncio or trio; cancelling the task cancels it."""
+        done: Completion = await _read(lambda: self.infill(*arguments, **request))
+        return done
+
+    async def acomplete_chat(self, *arguments: Any, **request: Any) -> ChatCompletion:
+        """``complete_chat`` for a task of asyncio or trio; cancelling the task cancels it."""
+        done: ChatCompletion = await _read(lambda: self.chat(*arguments, **request))
+        return done
 
     def _check_open(self) -> None:
         self._check_process()

@@ -9,14 +9,19 @@ raised inside of: ``synchronous`` tells.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import select
 import socket
 import struct
-from typing import Any
+import time
+from typing import TYPE_CHECKING, Any
 
 from headrace.copying import Uncopyable
 from headrace_subprocess import codec
+
+if TYPE_CHECKING:
+    from headrace_subprocess.patience import Patience
 
 _LENGTH = struct.Struct(">I")
 _LARGEST = 2**31
@@ -30,8 +35,8 @@ class Disconnected(Exception):
     """The other side is gone, or speaks another language."""
 
 
-class Stalled(Exception):
-    """The other side takes nothing any more."""
+class Garbled(Disconnected):
+    """It speaks another language."""
 
 
 class Channel(Uncopyable):
@@ -57,6 +62,11 @@ class Channel(Uncopyable):
         """Whether an answer is still to come."""
 
     @property
+    def closed(self) -> bool:
+        """Whether it was closed at this end."""
+        return self._closed
+
+    @property
     def synchronous(self) -> bool:
         """False once an exception fell into a message, or between a request and its answer."""
         return not (self._broken or self._closed or self.owed)
@@ -65,13 +75,16 @@ class Channel(Uncopyable):
         """For waiting."""
         return self._end
 
-    def send(self, message: Any, patience: float | None = None) -> None:
+    def send(self, message: Any, patience: Patience | None = None) -> None:
         """Write a message; waits while the other side does not read.
+
+        Args:
+            message: What to send.
+            patience: What ends the wait; None: nothing but the other side.
 
         Raises:
             ParamsError: If it holds something that cannot be sent; nothing was written.
             Disconnected: If the other side is gone.
-            Stalled: If it has not read on for ``patience`` seconds.
         """
         data = codec.pack(message)
         if len(data) > _LARGEST:
@@ -83,25 +96,38 @@ class Channel(Uncopyable):
                 try:
                     left = left[os.write(self._end, left) :]
                 except BlockingIOError:
-                    if not self._ready(select.POLLOUT, patience):
-                        raise Stalled from None
+                    self._wait_for_room(patience)
         except OSError as error:
             raise Disconnected from error
         self._broken = False
 
+    def _wait_for_room(self, patience: Patience | None) -> None:
+        ready = self._ready(select.POLLOUT, None if patience is None else patience.wait)
+        if patience is not None:
+            patience.heard() if ready else patience.over()
+
     def receive(self, timeout: float | None = None) -> Any:
         """The next message; None if there is none within ``timeout`` seconds (None: wait).
 
+        A part of a message is none: whoever sends a byte now and then is waited for no longer.
+
         Raises:
-            Disconnected: If the other side is gone, or sends what is no message.
+            Disconnected: If the other side is gone.
+            Garbled: If it sends what is no message.
         """
+        until = None if timeout is None else time.monotonic() + timeout
+        left = timeout
         while True:
             message = self.buffered()
             if message is not None:
                 return message
-            if not self._ready(select.POLLIN, timeout):
+            if not self._ready(select.POLLIN, left):
                 return None
             self.take_in()
+            if until is not None:
+                left = until - time.monotonic()
+                if left < 0:
+                    return self.buffered()
 
     def buffered(self) -> Any:
         """A message that has arrived whole, or None."""
@@ -110,7 +136,7 @@ class Channel(Uncopyable):
             return None
         (length,) = _LENGTH.unpack_from(buffer)
         if length > _LARGEST:
-            raise Disconnected
+            raise Garbled
         end = _LENGTH.size + length
         if len(buffer) < end:
             return None
@@ -118,9 +144,17 @@ class Channel(Uncopyable):
             # A copy: an interrupt could leave a view of the buffer, which cannot grow then.
             message = codec.unpack(buffer[_LENGTH.size : end])
         except ValueError as error:
-            raise Disconnected from error
+            raise Garbled from error
         del buffer[:end]
         return message
+
+    @property
+    def holds_message(self) -> bool:
+        """Whether a whole message has arrived, of whatever kind."""
+        if len(self._buffer) < _LENGTH.size:
+            return False
+        (length,) = _LENGTH.unpack_from(self._buffer)
+        return bool(length > _LARGEST or len(self._buffer) >= _LENGTH.size + length)
 
     def take_in(self) -> None:
         """Read what has arrived; does not wait."""
@@ -145,10 +179,7 @@ class Channel(Uncopyable):
     def close(self) -> None:
         """Let the other side know. Closing again does nothing."""
         self._closed = True
-        end = socket.socket(fileno=self._end)
-        with contextlib.suppress(OSError):
-            end.shutdown(socket.SHUT_RDWR)
-        end.detach()
+        shut_down(self._end)
 
     def __del__(self) -> None:
         if hasattr(self, "_end"):
@@ -157,4 +188,39 @@ class Channel(Uncopyable):
 
 def pair() -> tuple[socket.socket, socket.socket]:
     """Two connected sockets."""
-    return socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    one, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    return _moved(one), _moved(other)
+
+
+def _moved(end: socket.socket) -> socket.socket:
+    if end.fileno() > 2:
+        return end
+    return socket.socket(fileno=above_standard(end.detach()))
+
+
+def pipe() -> tuple[int, int]:
+    """The two ends of a pipe."""
+    read, write = os.pipe()
+    return above_standard(read), above_standard(write)
+
+
+def above_standard(fd: int) -> int:
+    """The same open file, under a number that no standard stream has.
+
+    In a program that closed its own, a new file gets theirs: what is meant for a stream
+    would be written into it, and a child that is given it has its own stream there.
+    """
+    if fd > 2:
+        return fd
+    try:
+        return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3)
+    finally:
+        os.close(fd)
+
+
+def shut_down(fd: int) -> None:
+    """Tell the other end of a socket that nothing more comes; the number stays taken."""
+    end = socket.socket(fileno=fd)
+    with contextlib.suppress(OSError):
+        end.shutdown(socket.SHUT_RDWR)
+    end.detach()

@@ -6,26 +6,28 @@ import contextlib
 import json
 import logging
 import os
-import signal
+import select
 import socket
-import subprocess
 import sys
 import threading
-import time
 import weakref
 from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 from headrace.copying import Uncopyable
-from headrace.errors import BackendCrashedError, HeadraceError, ParamsError
+from headrace.errors import BackendCrashedError, ClosedError, HeadraceError, ParamsError
 from headrace.params import IsolationParams
 from headrace_subprocess import codec, signals, wire
+from headrace_subprocess.deaths import FATAL, describe
+from headrace_subprocess.patience import Patience
+from headrace_subprocess.process import Process
 from headrace_subprocess.signals import Note
 
-_ANSWER = 10.0
-_GRACE = 5.0
+_GRACE = 2.0
 """Seconds a child is given to end by itself."""
+_METHOD_AT = {"model": 1, "session": 2, "work": 3, "handle": 2, "generate": 3}
+"""Where requests for methods of a backend have the method's name."""
 _LAST_LINES = 20
 _LOG_MARK = "\x1e"
 """Begins a line of the child's stderr that is a record of its log."""
@@ -50,47 +52,53 @@ class Worker(Uncopyable):
         self.limits = limits
         self._lines: deque[str] = deque(maxlen=_LAST_LINES)
         self._unfinished = b""
-        self._lock = threading.RLock()  # a signal handler may open a session too
+        self._last_words: str | None = None
         self._draining = threading.Lock()
+        self._looking = threading.Lock()
+        self._probe: wire.Channel | None = None
+        self._asked = False
+        self._advances: Any = None
         self._verdict: str | None = None
-        self._hung = False
-        self._broke: str | None = None
+        self._reason: str | None = None
+        self._closing = False
+        self._door = self._pipe = self._stderr = self._life = -1
         # The door hands new channels over, and its end is the end of the child.
-        self._door, theirs = wire.pair()
-        read, self._pipe = os.pipe()
-        self._stderr, stderr = os.pipe()
+        door, theirs = wire.pair()
+        door.setblocking(False)
+        self._door = door.detach()
+        read, self._pipe = wire.pipe()
+        self._stderr, stderr = wire.pipe()
+        # Nothing is ever written to this one: its end wakes a child that was stopped.
+        life, self._life = wire.pipe()
+        _workers.add(self)
         try:
             os.set_blocking(self._pipe, False)
             os.set_blocking(self._stderr, False)
             os.set_blocking(stderr, False)  # what is not read in time is lost, and blocks nobody
-            self._process = self._start(theirs, read, stderr)
+            self._process = self._start(theirs.fileno(), read, life, stderr)
         finally:
             theirs.close()
-            os.close(read)
-            os.close(stderr)
-        _workers.add(self)
+            for each in (read, life, stderr):
+                os.close(each)
 
-    def _start(self, door: socket.socket, pipe: int, stderr: int) -> subprocess.Popen[bytes]:
+    def _start(self, door: int, pipe: int, life: int, stderr: int) -> Process:
         settings = {
-            "door": door.fileno(),
+            "door": door,
             "pipe": pipe,
+            "life": life,
             "limits": codec.pack(self.limits).hex(),
             "level": logging.getLogger("headrace").getEffectiveLevel(),
             "path": sys.path,
         }
-        return subprocess.Popen(
+        return Process(
             [sys.executable, "-m", "headrace_subprocess.child", json.dumps(settings)],
-            stdin=subprocess.DEVNULL,
-            stdout=stderr,
-            stderr=stderr,
-            pass_fds=(door.fileno(), pipe),
-            env={
+            {
                 **os.environ,
                 "PYTHONDONTWRITEBYTECODE": "1",
                 "PYTHONPATH": os.pathsep.join(sys.path),
             },
-            # Ctrl-C in a terminal goes to every process in front: it is the parent's to handle.
-            start_new_session=True,
+            (door, pipe, life),
+            stderr,
         )
 
     @property
@@ -98,30 +106,54 @@ class Worker(Uncopyable):
         """Its process id."""
         return self._process.pid
 
+    def patience(self, doing: str, until: float | None = None, **options: Any) -> Patience:
+        """How long to wait for it; see ``Patience``."""
+        return Patience(self, doing, until, **options)
+
     # -- talking ------------------------------------------------------------
 
-    def open_channel(self) -> wire.Channel:
+    def open_channel(self, patience: Patience | None = None) -> wire.Channel:
         """A new channel, served by a thread of its own in the child.
 
         Raises:
-            BackendCrashedError: If the child is gone.
+            BackendCrashedError: If the child is gone, or takes in nothing.
         """
+        doing = "opening a channel"
+        patience = patience or self.patience(doing)
         ours, theirs = wire.pair()
+        channel = wire.Channel(ours)
+        with theirs:
+            while not self._hand_over(theirs, doing):
+                patience.over()
+                poll = select.poll()
+                poll.register(self._door, select.POLLOUT)
+                poll.poll(patience.wait * 1000)
+        return channel
+
+    def _hand_over(self, end: socket.socket, doing: str) -> bool:
+        """Send an end of a channel through the door; False while the child leaves no room."""
+        door = socket.socket(fileno=self._door)
         try:
-            with self._lock:
-                socket.send_fds(self._door, [b"c"], [theirs.fileno()])
+            socket.send_fds(door, [b"c"], [end.fileno()])
+        except BlockingIOError:
+            return False
         except OSError:
-            ours.close()
-            raise self.crashed("opening a channel") from None
+            raise self.crashed(doing) from None
         finally:
-            theirs.close()
-        return wire.Channel(ours)
+            door.detach()
+        return True
 
     def signal(self, note: Note) -> None:
         """Tell the child at once. Takes no lock, never fails."""
         signals.send(self._pipe, note)
 
-    def request(self, channel: wire.Channel, *message: Any, on: Others | None = None) -> Any:
+    def request(
+        self,
+        channel: wire.Channel,
+        *message: Any,
+        on: Others | None = None,
+        patience: Patience | None = None,
+    ) -> Any:
         """Send a message and wait for its answer.
 
         Args:
@@ -129,17 +161,22 @@ class Worker(Uncopyable):
                 that came through it.
             message: What is wanted.
             on: Told the kind and value of other messages; without it they are passed over.
+            patience: What ends the wait; None: the watchdog.
 
         Raises:
             BackendCrashedError: If the child dies or falls silent.
+            ClosedError: If the channel was closed here meanwhile.
             HeadraceError: What the call ended with in the child.
         """
-        doing = str(message[0])
-        self.send(channel, message, doing)
-        return self.answer(channel, doing, on)
+        doing = str(message[_METHOD_AT.get(message[0], 0)])
+        patience = patience or self.patience(doing)
+        self.send(channel, message, doing, patience)
+        return self.answer(channel, doing, patience, on)
 
-    def send(self, channel: wire.Channel, message: Any, doing: str) -> None:
-        """Send a message that an answer is owed for.
+    def send(
+        self, channel: wire.Channel, message: Any, doing: str, patience: Patience | None = None
+    ) -> None:
+        """Send a message that an answer is owed for; see ``request``.
 
         Raises:
             BackendCrashedError: If the child is gone, or reads nothing.
@@ -149,20 +186,24 @@ class Worker(Uncopyable):
         # before the message, and only a whole answer ends it.
         channel.owed = True
         try:
-            channel.send(message, self.limits.watchdog)
+            channel.send(message, patience or self.patience(doing))
         except ParamsError:
             channel.owed = False
             raise
         except wire.Disconnected:
-            raise self.crashed(doing) from None
-        except wire.Stalled:
-            raise self.hung(doing) from None
+            raise self.lost(channel, doing) from None
 
-    def answer(self, channel: wire.Channel, doing: str, on: Others | None = None) -> Any:
+    def answer(
+        self,
+        channel: wire.Channel,
+        doing: str,
+        patience: Patience | None = None,
+        on: Others | None = None,
+    ) -> Any:
         """Wait for the answer to what was sent; see ``request``."""
-        silence = Silence(self, doing)
+        patience = patience or self.patience(doing)
         while True:
-            kind, value = self.receive(channel, doing, silence.over)
+            kind, value = self.receive(channel, doing, patience)
             if kind == "error":
                 channel.owed = False
                 if not isinstance(value, HeadraceError):
@@ -174,36 +215,31 @@ class Worker(Uncopyable):
             if on is not None:
                 on(kind, value)
 
-    def receive(
-        self,
-        channel: wire.Channel,
-        doing: str,
-        on_silence: Callable[[], None] | None = None,
-        patience: float | None = None,
-    ) -> tuple[str, Any]:
+    def receive(self, channel: wire.Channel, doing: str, patience: Patience) -> tuple[str, Any]:
         """The next message as its kind and value.
-
-        Args:
-            channel: Where it comes from.
-            doing: What is waited for, for messages.
-            on_silence: Called when nothing came for so long, raises to end the wait; None: a
-                silence is a hang.
-            patience: Seconds of silence; None: the watchdog's.
 
         Raises:
             BackendCrashedError: If the child dies or falls silent.
+            ClosedError: If the channel was closed here meanwhile.
         """
         while True:
             try:
-                message = channel.receive(self.limits.watchdog if patience is None else patience)
+                message = channel.receive(patience.wait)
+            except wire.Garbled:
+                raise self.nonsense(doing, None) from None
             except wire.Disconnected:
-                raise self.crashed(doing) from None
+                raise self.lost(channel, doing) from None
             self.drain()
             if message is not None:
+                patience.heard()
                 return self.parsed(message, doing)
-            if on_silence is None:
-                raise self.hung(doing)
-            on_silence()
+            patience.over()
+
+    def lost(self, channel: wire.Channel, doing: str) -> HeadraceError:
+        """The error for a channel that ended: it was closed here, or the child is gone."""
+        if channel.closed:
+            return ClosedError("it was closed during the call", backend=self.backend)
+        return self.crashed(doing)
 
     def parsed(self, message: Any, doing: str) -> tuple[str, Any]:
         """A message's kind and value.
@@ -216,20 +252,35 @@ class Worker(Uncopyable):
         raise self.nonsense(doing, message)
 
     def advances(self) -> Any:
-        """A number that grows as long as anything in the child is brought forward.
+        """What grows as long as anything in the child is brought forward, as it said last.
 
-        Raises:
-            BackendCrashedError: If the child does not even answer that.
+        Waits for nothing: each call asks anew and takes in what has arrived. None: it has not
+        answered yet.
         """
-        channel = self.open_channel()
-        try:
-            channel.send(("advances",))
-        except wire.Disconnected:
-            raise self.crashed("asking whether it lives") from None
-        # A busy machine may take a while for an answer that needs no computing.
-        patience = max(self.limits.watchdog, _ANSWER)
-        _, value = self.receive(channel, "asking whether it lives", patience=patience)
-        return value
+        if self._looking.acquire(blocking=False):
+            try:
+                # Whoever waits for the child learns of its end there.
+                with contextlib.suppress(wire.Disconnected, BackendCrashedError, BlockingIOError):
+                    self._ask()
+            finally:
+                self._looking.release()
+        return self._advances
+
+    def _ask(self) -> None:
+        probe = self._probe
+        if probe is None or not probe.synchronous:
+            ours, theirs = wire.pair()
+            self._probe = probe = wire.Channel(ours)
+            self._asked = False
+            with theirs:
+                if not self._hand_over(theirs, "asking whether it lives"):
+                    self._probe = None
+                    return
+        if self._asked and (message := probe.receive(0.0)) is not None:
+            self._advances, self._asked = message[1], False
+        if not self._asked:
+            self._asked = True
+            probe.send(("advances",))
 
     # -- watching -----------------------------------------------------------
 
@@ -260,133 +311,96 @@ class Worker(Uncopyable):
                 )
         elif line:
             self._lines.append(line)
+            if line.startswith(FATAL):
+                self._last_words = line
             _logger.warning("%s", line)
 
     def hung(self, doing: str) -> BackendCrashedError:
         """End a child that does not answer; returns the error to raise."""
-        self._hung = True
-        self.kill()
+        if not self._process.look():  # one that has died of itself did not hang
+            seconds = self.limits.watchdog
+            self._reason = f"brought nothing forward for {seconds:g} s and was ended"
+        self._process.kill()
         return self.crashed(doing)
 
     def nonsense(self, doing: str, said: Any) -> BackendCrashedError:
         """End a child that breaks the protocol; returns the error to raise."""
-        self._broke = f"sent {said!r:.60}, which is no answer, and was ended"
-        self.kill()
+        what = "bytes that are no message" if said is None else f"{said!r:.60}, which is no answer"
+        self._reason = f"sent {what}, and was ended"
+        self._process.kill()
         return self.crashed(doing)
+
+    @property
+    def ended(self) -> bool:
+        """Whether it is gone."""
+        return self._process.look()
 
     def crashed(self, doing: str) -> BackendCrashedError:
         """The error for a child that is gone."""
-        if self._verdict is None:
-            self._verdict = self._find_verdict()
+        verdict = self._find_verdict()
         self.drain()
+        ended = self._process.ended
         return BackendCrashedError(
-            f"the process of backend {self.backend!r} {self._verdict} ({doing})",
+            f"the process of backend {self.backend!r} {verdict} ({doing})",
             hint="Its models and sessions are lost; loading again starts a new process.",
             backend=self.backend,
-            native_code=self._process.returncode,
+            native_code=None if ended is None else ended.code,
             native_log=tuple(self._lines),
         )
 
     def _find_verdict(self) -> str:
-        try:
-            code = self._process.wait(_GRACE)
-        except subprocess.TimeoutExpired:
-            self.kill()  # it closed its channels and lives on: nobody can use it
-            code = self._process.returncode
-        if self._broke is not None:
-            return self._broke
-        if self._hung:
-            return f"brought nothing forward for {self.limits.watchdog:g} s and was ended"
-        if code < 0:
-            name = _signal_name(-code)
-            return f"was ended by {name}" + _REMARKS.get(name, "")
-        return f"ended by itself with exit code {code}"
-
-    @property
-    def alive(self) -> bool:
-        """Whether it runs."""
-        return self._process.poll() is None
+        if self._verdict is not None:
+            return self._verdict
+        if not self._process.wait(_GRACE):
+            # Nobody can use it any more.
+            self._reason = self._reason or "closed its connection and was ended"
+            self._process.kill()
+        self.drain()
+        ended = self._process.ended
+        self._verdict = self._reason or describe(ended, self.limits, self._last_words)
+        return self._verdict
 
     # -- ending -------------------------------------------------------------
 
     def kill(self) -> None:
         """End it at once."""
-        with contextlib.suppress(OSError):
-            self._process.kill()
-        self._process.wait()
+        self._process.kill()
 
     def close(self) -> None:
         """Let it end by itself, and make sure that it does. Closing again does nothing."""
-        with self._lock:
-            if self._door.fileno() < 0:
-                return
-            self._door.close()
-        until = time.monotonic() + _GRACE
-        try:
-            self._process.wait(max(0.0, until - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            self.kill()
+        if self._closing:
+            return
+        self._closing = True
+        self._let_go()
+        self._process.end(_GRACE)
         self.drain()
+
+    def _let_go(self) -> None:
+        """What tells the child to end."""
+        wire.shut_down(self._door)
+        life, self._life = self._life, -1
+        if life >= 0:
+            os.close(life)
 
     def abandon(self) -> None:
         """In a forked process: let go of what keeps the child of another one alive."""
-        self._door.close()
-        self._close_pipes()
-        self._process.returncode = 0  # not ours to wait for
+        self._closing = True
+        self._close_files()
 
-    def _close_pipes(self) -> None:
+    def _close_files(self) -> None:
         # Not before nobody can use them any more: the numbers are given to other files then,
         # and a late note of a stream that was dropped would reach another child.
-        pipes = (self._pipe, self._stderr)
-        self._pipe = self._stderr = -1
-        for pipe in pipes:
-            if pipe >= 0:
-                os.close(pipe)
+        files = (self._door, self._pipe, self._stderr, self._life)
+        self._door = self._pipe = self._stderr = self._life = -1
+        for each in files:
+            if each >= 0:
+                os.close(each)
 
     def __del__(self) -> None:
-        door = getattr(self, "_door", None)
-        if door is not None and hasattr(self, "_process"):
-            door.close()  # the child ends by itself
-            self._close_pipes()
-            self._process.returncode = self._process.poll() or 0
-
-
-class Silence:
-    """Tells a long wait from a hang: whether anything was brought forward since the last look.
-
-    Args:
-        worker: The child.
-        doing: What is waited for, for messages.
-    """
-
-    def __init__(self, worker: Worker, doing: str) -> None:
-        self._worker = worker
-        self._doing = doing
-        self._seen: Any = None
-
-    def over(self) -> None:
-        """To be called after a long silence.
-
-        Raises:
-            BackendCrashedError: If the child has died, or hangs.
-        """
-        advances = self._worker.advances()
-        if advances == self._seen:
-            raise self._worker.hung(self._doing)
-        self._seen = advances
-
-
-_REMARKS = {
-    "SIGKILL": " (killed from outside, or by the system for want of memory)",
-    "SIGXCPU": " (its limit of processor time)",
-}
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
+        process = getattr(self, "_process", None)
+        self._close_files()  # the child ends by itself
+        if process is not None:
+            process.see_off(_GRACE)
 
 
 def _abandon_all() -> None:

@@ -145,8 +145,7 @@ class TokenStream(Closing):
         self._task_reads = True
         try:
             while not self._is_over():
-                with self._lock:
-                    chunk = self._ready_chunk()
+                chunk = await self._aready_chunk()
                 if chunk is not None:
                     return chunk
                 if not self._is_over():
@@ -190,6 +189,19 @@ class TokenStream(Closing):
                 self._settle(self._ending)
             return None
         return self._last_chunk(self._ending)
+
+    async def _aready_chunk(self) -> Chunk | None:
+        """The same for a task; an end that another process is told of is a worker thread's."""
+        if self._ending is not None or self._assembler.stopped:
+            aside = getattr(self._generation, "aside", None)
+            if aside is not None:
+                ready: Chunk | None = await aside(self._locked_ready_chunk)
+                return ready
+        return self._locked_ready_chunk()
+
+    def _locked_ready_chunk(self) -> Chunk | None:
+        with self._lock:
+            return self._ready_chunk()
 
     def _take_in(self, delta: Delta) -> None:
         """Give a delta's pieces to the assembler, unless what they follow was refused."""
@@ -270,7 +282,12 @@ class TokenStream(Closing):
 
     async def aclose(self) -> None:
         """The same for a task; it waits for nothing but a thread that reads the stream."""
-        self.close()
+        aside = getattr(self._generation, "aside", None)
+        if aside is None or self._completion is not None or self._failure is not None:
+            self.close()
+        else:
+            self.cancel()  # not later than it was asked for
+            await aside(self.close)
 
     def __del__(self) -> None:
         # Runs in any thread, at any allocation: no lock may be taken here.

@@ -12,11 +12,12 @@ import sys
 import threading
 
 from headrace_subprocess import codec, signals
-from headrace_subprocess.child import limits
+from headrace_subprocess.child import limits, surroundings
 from headrace_subprocess.child.serving import Server
 from headrace_subprocess.child.sessions import ServedChannel
 
-_PATIENCE = 3.0
+_logger = logging.getLogger("headrace.subprocess")
+_PATIENCE = 1.5
 """Seconds for the model to be closed in order after the parent is gone."""
 
 
@@ -32,6 +33,7 @@ class _ToStderr(logging.Handler):
 def main() -> None:
     """Serve until the parent closes the door."""
     settings = json.loads(sys.argv[1])
+    surroundings.prepare(settings["life"])
     faulthandler.enable(all_threads=False)
     logger = logging.getLogger("headrace")
     logger.setLevel(settings["level"])
@@ -59,7 +61,10 @@ def main() -> None:
 def _listen(pipe: int, server: Server) -> None:
     while notes := signals.receive(pipe):
         for note in notes:
-            server.take_note(note)
+            try:
+                server.take_note(note)
+            except BaseException:  # a backend's; the next note is about something else
+                _logger.exception("a note could not be followed")
 
 
 if __name__ == "__main__":

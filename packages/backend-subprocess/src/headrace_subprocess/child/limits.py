@@ -15,6 +15,8 @@ import sys
 from headrace.params import IsolationParams
 
 _logger = logging.getLogger("headrace.subprocess")
+_LATER = 5
+"""Seconds of processor time between the signal that names the limit and SIGKILL."""
 _CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000
 
 
@@ -23,7 +25,8 @@ def apply(params: IsolationParams) -> None:
     if params.memory_bytes is not None:
         _limit(resource.RLIMIT_AS, params.memory_bytes)
     if params.cpu_seconds is not None:
-        _limit(resource.RLIMIT_CPU, params.cpu_seconds)
+        # At the harder one there is only SIGKILL, which does not say what for.
+        _limit(resource.RLIMIT_CPU, params.cpu_seconds, params.cpu_seconds + _LATER)
     if not params.write_files:
         # A write then fails instead of ending the process.
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -33,12 +36,13 @@ def apply(params: IsolationParams) -> None:
         _leave_network()
 
 
-def _limit(kind: int, value: int) -> None:
-    _, hard = resource.getrlimit(kind)
-    if hard != resource.RLIM_INFINITY:
-        value = min(value, hard)
+def _limit(kind: int, soft: int, hard: int | None = None) -> None:
+    _, highest = resource.getrlimit(kind)
+    hard = soft if hard is None else hard
+    if highest != resource.RLIM_INFINITY:
+        soft, hard = min(soft, highest), min(hard, highest)
     try:
-        resource.setrlimit(kind, (value, value))
+        resource.setrlimit(kind, (soft, hard))
     except (OSError, ValueError) as error:
         _logger.warning("the limit %s could not be set: %s", kind, error)
 

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import errno
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 import headrace
-from headrace.errors import BackendError, ClosedError, HeadraceError, ModelMemoryError
+from headrace.errors import (
+    BackendError,
+    ClosedError,
+    HeadraceError,
+    ModelMemoryError,
+    ParamsError,
+)
 from headrace.loading import choose_backend, load_with
 from headrace.params import EngineParams, ModelParams, SessionParams
 from headrace.protocols import LoadRequest, Model
@@ -19,6 +27,28 @@ from headrace_subprocess.child.things import Things
 from headrace_subprocess.child.work import Works
 from headrace_subprocess.signals import Note, Signal
 
+_EARLY = 1000
+"""Sessions that are remembered to have been dropped."""
+_HINTS = {
+    errno.EFBIG: "The process may write no files; IsolationParams(write_files=True) allows it.",
+    errno.ENETUNREACH: "The process has no network; IsolationParams(network=True) allows it.",
+}
+
+
+def _failure(error: BaseException) -> BackendError:
+    return BackendError(f"{type(error).__name__} in the process: {error}", hint=_hint(error))
+
+
+def _hint(error: BaseException | None) -> str | None:
+    """What to do about an error of the system's that a limit of the process explains."""
+    number = error.errno if isinstance(error, OSError) else None
+    return None if number is None else _HINTS.get(number)
+
+
+def _shown(code: object) -> str:
+    """What ``sys.exit`` was called with."""
+    return "" if code is None else f"{code!r:.200}"
+
 
 class Server:
     """The model of this process and its sessions."""
@@ -29,10 +59,11 @@ class Server:
         self._things = Things()
         self._works = Works()
         self._load_stopped = False
+        # A note may overtake the request that it is about.
+        self._dropped: deque[int] = deque(maxlen=_EARLY)
         self._requests: dict[str, Callable[..., Any]] = {
             "prepare": self._prepare,
             "load": self._load,
-            "close": self._close,
             "advances": self._advances,
             "model": self._model_call,
             "work": self._work,
@@ -59,7 +90,7 @@ class Server:
             while True:
                 name, *arguments = message
                 try:
-                    channel.send(self._answer(channel, name, arguments))
+                    self._send(channel, self._answer(channel, name, arguments))
                     message = channel.receive()
                 except Overtaken as overtaken:
                     message = overtaken.message
@@ -68,6 +99,12 @@ class Server:
         finally:
             channel.close()
             channel.ended.set()
+
+    def _send(self, channel: wire.Channel, answer: tuple[str, Any]) -> None:
+        try:
+            channel.send(answer)
+        except ParamsError as error:
+            channel.send(("error", BackendError(f"the answer cannot be told: {error.message}")))
 
     def take_note(self, note: Note) -> None:
         """Act on a signal at once; what it is about may be gone."""
@@ -78,6 +115,7 @@ class Server:
         elif note.signal is Signal.FORGET:
             self._things.forget(note.session)
         elif note.signal is Signal.DROP:
+            self._dropped.append(note.session)
             session = self._sessions.pop(note.session, None)
             if session is not None:
                 session.close()
@@ -99,14 +137,19 @@ class Server:
         except (wire.Disconnected, Overtaken):
             raise
         except HeadraceError as error:
+            error.hint = error.hint or _hint(error.__cause__)
             return "error", error
         except MemoryError as error:
             return "error", ModelMemoryError(
                 f"the process has no memory left: {error}",
                 hint="Raise IsolationParams.memory_bytes, or lower EngineParams.n_ctx.",
             )
-        except Exception as error:
-            return "error", BackendError(f"{type(error).__name__} in the process: {error}")
+        except SystemExit as error:
+            return "error", BackendError(
+                f"the backend called sys.exit({_shown(error.code)}) in its process"
+            )
+        except BaseException as error:  # panics of Rust extensions are no Exception
+            return "error", _failure(error)
 
     # -- the model ----------------------------------------------------------
 
@@ -132,9 +175,6 @@ class Server:
             LoadRequest(reference=reference, params=params, engine=engine, progress=progress),
         )
         return self._model.info, self._model.capabilities
-
-    def _close(self, channel: wire.Channel) -> None:
-        self.shut_down()
 
     def _loaded(self) -> Model:
         if self._model is None:
@@ -184,10 +224,15 @@ class Server:
         self, channel: ServedChannel, number: int, params: SessionParams, uses: list[Any]
     ) -> None:
         params = self._things.with_uses(params, uses)
-        self._sessions[number] = ServedSession(self._loaded().open_session(params), channel)
+        self._keep(number, ServedSession(self._loaded().open_session(params), channel))
 
     def _fork(self, channel: ServedChannel, source: int, number: int) -> None:
-        self._sessions[number] = ServedSession(self._session(source).session.fork(), channel)
+        self._keep(number, ServedSession(self._session(source).session.fork(), channel))
+
+    def _keep(self, number: int, session: ServedSession) -> None:
+        self._sessions[number] = session
+        if number in self._dropped and self._sessions.pop(number, None) is not None:
+            session.close()  # nobody waited for it
 
     def _adopt(self, channel: ServedChannel, number: int) -> None:
         """Go on with a session whose channel was lost, when its thread has done all it had got."""

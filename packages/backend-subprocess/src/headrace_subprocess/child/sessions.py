@@ -49,11 +49,14 @@ class ServedSession:
         self._interrupted: tuple[int, StopReason] = (0, StopReason.CANCELLED)
         self._seen = 0
         self._past_steps = 0
+        self._moving = threading.Lock()
 
     def move_to(self, channel: ServedChannel) -> None:
         """Belong to another channel, once the thread of the one before has ended."""
-        self._channel.ended.wait()
-        self._channel = channel
+        # One after the other: of a parent that asked twice the first channel is closed.
+        with self._moving:
+            self._channel.ended.wait()
+            self._channel = channel
 
     def stream(
         self,

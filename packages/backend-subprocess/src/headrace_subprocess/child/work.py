@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import deque
 from typing import Any
 
 from headrace.embeddings import Embeddings
 from headrace.errors import ClosedError
 from headrace_subprocess import wire
 from headrace_subprocess.vectors import flattened
+
+_EARLY = 1000
+"""Calls that are remembered to have been stopped."""
 
 
 class Works:
@@ -19,6 +23,8 @@ class Works:
         self.advances = 0
         """Times that any of them told its progress."""
         self._running: dict[int, tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]]] = {}
+        # A note overtakes what it is about; of those that had ended nobody asks again.
+        self._stopped: deque[int] = deque(maxlen=_EARLY)
 
     def run(
         self,
@@ -48,6 +54,8 @@ class Works:
             task = asyncio.current_task()
             assert task is not None
             self._running[number] = asyncio.get_running_loop(), task
+            if number in self._stopped:
+                task.cancel()
             try:
                 return await getattr(owner, "a" + method)(*arguments, progress=progress, **options)
             finally:
@@ -60,7 +68,8 @@ class Works:
         return flattened(found) if isinstance(found, Embeddings) else found
 
     def stop(self, number: int) -> None:
-        """End one, inside a native call too; one that has ended, or not begun, is left alone."""
+        """End one, inside a native call too, or as soon as it begins."""
+        self._stopped.append(number)
         loop, task = self._running.get(number, (None, None))
         if loop is not None and task is not None:
             with contextlib.suppress(RuntimeError):  # it ended meanwhile

@@ -24,6 +24,7 @@ from headrace.results import StopReason, StreamStatistics
 if TYPE_CHECKING:
     from headrace.protocols.chat import RenderedChat
     from headrace.protocols.waist import Generation
+    from headrace.results import Chunk
     from headrace.stream import TokenStream
 
 _WHOLE = (StopReason.EOG, StopReason.STOP_STRING)
@@ -118,7 +119,7 @@ class ChatStream(Closing):
         try:
             while not self._over():
                 text = await anext(self._stream, None)
-                chunk = self._finish() if text is None else self._take(text.text)
+                chunk = await self._aread(text)
                 if chunk is not None:
                     return chunk
         except BaseException as error:
@@ -126,6 +127,18 @@ class ChatStream(Closing):
             raise
         self._consumed = True
         raise StopAsyncIteration
+
+    async def _aread(self, chunk: Chunk | None) -> ChatChunk | None:
+        """What a chunk of text, or its end, adds; a parser elsewhere is a worker thread's."""
+
+        def read() -> ChatChunk | None:
+            return self._finish() if chunk is None else self._take(chunk.text)
+
+        aside = getattr(self.rendered.parser, "aside", None)
+        if aside is None:
+            return read()
+        added: ChatChunk | None = await aside(read)
+        return added
 
     def _over(self) -> bool:
         if self._failure is not None:

@@ -22,7 +22,7 @@ class IsolationParams:
     """Most address space (``RLIMIT_AS``), mapped model files included; None: no limit."""
 
     cpu_seconds: int | None = attrs.field(default=None, validator=integer(1, optional=True))
-    """Most processor time in all (``RLIMIT_CPU``); None: no limit."""
+    """Most processor time in all, its start included (``RLIMIT_CPU``); None: no limit."""
 
     network: bool = attrs.field(default=False, validator=flag())
     """Whether the child may reach the network (Linux: else a network namespace of its own)."""
@@ -31,4 +31,7 @@ class IsolationParams:
     """Whether the child may write to files (``RLIMIT_FSIZE``)."""
 
     watchdog: float = attrs.field(default=120.0, validator=number(0, above=True))
-    """Seconds after which a child that should answer and brings nothing forward is ended."""
+    """Seconds after which a child that should answer and brings nothing forward is ended.
+
+    A deadline of the caller's, a cancel and ``close`` do not wait for it.
+    """

@@ -36,7 +36,11 @@ class ChatRequest:
 
 
 class ChatParser(Protocol):
-    """Reads the answers to one rendered request. One thread at a time."""
+    """Reads the answers to one rendered request. One thread at a time.
+
+    One that asks another process or machine has an ``async def aside(work)`` too: it calls
+    ``work``, which parses, where that blocks no event loop.
+    """
 
     def parse(self, text: str, *, partial: bool) -> ChatMessage:
         """What the model wrote, as a message of the assistant's.

@@ -439,7 +439,11 @@ class GenerationReport:
 
 
 class Generation(Protocol):
-    """What a session supplies for one stream. One reader at a time."""
+    """What a session supplies for one stream. One reader at a time.
+
+    One whose ``settle`` waits for another process or machine has an ``async def aside(work)``
+    too: it calls ``work``, which settles, where that blocks no event loop.
+    """
 
     carry: bytes
     """Bytes of remembered tokens whose text was never shown; the stream begins with them."""
