@@ -235,7 +235,7 @@ def test_options_reach_the_params_and_are_checked_by_them(call, monkeypatch):
         (["--override-kv", "a=int:x"], "--override-kv must be KEY=TYPE:VALUE"),
         (["--override-kv", "a=bool:1"], "--override-kv must be KEY=TYPE:VALUE"),
         (["--tensor-split", "1;2"], "--tensor-split must be numbers"),
-        (["--gpu-layers", "-3"], "ModelParams.n_gpu_layers must be"),
+        (["--gpu-layers", "-3"], "--gpu-layers must be"),
         (["--cache-type-v", "q8_0", "--flash-attention", "off"], "needs flash attention"),
     ],
 )

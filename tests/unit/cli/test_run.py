@@ -121,21 +121,21 @@ def test_the_timeout_ends_a_slow_generation(call):
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["--temperature", "nan"], "SamplingParams.temperature must be a finite number"),
-        (["--top-k", "-1"], "SamplingParams.top_k"),
-        (["--top-p", "0"], "SamplingParams.top_p"),
-        (["--min-p", "2"], "SamplingParams.min_p"),
-        (["--repeat-penalty", "0"], "SamplingParams.repeat_penalty"),
-        (["--seed", "4294967295"], "SamplingParams.seed"),
-        (["--max-tokens", "-1"], "max_tokens"),
-        (["--timeout", "-1"], "timeout"),
-        (["--threads", "0"], "EngineParams.n_threads"),
-        (["--n-ctx", "2"], "EngineParams.n_ctx"),
+        (["--temperature", "nan"], "--temperature must be a finite number"),
+        (["--top-k", "-1"], "--top-k"),
+        (["--top-p", "0"], "--top-p"),
+        (["--min-p", "2"], "--min-p"),
+        (["--repeat-penalty", "0"], "--repeat-penalty"),
+        (["--seed", "4294967295"], "--seed"),
+        (["--max-tokens", "-1"], "--max-tokens must"),
+        (["--timeout", "-1"], "--timeout must"),
+        (["--threads", "0"], "--threads must"),
+        (["--n-ctx", "2"], "--n-ctx must"),
         (["--max-tokens", "many"], "'many' is not a valid integer"),
         (["--max-token", "3"], "--max-tokens"),
     ],
 )
-def test_wrong_values_are_usage_errors_that_name_the_field(call, arguments, told):
+def test_wrong_values_are_usage_errors_that_name_the_option(call, arguments, told):
     """Code 2, one line, no traceback."""
     ended = call("run", *arguments, "fake:ok", "hi")
     assert ended.code == 2

@@ -65,9 +65,9 @@ def test_every_other_setting_has_a_name_and_a_value(asked):
         ("typical_p", "--sampling must be NAME=VALUE"),
         ("typical=0.5", "Did you mean 'typical_p'?"),
         ("grammar=x", "no parameter 'grammar'"),
-        ("typical_p=much", "SamplingParams.typical_p must be"),
+        ("typical_p=much", "--sampling typical_p must be"),
         ("samplers=topk", "Did you mean 'top_k'?"),
-        ("logit_bias=3", "SamplingParams.logit_bias must be"),
+        ("logit_bias=3", "--sampling logit_bias must be"),
         ("mirostat_tau=3", "no effect without mirostat"),
     ],
 )
@@ -82,7 +82,7 @@ def test_a_sampler_that_the_backend_lacks_is_told(call):
     """The fake has few."""
     ended = call("run", "fake:Hello", "hi", "--sampling", "typical_p=0.5")
     assert ended.code != 0
-    assert "does not know SamplingParams.typical_p" in ended.err
+    assert "does not know --sampling typical_p" in ended.err
 
 
 def test_log_probabilities_are_shown_beside_the_text(call):

@@ -75,7 +75,7 @@ class LlamaTemplates:
                 report,
                 Operation.RENDER,
                 message="the model has no chat template",
-                hint="Give the source of one: template=… in Python, --template FILE in a shell.",
+                hint="Give the source of one: template=….",
             )
         check(report, Operation.RENDER)
         return template

@@ -150,6 +150,6 @@ def _report(error: BaseException, settings: Settings) -> None:
     if isinstance(error, (click.Abort, KeyboardInterrupt)):
         click.echo("headrace: interrupted", err=True)
         return
-    tell("error", *in_words(error))
+    tell("error", *in_words(error, settings.command))
     if isinstance(error, HeadraceError):
         click.echo(f"more: {error.docs}", err=True)

@@ -25,6 +25,8 @@ class Settings:
     """What was asked of the program as a whole."""
 
     debug: bool = False
+    command: click.Command | None = None
+    """The command that was asked for, in whose words errors are told."""
     model: dict[str, Any] = attrs.field(factory=dict)
     """Fields of ``ModelParams`` that were given as options."""
     engine: dict[str, Any] = attrs.field(factory=dict)
@@ -38,7 +40,15 @@ class Settings:
 
 
 class Group(click.Group):
-    """Lists its commands with the whole first sentence of each."""
+    """Lists its commands with the whole first sentence of each; notes the one that is run."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find a command."""
+        found = super().resolve_command(ctx, args)
+        ctx.ensure_object(Settings).command = found[1]
+        return found
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list."""
@@ -47,6 +57,14 @@ class Group(click.Group):
             formatter.write_dl(
                 [(name, each.get_short_help_str(_WHOLE)) for name, each in commands if each]
             )
+
+
+class Option(click.Option):
+    """An option that sets what has another name in the library, for ``headrace.cli.language``."""
+
+    def __init__(self, *arguments: Any, names: tuple[str, ...] = (), **more: Any) -> None:
+        super().__init__(*arguments, **more)
+        self.names = names
 
 
 def _set_debug(context: click.Context, parameter: click.Parameter, value: bool) -> None:
@@ -68,14 +86,20 @@ backend_option = click.option(
     metavar="NAME",
     help="Backend to load the model with  [default: the one that can].",
 )
+threads_option = click.option(
+    "--threads",
+    cls=Option,
+    names=("n_threads",),
+    type=int,
+    metavar="N",
+    help="Threads  [default: the physical cores].",
+)
 
 
 def model_options(command: _F) -> _F:
     """Options of every command that loads a model to run it."""
     for option in (
-        click.option(
-            "--threads", type=int, metavar="N", help="Threads  [default: the physical cores]."
-        ),
+        threads_option,
         click.option(
             "--n-ctx",
             type=int,

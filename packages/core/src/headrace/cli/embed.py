@@ -9,6 +9,7 @@ import click
 
 import headrace
 from headrace.cli.common import (
+    Option,
     debug_option,
     given,
     json_option,
@@ -32,7 +33,13 @@ _truncate_option = click.option(
     type=click.Choice(["mean", "cls", "last", "none"]),
     help="How tokens' vectors become one; none: one a token  [default: the model's own].",
 )
-@click.option("--no-normalize", is_flag=True, help="Leave the vectors' lengths as they are.")
+@click.option(
+    "--no-normalize",
+    cls=Option,
+    names=("normalize",),
+    is_flag=True,
+    help="Leave the vectors' lengths as they are.",
+)
 @_truncate_option
 @model_options
 @json_option

@@ -14,10 +14,12 @@ import click
 import headrace
 from headrace.cli.common import (
     Group,
+    Option,
     backend_option,
     debug_option,
     json_option,
     progress_bar,
+    threads_option,
     write_json,
 )
 from headrace.cli.report import shortened, size
@@ -26,14 +28,20 @@ from headrace.cli.sizes import number_of_bytes
 _ELEMENTS = 5
 """Elements of an array that are shown."""
 
-force_option = click.option("--force", is_flag=True, help="Replace TARGET if it is there.")
+force_option = click.option(
+    "--force",
+    cls=Option,
+    names=("overwrite",),
+    is_flag=True,
+    help="Replace TARGET if it is there.",
+)
 
 
 @click.command()
 @click.argument("source")
 @click.argument("target")
 @click.argument("type")
-@click.option("--threads", type=int, metavar="N", help="Threads  [default: the physical cores].")
+@threads_option
 @click.option(
     "--allow-requantize", is_flag=True, help="Quantize what is quantized already: quality suffers."
 )
@@ -102,7 +110,13 @@ def show(model: str, tensors: bool, backend: str | None, as_json: bool) -> None:
 @gguf.command()
 @click.argument("source")
 @click.argument("prefix", required=False)
-@click.option("--max-size", metavar="SIZE", help="Most bytes in a shard, such as 2G or 500M.")
+@click.option(
+    "--max-size",
+    cls=Option,
+    names=("max_bytes",),
+    metavar="SIZE",
+    help="Most bytes in a shard, such as 2G or 500M.",
+)
 @click.option("--max-tensors", type=int, metavar="N", help="Most tensors in a shard.")
 @backend_option
 @debug_option

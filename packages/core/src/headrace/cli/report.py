@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from headrace.chat.types import ChatCompletion
+from headrace.cli.language import spoken
 from headrace.cli.streams import StreamLostError, colour
 from headrace.errors import HeadraceError
 from headrace.results import Completion
@@ -89,10 +90,11 @@ def one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def in_words(error: BaseException) -> tuple[str, str | None]:
-    """What is said of an error, and what to do about it."""
+def in_words(error: BaseException, command: click.Command | None) -> tuple[str, str | None]:
+    """What is said of an error to who typed a command, and what to do about it."""
     if isinstance(error, HeadraceError):
-        return error.message, error.hint
+        hint = error.hint and spoken(error.hint, command)
+        return spoken(error.message, command), hint
     if isinstance(error, StreamLostError):
         return error.message, error.hint
     # What the system refuses, and what it lacks, is no defect of the program.

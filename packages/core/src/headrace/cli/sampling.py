@@ -15,7 +15,7 @@ import attrs
 import click
 
 import headrace
-from headrace.cli.common import Settings
+from headrace.cli.common import Option, Settings
 from headrace.errors import ParamsError
 from headrace.params import SamplingParams, check_names
 
@@ -31,7 +31,9 @@ def _option(field: str, *names: str, **more: Any) -> Callable[[_F], _F]:
         if value is not None:
             context.ensure_object(Settings).sampling[field] = value
 
-    return click.option(*names, callback=keep, expose_value=False, **more)
+    return click.option(
+        *names, cls=Option, names=(field,), callback=keep, expose_value=False, **more
+    )
 
 
 def _keep_settings(

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import click
 
-from headrace.cli.common import Settings
+from headrace.cli.common import Option, Settings
 from headrace.errors import ParamsError
 from headrace.params.engine import CACHE_TYPES
 
@@ -36,7 +36,9 @@ def _option(
             kept = getattr(context.ensure_object(Settings), owner)
             kept[field] = value if convert is None else convert(value)
 
-    return click.option(*names, callback=keep, expose_value=False, **more)
+    return click.option(
+        *names, cls=Option, names=(field,), callback=keep, expose_value=False, **more
+    )
 
 
 def _numbers(text: str) -> tuple[float, ...]:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import click
 
 import headrace
-from headrace.cli.report import one_line, summary
+from headrace.cli.report import in_words, summary, tell
 from headrace.errors import HeadraceError
 
 HELP = """\
@@ -113,9 +113,7 @@ class Talk:
             if interrupted:
                 click.echo("(stopped)", err=True)
         except HeadraceError as error:
-            click.secho(f"error: {one_line(error.message)}", fg="red", err=True)
-            if error.hint:
-                click.echo(f"hint: {one_line(error.hint)}", err=True)
+            tell("error", *in_words(error, click.get_current_context().command))
 
     def _command(self, text: str) -> None:
         name, _, argument = text[1:].strip().partition(" ")
