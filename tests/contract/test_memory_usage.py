@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from headrace import ClosedError
+from headrace import ClosedError, SessionParams
 
 
 def test_what_a_model_and_its_sessions_have_taken(target, greedy):
@@ -33,3 +33,16 @@ def test_what_a_model_and_its_sessions_have_taken(target, greedy):
         session.close()
         with pytest.raises(ClosedError):
             session.memory_usage()
+
+
+def test_what_a_reproducible_session_takes_is_counted(target, greedy):
+    """Its place apart, if it needs one: a cache more, and not the weights again."""
+    with target.load(n_ctx=512, n_sequences=4) as model:
+        before = model.memory_usage()
+        with model.open_session(SessionParams(reproducible=True)) as session:
+            session.complete("a history", sampling=greedy, max_tokens=6, ignore_eog=True)
+            used = model.memory_usage()
+            assert used.weights == before.weights
+            # Only the fake takes none.
+            assert (used.cache > before.cache) == (before.backend != "fake")
+            assert (used.resident, used.cells) == (1, len(session.tokens) - 1)

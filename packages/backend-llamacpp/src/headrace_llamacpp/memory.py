@@ -74,13 +74,14 @@ def estimate(path: Path, params: ModelParams, engine: EngineParams) -> MemoryEst
 
 def in_use(contexts: Sequence[Any]) -> tuple[DeviceMemory, ...]:
     """What open contexts and their model have, in the same words as an estimate."""
-    told = []
+    buffers = ffi.new("hr_buffers[]", _MOST_KINDS * len(contexts))
+    count, report = ffi.new("int32_t *"), new_report()
+    told: list[Any] = []
     for context in contexts:
-        buffers = ffi.new("hr_buffers[]", _MOST_KINDS)
-        count, report = ffi.new("int32_t *"), new_report()
-        lib.hr_context_memory(context, buffers, _MOST_KINDS, count, report)
+        free = buffers + len(told)
+        lib.hr_context_memory(context, free, _MOST_KINDS, count, report)
         check(report, Operation.ESTIMATE)
-        for each in buffers[0 : count[0]]:
+        for each in free[0 : count[0]]:
             if context is not contexts[0]:
                 each.weights = 0  # the first has told them
             told.append(each)
