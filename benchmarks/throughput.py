@@ -83,7 +83,7 @@ def by_tasks(model: headrace.Model, count: int) -> float:
 
         async def run(prompt: list[int]) -> None:
             nonlocal arrived
-            async with model.open_session() as session:
+            async with await model.aopen_session() as session:
                 stream = session.generate(
                     prompt, sampling=GREEDY, max_tokens=NEW + 1, ignore_eog=True, stop=["\0never"]
                 )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from headrace_subprocess.patience import awaited
 from headrace_subprocess.signals import Note, Signal
 
 if TYPE_CHECKING:
@@ -47,20 +46,17 @@ class Call:
         try:
             value = self._model.call(*self._message, on=self._told)
         except BaseException:
-            self._cancel()
+            self.cancel()
             raise
         if not isinstance(value, kind):
             raise self._model.worker.nonsense(self._message[3], value)
         return value
 
-    async def arun(self, kind: type[_T]) -> _T:
-        """The same for a task; cancelling it ends the work."""
-        return await awaited(lambda: self.run(kind), self._cancel)
-
     def _told(self, kind: str, value: Any) -> None:
         if kind == "progress" and self._progress is not None:
             self._progress(value)
 
-    def _cancel(self) -> None:
+    def cancel(self) -> None:
+        """End the work, from another thread; takes no lock."""
         # Of no effect once the work has ended; the waiting thread gets its error then.
         self._model.worker.signal(Note(Signal.STOP_CALL, self._number))

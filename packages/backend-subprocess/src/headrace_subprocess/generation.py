@@ -6,11 +6,11 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from headrace.closing import to_thread
 from headrace.copying import Uncopyable
 from headrace.errors import BackendCrashedError, ClosedError, HeadraceError
 from headrace.protocols.waist import Delta, GenerationReport, Piece
 from headrace.results import Receipt, StopReason, Timings, Usage
+from headrace.workers import in_worker
 from headrace_subprocess import wire
 from headrace_subprocess.patience import Patience
 from headrace_subprocess.signals import Note, Signal
@@ -123,7 +123,7 @@ class RemoteGeneration(Uncopyable):
                 if patience.expired:
                     return None
                 if self.interrupted is None and patience.last:
-                    await to_thread(patience.over)  # it may have to end the child
+                    await in_worker(patience.over)  # it may have to end the child
                 elif self.interrupted is None:
                     patience.over()
                 end = time.monotonic() + patience.wait
@@ -234,7 +234,7 @@ class RemoteGeneration(Uncopyable):
 
         with anyio.CancelScope(shield=True):
             async with turn(self._session.model):
-                done = await to_thread(end)
+                done = await in_worker(end)
         return done  # not inside: to mypy, a scope may swallow what is raised in it
 
     def _own_report(self) -> GenerationReport:

@@ -10,7 +10,8 @@ from headrace.chat.types import ChatMessage
 from headrace.copying import Uncopyable
 from headrace.errors import ChatParseError
 from headrace.protocols.chat import RenderedChat
-from headrace_subprocess.patience import Expired, Patience, awaited
+from headrace.workers import in_worker, let_go
+from headrace_subprocess.patience import Expired, Patience
 from headrace_subprocess.signals import Note, Signal
 from headrace_subprocess.turns import turn
 
@@ -66,7 +67,7 @@ class RemoteParser(Uncopyable):
     async def aside(self, read: Callable[[], _T]) -> _T:
         """Have a worker thread do what calls ``parse``."""
         async with turn(self._model):
-            return await awaited(read)
+            return await in_worker(read, cancel=let_go)
 
     def __del__(self) -> None:
         self._model.worker.signal(Note(Signal.FORGET, self._number))

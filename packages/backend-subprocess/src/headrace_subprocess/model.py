@@ -24,6 +24,7 @@ from headrace.protocols.chat import RenderedChat
 from headrace.protocols.waist import Texts
 from headrace.results import Capability, ModelInfo
 from headrace.speculation import DraftModel
+from headrace.workers import in_worker
 from headrace_subprocess import wire
 from headrace_subprocess.calls import Call
 from headrace_subprocess.handles import RemoteAdapter, rendered_chat
@@ -123,7 +124,10 @@ class SubprocessModel(ModelBase):
     ) -> Embeddings:
         """``embed`` for a task of asyncio or trio; ``progress`` is called in a worker thread."""
         call = self._embedding(texts, pooling, normalize, truncate, as_array, progress)
-        return shaped(await call.arun(tuple), normalize=normalize, arrays=as_array)
+        return await in_worker(
+            lambda: shaped(call.run(tuple), normalize=normalize, arrays=as_array),
+            cancel=call.cancel,
+        )
 
     def _embedding(
         self,
@@ -163,7 +167,8 @@ class SubprocessModel(ModelBase):
         progress: Callable[[float], object] | None = None,
     ) -> Ranking:
         """``rerank`` for a task of asyncio or trio; ``progress`` is called in a worker thread."""
-        return await self._ranking(query, documents, sort, truncate, progress).arun(Ranking)
+        call = self._ranking(query, documents, sort, truncate, progress)
+        return await in_worker(lambda: call.run(Ranking), cancel=call.cancel)
 
     def _ranking(
         self,

@@ -11,15 +11,13 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from headrace.engine.waiting import in_worker
+from headrace.workers import abandoned
 
 if TYPE_CHECKING:
     from headrace_subprocess.worker import Worker
 
-_T = TypeVar("_T")
 _SLICE = 0.5
 """Most seconds of one wait."""
 _FEWEST = 8
@@ -64,7 +62,7 @@ class Patience:
         self._between = between
         self._silent = 0
         self._advances: Any = None
-        self._task = _task.get()
+        self._abandoned = abandoned()
 
     @property
     def wait(self) -> float:
@@ -103,7 +101,7 @@ class Patience:
         """
         if self._between is not None:
             self._between()
-        if self._task is not None and self._task.cancelled:
+        if self._abandoned():
             raise GivenUp
         if self.expired:
             raise Expired
@@ -119,34 +117,3 @@ class Patience:
         if advances is not None and advances != self._advances:
             self._advances = advances
             self._silent = 0
-
-
-class _Task:
-    """A task that a worker thread waits for the child for."""
-
-    cancelled = False
-
-
-_task: ContextVar[_Task | None] = ContextVar("headrace_subprocess_task", default=None)
-
-
-async def awaited(action: Callable[[], _T], cancel: Callable[[], None] | None = None) -> _T:
-    """Have a worker thread wait; a cancelled task leaves at once, and the thread soon after.
-
-    Args:
-        action: What waits.
-        cancel: Called when nobody waits for it any more, also after its end.
-    """
-    task = _Task()
-
-    def leave() -> None:
-        task.cancelled = True
-        if cancel is not None:
-            cancel()
-
-    # The worker thread runs in a copy of this context.
-    token = _task.set(task)
-    try:
-        return await in_worker(leave, action)
-    finally:
-        _task.reset(token)

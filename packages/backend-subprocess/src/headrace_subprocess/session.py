@@ -6,30 +6,30 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
 
 from headrace.bases import SessionBase
 from headrace.chat.checking import check_chat
 from headrace.chat.stream import ChatStream
-from headrace.chat.types import ChatCompletion
 from headrace.errors import BusyError, ClosedError, HeadraceError
 from headrace.machine import SessionMemory
 from headrace.params import SamplingParams, SessionParams
 from headrace.prompts import check_generation, check_tokens
 from headrace.protocols.chat import RenderedChat
 from headrace.protocols.waist import GenerationReport
-from headrace.results import Completion, StopReason
+from headrace.results import StopReason
 from headrace.scores import Score
 from headrace.state import StateSource, StateTarget, read_state, write_state
 from headrace.state.files import check_target
 from headrace.stream import TokenStream
+from headrace.workers import in_worker, let_go
 from headrace_subprocess import wire
 from headrace_subprocess.calls import Call
 from headrace_subprocess.generation import Grip, RemoteGeneration
 from headrace_subprocess.handles import UnaskedParser, rendered_chat
-from headrace_subprocess.patience import Expired, awaited
+from headrace_subprocess.patience import Expired
 from headrace_subprocess.signals import Note, Signal
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from headrace.infilling import InfillKeywords
     from headrace_subprocess.model import SubprocessModel
 
+_Stream = TypeVar("_Stream", TokenStream, ChatStream)
 _RENDERING = (
     "tools",
     "tool_choice",
@@ -58,12 +59,9 @@ def _left(until: float) -> float:
     return max(0.0, until - time.monotonic())
 
 
-async def _read(begin: Callable[[], Any]) -> Any:
-    """Begin a stream in a worker thread, as the child is asked for it, and read it in the task."""
-    async with await awaited(begin) as stream:
-        async for _ in stream:
-            pass
-        return stream.result
+async def _begun(begin: Callable[[], _Stream]) -> _Stream:
+    """Begin a stream in a worker thread, as the child is asked for it: one that hangs is left."""
+    return await in_worker(begin, cancel=let_go, unwanted=lambda stream: stream.close())
 
 
 class SubprocessSession(SessionBase):
@@ -382,7 +380,9 @@ class SubprocessSession(SessionBase):
         progress: Callable[[float], object] | None = None,
     ) -> Score:
         """``score`` for a task of asyncio or trio; cancelling the task ends it inside a call."""
-        return await self._scoring(text, top, progress).arun(Score)
+        # A generation that was cancelled is settled before, which the child is asked for.
+        call = await in_worker(lambda: self._scoring(text, top, progress), cancel=let_go)
+        return await in_worker(lambda: call.run(Score), cancel=call.cancel)
 
     def _scoring(
         self, text: str | Sequence[int], top: int, progress: Callable[[float], object] | None
@@ -468,20 +468,17 @@ class SubprocessSession(SessionBase):
         """The same for a task; it waits for nothing."""
         self.close()
 
-    async def acomplete(self, *arguments: Any, **request: Any) -> Completion:
-        """``complete`` for a task of asyncio or trio; cancelling the task cancels it."""
-        done: Completion = await _read(lambda: self.generate(*arguments, **request))
-        return done
+    async def agenerate(self, *arguments: Any, **request: Any) -> TokenStream:
+        """``generate`` for a task of asyncio or trio."""
+        return await _begun(lambda: self.generate(*arguments, **request))
 
-    async def acomplete_infill(self, *arguments: Any, **request: Any) -> Completion:
-        """``complete_infill`` for a task of asyncio or trio; cancelling the task cancels it."""
-        done: Completion = await _read(lambda: self.infill(*arguments, **request))
-        return done
+    async def ainfill(self, *arguments: Any, **request: Any) -> TokenStream:
+        """``infill`` for a task of asyncio or trio."""
+        return await _begun(lambda: self.infill(*arguments, **request))
 
-    async def acomplete_chat(self, *arguments: Any, **request: Any) -> ChatCompletion:
-        """``complete_chat`` for a task of asyncio or trio; cancelling the task cancels it."""
-        done: ChatCompletion = await _read(lambda: self.chat(*arguments, **request))
-        return done
+    async def achat(self, *arguments: Any, **request: Any) -> ChatStream:
+        """``chat`` for a task of asyncio or trio."""
+        return await _begun(lambda: self.chat(*arguments, **request))
 
     def _check_open(self) -> None:
         self._check_process()

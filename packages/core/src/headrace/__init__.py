@@ -22,9 +22,9 @@ from headrace.chat.types import (
     ToolCall,
     ToolCallDelta,
 )
-from headrace.checking import check_model
+from headrace.checking import acheck_model, check_model
 from headrace.checks import CheckLimits, CheckStage, ModelCheck, Outcome, Verdict
-from headrace.diagnosing import diagnose
+from headrace.diagnosing import adiagnose, diagnose
 from headrace.diagnosis import (
     BackendDiagnosis,
     BackendReport,
@@ -67,7 +67,7 @@ from headrace.errors import (
 )
 from headrace.files import inspect_file, merge_model, quantize_model, split_model
 from headrace.grammar import Choice, Gbnf, JsonSchema, Lazy, Regex, Trigger
-from headrace.inspection import devices, estimate_memory
+from headrace.inspection import aestimate_memory, devices, estimate_memory
 from headrace.loading import aload_model, backends, load_model
 from headrace.machine import (
     Device,
@@ -97,7 +97,7 @@ from headrace.params import (
 )
 from headrace.protocols.files import FileInfo, TensorInfo
 from headrace.protocols.waist import Backend, Model, Session
-from headrace.references import fetch_model
+from headrace.references import afetch_model, fetch_model
 from headrace.reloading import ModelReference
 from headrace.results import (
     Capability,
@@ -217,6 +217,10 @@ __all__ = [
     "UsageError",
     "Verdict",
     "__version__",
+    "acheck_model",
+    "adiagnose",
+    "aestimate_memory",
+    "afetch_model",
     "aload_model",
     "backends",
     "check_model",

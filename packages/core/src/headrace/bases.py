@@ -1,26 +1,26 @@
 """What every model and session does alike, for backends to inherit.
 
 A tier-1 backend writes ``generate`` and ``close``; completing, the ``with``
-statements and their asynchronous forms come from here, as they do for the
-engine's own classes.
+statements and all asynchronous forms (``headrace.tasks``) come from here, as they
+do for the engine's own classes.
 """
 
 from __future__ import annotations
 
-import functools
 import os
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from headrace.adapters import Adapter, ControlVector
-from headrace.closing import Closing, to_thread
+from headrace.closing import Closing
 from headrace.embeddings import Embeddings, Ranking
 from headrace.errors import UnsupportedError, UsageError
 from headrace.machine import MemoryUsage, SessionMemory, SystemInfo
 from headrace.params import SamplingParams
 from headrace.results import Completion
 from headrace.stream import TokenStream
+from headrace.tasks import ModelTasks, SessionTasks
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 _LACKS = "model.capabilities says what a model can do."
 
 
-class ModelBase(Closing):
+class ModelBase(ModelTasks, Closing):
     """A model without its substance; what is optional raises ``UnsupportedError``."""
 
     instead = (
@@ -96,19 +96,6 @@ class ModelBase(Closing):
         """Vectors for texts."""
         raise self._lacks("embed")
 
-    async def aembed(
-        self,
-        texts: str | Sequence[str] | Sequence[int] | Sequence[Sequence[int]],
-        *,
-        pooling: str | None = None,
-        normalize: bool = True,
-        truncate: bool = False,
-        as_array: bool = False,
-        progress: Callable[[float], object] | None = None,
-    ) -> Embeddings:
-        """``embed`` for a task of asyncio or trio."""
-        raise self._lacks("embed")
-
     def rerank(
         self,
         query: str,
@@ -119,18 +106,6 @@ class ModelBase(Closing):
         progress: Callable[[float], object] | None = None,
     ) -> Ranking:
         """How well each document answers the query."""
-        raise self._lacks("rerank")
-
-    async def arerank(
-        self,
-        query: str,
-        documents: Sequence[str],
-        *,
-        sort: bool = False,
-        truncate: bool = False,
-        progress: Callable[[float], object] | None = None,
-    ) -> Ranking:
-        """``rerank`` for a task of asyncio or trio."""
         raise self._lacks("rerank")
 
     def _lacks(self, method: str) -> UnsupportedError:
@@ -164,7 +139,7 @@ class ModelBase(Closing):
         raise self._lacks("load_control_vector")
 
 
-class SessionBase(Closing):
+class SessionBase(SessionTasks, Closing):
     """A session without its substance: ``generate`` and ``close`` are missing."""
 
     instead = (
@@ -224,29 +199,6 @@ class SessionBase(Closing):
                 pass
             return stream.result
 
-    async def acomplete(
-        self,
-        prompt: str | Sequence[int] | None,
-        *,
-        sampling: SamplingParams | None = None,
-        max_tokens: int | None = None,
-        stop: Sequence[str] | str = (),
-        ignore_eog: bool = False,
-        timeout: float | None = None,
-    ) -> Completion:
-        """``complete`` for a task of asyncio or trio; cancelling the task cancels it."""
-        async with self.generate(
-            prompt,
-            sampling=sampling,
-            max_tokens=max_tokens,
-            stop=stop,
-            ignore_eog=ignore_eog,
-            timeout=timeout,
-        ) as stream:
-            async for _ in stream:
-                pass
-            return stream.result
-
     @property
     def tokens(self) -> list[int]:
         """The history: the prompt tokens processed and the tokens delivered."""
@@ -274,16 +226,6 @@ class SessionBase(Closing):
         """How likely a text is after the history."""
         raise _session_lacks("score")
 
-    async def ascore(
-        self,
-        text: str | Sequence[int],
-        *,
-        top: int = 0,
-        progress: Callable[[float], object] | None = None,
-    ) -> Score:
-        """``score`` for a task of asyncio or trio."""
-        raise _session_lacks("score")
-
     def memory_usage(self) -> SessionMemory:
         """What the session has in memory at the moment."""
         raise _session_lacks("memory_usage")
@@ -300,14 +242,6 @@ class SessionBase(Closing):
         """Become what another session was when it was saved."""
         raise _session_lacks("load_state")
 
-    async def asave_state(self, target: StateTarget) -> None:
-        """``save_state`` for a task of asyncio or trio, by a worker thread."""
-        await to_thread(functools.partial(self.save_state, target))
-
-    async def aload_state(self, source: StateSource) -> None:
-        """``load_state`` for a task of asyncio or trio, by a worker thread."""
-        await to_thread(functools.partial(self.load_state, source))
-
     def chat(self, messages: Messages, **request: Unpack[ChatKeywords]) -> ChatStream:
         """Answer a conversation; see ``Session.chat``.
 
@@ -320,15 +254,6 @@ class SessionBase(Closing):
         """The same as ``chat``, read to its end."""
         with self.chat(messages, **request) as stream:
             for _ in stream:
-                pass
-            return stream.result
-
-    async def acomplete_chat(
-        self, messages: Messages, **request: Unpack[ChatKeywords]
-    ) -> ChatCompletion:
-        """``complete_chat`` for a task of asyncio or trio; cancelling the task cancels it."""
-        async with self.chat(messages, **request) as stream:
-            async for _ in stream:
                 pass
             return stream.result
 
@@ -354,18 +279,6 @@ class SessionBase(Closing):
         """The same as ``infill``, read to its end."""
         with self.infill(prefix, suffix, **request) as stream:
             for _ in stream:
-                pass
-            return stream.result
-
-    async def acomplete_infill(
-        self,
-        prefix: str | Sequence[int],
-        suffix: str | Sequence[int],
-        **request: Unpack[InfillKeywords],
-    ) -> Completion:
-        """``complete_infill`` for a task of asyncio or trio; cancelling the task cancels it."""
-        async with self.infill(prefix, suffix, **request) as stream:
-            async for _ in stream:
                 pass
             return stream.result
 

@@ -7,6 +7,7 @@ Nothing of the file is read in this process. The stages are run in one that may 
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -30,6 +31,7 @@ from headrace.protocols.checking import Checker, ChecksFiles, FileStage, HostsCh
 from headrace.protocols.waist import Backend, LoadRequest, Model
 from headrace.results import Capability
 from headrace.seam import interrupts
+from headrace.workers import in_worker
 
 LOAD, TOKENS, TEMPLATE = "load", "tokens", "chat template"
 _N_TOKENS = 4
@@ -88,6 +90,35 @@ def check_model(
     if stages and stages[0].error == ModelNotFoundError.__name__:
         raise ModelNotFoundError(stages[0].message, backend=chosen.name)
     return _result(text, chosen.name, stages)
+
+
+async def acheck_model(
+    path: str | os.PathLike[str],
+    *,
+    backend: str | Backend | None = None,
+    limits: CheckLimits | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> ModelCheck:
+    """``check_model`` for a task of asyncio or trio; cancelling the task ends it after a stage.
+
+    ``progress`` is called in a worker thread.
+    """
+    abandoned = threading.Event()
+
+    def told(stage: str) -> None:
+        if abandoned.is_set():
+            raise _Abandoned
+        if progress is not None:
+            progress(stage)
+
+    return await in_worker(
+        lambda: check_model(path, backend=backend, limits=limits, progress=told),
+        cancel=abandoned.set,
+    )
+
+
+class _Abandoned(Exception):
+    """Nobody waits for the check any more."""
 
 
 def open_checker(backend: Backend, limits: CheckLimits) -> Checker:

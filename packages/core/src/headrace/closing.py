@@ -3,26 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from types import TracebackType
 from typing import TypeVar
 
 from headrace.process import ProcessBound
+from headrace.workers import in_worker
 
 _Self = TypeVar("_Self", bound="Closing")
-_T = TypeVar("_T")
-
-
-async def to_thread(work: Callable[[], _T]) -> _T:
-    """Have a worker thread do what may wait; a cancelled task waits for it all the same."""
-    import anyio
-    import anyio.to_thread
-
-    # A limiter of its own: the program's worker threads may all wait for this.
-    limiter = anyio.CapacityLimiter(1)
-    with anyio.CancelScope(shield=True):
-        done = await anyio.to_thread.run_sync(work, limiter=limiter)
-    return done  # noqa: RET504  # a scope may swallow what is raised in it
 
 
 class Closing(ProcessBound, ABC):
@@ -34,7 +21,7 @@ class Closing(ProcessBound, ABC):
 
     async def aclose(self) -> None:
         """``close`` for a task of asyncio or trio: a worker thread does what may wait."""
-        await to_thread(self.close)
+        await in_worker(self.close)
 
     def __enter__(self: _Self) -> _Self:
         return self

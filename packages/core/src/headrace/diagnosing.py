@@ -35,6 +35,7 @@ from headrace.protocols.diagnosis import Diagnoses
 from headrace.protocols.machine import TellsBuild
 from headrace.results import Capability, StopReason
 from headrace.seam import interrupts
+from headrace.workers import in_worker, let_go
 
 if TYPE_CHECKING:
     from headrace.plugins import Discovery, Installed, InstalledBackend
@@ -92,6 +93,13 @@ def diagnose(*, model: str | os.PathLike[str] | None = None, self_test: bool = T
         self_tests=tuple(tests),
         findings=tuple(sorted(findings, key=lambda each: each.severity != BROKEN)),
     )
+
+
+async def adiagnose(
+    *, model: str | os.PathLike[str] | None = None, self_test: bool = True
+) -> Diagnosis:
+    """``diagnose`` for a task of asyncio or trio."""
+    return await in_worker(lambda: diagnose(model=model, self_test=self_test), cancel=let_go)
 
 
 def _discover(findings: list[Finding]) -> Discovery:

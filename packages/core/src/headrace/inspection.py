@@ -16,6 +16,7 @@ from headrace.protocols.machine import EstimatesMemory, ListsDevices
 from headrace.protocols.waist import Backend, LoadRequest
 from headrace.quoting import shown
 from headrace.seam import Seam
+from headrace.workers import in_worker, let_go
 
 
 @attrs.frozen
@@ -117,3 +118,17 @@ def estimate_memory(
     if not isinstance(found, MemoryEstimate):
         raise Seam(chosen.name).breach("estimate", f"{found!r:.60} instead of a MemoryEstimate")
     return found
+
+
+async def aestimate_memory(
+    reference: str | os.PathLike[str],
+    *,
+    backend: str | Backend | None = None,
+    params: ModelParams | None = None,
+    engine: EngineParams | None = None,
+) -> MemoryEstimate:
+    """``estimate_memory`` for a task of asyncio or trio."""
+    return await in_worker(
+        lambda: estimate_memory(reference, backend=backend, params=params, engine=engine),
+        cancel=let_go,
+    )

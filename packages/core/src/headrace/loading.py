@@ -33,6 +33,7 @@ from headrace.quoting import listed, shown, told
 from headrace.references import Staged, resolve, resolver_of
 from headrace.reloading import ModelReference, note_reference
 from headrace.seam import is_callers
+from headrace.workers import Abandonable, in_worker
 
 if TYPE_CHECKING:
     from headrace.plugins import Discovery
@@ -113,29 +114,17 @@ async def aload_model(
 ) -> Model:
     """``load_model`` for a task of asyncio or trio: a worker thread loads.
 
-    Cancelling the task ends the load. ``progress`` is called in the worker thread.
+    Cancelling the task ends the load, and a model that is loaded for nobody any more is closed.
+    ``progress`` is called in the worker thread.
     """
-    import anyio
-    import anyio.to_thread
-
-    cancelled = False
-
-    def watch(fraction: float) -> bool | None:
-        return False if cancelled else progress(fraction) if progress is not None else None
-
-    def load() -> Model:
-        return load_model(reference, backend=backend, params=params, engine=engine, progress=watch)
-
-    def load_for_somebody() -> Model:
-        model = load()
-        if cancelled:
-            _drop(model)  # too late for its progress to be looked at, and nobody waits
-        return model
-
-    try:
-        return await anyio.to_thread.run_sync(load_for_somebody, abandon_on_cancel=True)
-    finally:
-        cancelled = True
+    watched = Abandonable(progress)
+    return await in_worker(
+        lambda: load_model(
+            reference, backend=backend, params=params, engine=engine, progress=watched
+        ),
+        cancel=watched.abandon,
+        unwanted=_drop,
+    )
 
 
 def _drop(model: Model) -> None:

@@ -15,6 +15,9 @@ from headrace.params.fields import finite
 if TYPE_CHECKING:
     from headrace.engine.model import EngineModel
 
+_SHORT = 4096
+"""Characters, or ids, of a prompt that an event loop is not held up by: a millisecond at most."""
+
 
 def check_session_params(params: Any) -> SessionParams:
     """The settings of a session; the defaults for None.
@@ -114,6 +117,11 @@ def check_prompt(
             hint="Pass None to go on where the history ends.",
         )
     return list(prompt)
+
+
+def is_short(prompt: Any) -> bool:
+    """Whether the ids of a prompt are found in so little time that nobody notices."""
+    return prompt is None or (isinstance(prompt, (str, list, tuple)) and len(prompt) <= _SHORT)
 
 
 def check_scored(text: Any, model: EngineModel, *, history: bool) -> list[int]:

@@ -20,6 +20,7 @@ from headrace.chat.types import ChatChunk, ChatCompletion, ChatMessage
 from headrace.closing import Closing
 from headrace.errors import ChatParseError, HeadraceError, StreamConsumedError
 from headrace.results import StopReason, StreamStatistics
+from headrace.workers import in_worker
 
 if TYPE_CHECKING:
     from headrace.protocols.chat import RenderedChat
@@ -32,6 +33,8 @@ _WHOLE = (StopReason.EOG, StopReason.STOP_STRING)
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _ID_LENGTH = 9
 """Some templates take ids of this length only."""
+_SHORT = 4096
+"""Characters of an answer that are read in so little time that an event loop does not notice."""
 
 
 class ChatStream(Closing):
@@ -93,8 +96,7 @@ class ChatStream(Closing):
         with self._lock:
             try:
                 while not self._over():
-                    text = next(self._stream, None)
-                    chunk = self._finish() if text is None else self._take(text.text)
+                    chunk = self._read_on(next(self._stream, None))
                     if chunk is not None:
                         return chunk
             except BaseException as error:
@@ -128,16 +130,17 @@ class ChatStream(Closing):
         self._consumed = True
         raise StopAsyncIteration
 
+    def _read_on(self, chunk: Chunk | None) -> ChatChunk | None:
+        """What the next chunk of text, or the end of it, adds to the message."""
+        return self._finish() if chunk is None else self._take(chunk.text)
+
     async def _aread(self, chunk: Chunk | None) -> ChatChunk | None:
-        """What a chunk of text, or its end, adds; a parser elsewhere is a worker thread's."""
-
-        def read() -> ChatChunk | None:
-            return self._finish() if chunk is None else self._take(chunk.text)
-
+        """The same for a task; a parser elsewhere, or a long answer, is a worker thread's."""
         aside = getattr(self.rendered.parser, "aside", None)
-        if aside is None:
-            return read()
-        added: ChatChunk | None = await aside(read)
+        if aside is None and len(self._text) < _SHORT:
+            return self._read_on(chunk)
+        read = functools.partial(self._read_on, chunk)
+        added: ChatChunk | None = await (in_worker(read) if aside is None else aside(read))
         return added
 
     def _over(self) -> bool:

@@ -18,7 +18,6 @@ from headrace.embeddings import (
 from headrace.engine.checked import CheckedVocabulary
 from headrace.engine.texts import Text, read_texts, too_long
 from headrace.engine.vectors import Embedders, Progress, Slot, Work
-from headrace.engine.waiting import in_worker
 from headrace.errors import ParamsError, UnsupportedError
 from headrace.params import EngineParams
 from headrace.prompts import check_flags, check_text
@@ -26,6 +25,7 @@ from headrace.protocols.decoder import DecoderModel
 from headrace.protocols.embedding import EmbeddingModel, Pooling
 from headrace.results import ModelInfo, Usage
 from headrace.seam import Seam
+from headrace.workers import in_worker
 
 _POOLINGS = [each.value for each in Pooling if each is not Pooling.RANK]
 
@@ -105,8 +105,8 @@ class EmbeddingMethods(ModelBase):
         """
         work = Work()
         return await in_worker(
-            work.cancel,
             lambda: self._embed(work, texts, pooling, normalize, truncate, as_array, progress),
+            cancel=work.cancel,
         )
 
     def rerank(
@@ -152,7 +152,8 @@ class EmbeddingMethods(ModelBase):
         """
         work = Work()
         return await in_worker(
-            work.cancel, lambda: self._rerank(work, query, documents, sort, truncate, progress)
+            lambda: self._rerank(work, query, documents, sort, truncate, progress),
+            cancel=work.cancel,
         )
 
     def _embed(

@@ -6,7 +6,7 @@ import os
 import threading
 import weakref
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import attrs
 
@@ -31,6 +31,7 @@ from headrace.protocols.decoder import DecoderModel, Truncation
 from headrace.protocols.machine import TellsSystem
 from headrace.protocols.recommending import RecommendsSampling
 from headrace.results import Capability
+from headrace.workers import in_worker, let_go
 
 _WITHOUT_SESSIONS = {Capability.TOKENIZE, Capability.EMBED, Capability.RERANK}
 _Handle = TypeVar("_Handle", bound=LoadedHandle)
@@ -135,10 +136,37 @@ class EngineModel(EmbeddingMethods):
     def open_session(self, params: SessionParams | None = None) -> EngineSession:
         """A new, empty session.
 
+        The first one makes the native context, which takes a second where it is large.
+
         Raises:
             UnsupportedError: If the model cannot generate text.
             ModelMemoryError: If the memory of the native context cannot be had.
         """
+        params = self._openable(params)
+        with self._lock:
+            self._check_open()
+            engine = self._usable_engine()
+        # Outside the lock: it takes the engine's mutex, in which a signal handler
+        # may be waiting for the lock to close the model.
+        return EngineSession(self, engine, params)
+
+    async def aopen_session(self, params: SessionParams | None = None) -> EngineSession:
+        """``open_session`` for a task: a worker thread makes the native context if there is none.
+
+        A session that is opened for a task that was cancelled meanwhile is closed.
+        """
+        # Read once, without the lock: another thread holds that as long as it makes a context.
+        engine = self._engine
+        ready = engine is not None and engine.failure is None
+        speculates = isinstance(params, SessionParams) and params.speculate is not None
+        if engine is not None and ready and not speculates:
+            return EngineSession(self, engine, self._openable(params))
+        return await in_worker(
+            lambda: self.open_session(params), cancel=let_go, unwanted=EngineSession.close
+        )
+
+    def _openable(self, params: Any) -> SessionParams:
+        """The settings of a session that may be opened, as far as is known without a context."""
         self._check_open()
         hint = self._generate_hint()
         if hint is not None:
@@ -147,14 +175,9 @@ class EngineModel(EmbeddingMethods):
                 hint=hint,
                 backend=self.info.backend,
             )
-        params = check_session_params(params)
-        self.check_adapters(params)
-        with self._lock:
-            self._check_open()
-            engine = self._usable_engine()
-        # Outside the lock: it takes the engine's mutex, in which a signal handler
-        # may be waiting for the lock to close the model.
-        return EngineSession(self, engine, params)
+        checked = check_session_params(params)
+        self.check_adapters(checked)
+        return checked
 
     def load_adapter(self, path: str | os.PathLike[str]) -> Adapter:
         """Load a LoRA adapter for this model's sessions; it is closed with the model.

@@ -15,15 +15,22 @@ from headrace.engine.infilling import InfillingSession
 from headrace.engine.sampling import check_sampling
 from headrace.engine.scheduler import Engine
 from headrace.engine.scoring import Scoring
-from headrace.engine.waiting import in_worker
 from headrace.machine import SessionMemory
 from headrace.params import SamplingParams, SessionParams
-from headrace.prompts import check_generation, check_prompt, check_scored, check_top, draw_seed
+from headrace.prompts import (
+    check_generation,
+    check_prompt,
+    check_scored,
+    check_top,
+    draw_seed,
+    is_short,
+)
 from headrace.results import TokenLogprob
 from headrace.scores import Score
 from headrace.state import StateSource, StateTarget, pack, read_state, unpack, write_state
 from headrace.state.files import check_target
 from headrace.stream import TokenStream
+from headrace.workers import in_worker, let_go
 
 if TYPE_CHECKING:
     from headrace.engine.model import EngineModel
@@ -98,6 +105,29 @@ class EngineSession(InfillingSession):
             )
             return self._stream(generation, stops, timeout)
 
+    async def agenerate(
+        self,
+        prompt: str | Tokens[int] | None,
+        *,
+        sampling: SamplingParams | None = None,
+        max_tokens: int | None = None,
+        stop: Tokens[str] | str = (),
+        ignore_eog: bool = False,
+        timeout: float | None = None,
+    ) -> TokenStream:
+        """``generate`` for a task; a worker thread reads a long prompt."""
+        options: dict[str, Any] = {
+            "sampling": sampling,
+            "max_tokens": max_tokens,
+            "stop": stop,
+            "ignore_eog": ignore_eog,
+            "timeout": timeout,
+        }
+        # What takes microseconds is not worth the way to another thread and back.
+        if is_short(prompt):
+            return self.generate(prompt, **options)
+        return await super().agenerate(prompt, **options)
+
     def rewind(self, *, to: int) -> None:
         """Forget the end of the history.
 
@@ -131,6 +161,12 @@ class EngineSession(InfillingSession):
         forked = EngineSession(self._model, self._engine, self.params)
         self._engine.copy_history(self._sequence, forked._sequence)
         return forked
+
+    async def afork(self) -> EngineSession:
+        """``fork`` for a task; a worker thread does it where a draft model needs a context."""
+        if self._sequence.drafter is None:
+            return self.fork()
+        return await in_worker(self.fork, cancel=let_go, unwanted=EngineSession.close)
 
     def score(
         self,
@@ -172,8 +208,11 @@ class EngineSession(InfillingSession):
 
         ``progress`` is called in a worker thread.
         """
-        scoring = self._scoring(text, top, progress)
-        return self._score_of(scoring, await in_worker(scoring.cancel, scoring.run))
+        # Its text is tokenized, and what it found is put together, in worker threads too.
+        scoring = await in_worker(lambda: self._scoring(text, top, progress), cancel=let_go)
+        return await in_worker(
+            lambda: self._score_of(scoring, scoring.run()), cancel=scoring.cancel
+        )
 
     def _scoring(
         self, text: str | Tokens[int], top: int, progress: Callable[[float], object] | None
@@ -285,8 +324,11 @@ class EngineSession(InfillingSession):
             self._engine.close_sequence(self._sequence)
 
     async def aclose(self) -> None:
-        """The same for a task; it takes the engine's mutex and waits for nothing else."""
-        self.close()
+        """The same for a task; it waits where a draft model's memory has to be freed."""
+        if self._sequence.drafter is None:
+            self.close()
+        else:
+            await super().aclose()
 
     def __del__(self) -> None:
         # May run anywhere, also inside the engine: leaves a request, takes no lock.

@@ -12,9 +12,7 @@ import contextlib
 import functools
 import sys
 from collections.abc import Callable
-from typing import Any, Protocol, TypeVar
-
-_T = TypeVar("_T")
+from typing import Any, Protocol
 
 
 class Waiter(Protocol):
@@ -110,16 +108,3 @@ def _running_loop() -> tuple[object, Callable[[Callable[[], Any]], Any]]:
 
     loop = asyncio.get_running_loop()
     return loop, loop.call_soon_threadsafe
-
-
-async def in_worker(cancel: Callable[[], None], action: Callable[[], _T]) -> _T:
-    """Run an action in a worker thread; a cancelled task does not wait for its end."""
-    import anyio
-    import anyio.to_thread
-
-    # A limiter of its own: the program's worker threads may all be waiting for this.
-    limiter = anyio.CapacityLimiter(1)
-    try:
-        return await anyio.to_thread.run_sync(action, abandon_on_cancel=True, limiter=limiter)
-    finally:
-        cancel()  # of no effect once it has ended

@@ -119,16 +119,36 @@ class Model(Protocol):
         """Token ids of a text."""
         ...
 
+    async def atokenize(
+        self, text: str, *, add_special: bool = True, parse_special: bool = False
+    ) -> list[int]:
+        """The same for a task of asyncio or trio."""
+        ...
+
     def detokenize(self, tokens: Sequence[int], *, special: bool = False) -> bytes:
         """Bytes that the tokens stand for."""
+        ...
+
+    async def adetokenize(self, tokens: Sequence[int], *, special: bool = False) -> bytes:
+        """The same for a task of asyncio or trio."""
         ...
 
     def render_chat(self, messages: Messages, **request: Unpack[RenderKeywords]) -> RenderedChat:
         """A conversation as the model sees it."""
         ...
 
+    async def arender_chat(
+        self, messages: Messages, **request: Unpack[RenderKeywords]
+    ) -> RenderedChat:
+        """The same for a task of asyncio or trio."""
+        ...
+
     def open_session(self, params: SessionParams | None = None) -> Session:
         """A new, empty session."""
+        ...
+
+    async def aopen_session(self, params: SessionParams | None = None) -> Session:
+        """The same for a task of asyncio or trio; one that nobody waits for is closed."""
         ...
 
     def embed(
@@ -185,20 +205,40 @@ class Model(Protocol):
         """What the model's makers recommend; the defaults where they say nothing."""
         ...
 
+    async def arecommended_sampling(self) -> SamplingParams:
+        """The same for a task of asyncio or trio."""
+        ...
+
     def system_info(self) -> SystemInfo:
         """What the model computes with: build, kernels, threads, devices."""
+        ...
+
+    async def asystem_info(self) -> SystemInfo:
+        """The same for a task of asyncio or trio."""
         ...
 
     def memory_usage(self) -> MemoryUsage:
         """What the model and its context have taken."""
         ...
 
+    async def amemory_usage(self) -> MemoryUsage:
+        """The same for a task of asyncio or trio."""
+        ...
+
     def load_adapter(self, path: str | os.PathLike[str]) -> Adapter:
         """Load a LoRA adapter for its sessions; it is closed with the model."""
         ...
 
+    async def aload_adapter(self, path: str | os.PathLike[str]) -> Adapter:
+        """The same for a task of asyncio or trio; one that nobody waits for is closed."""
+        ...
+
     def load_control_vector(self, path: str | os.PathLike[str]) -> ControlVector:
         """Load a control vector for its sessions; it is closed with the model."""
+        ...
+
+    async def aload_control_vector(self, path: str | os.PathLike[str]) -> ControlVector:
+        """The same for a task of asyncio or trio; one that nobody waits for is closed."""
         ...
 
     def close(self) -> None:
@@ -237,6 +277,10 @@ class Session(Protocol):
         """The history: the prompt tokens processed and the tokens delivered."""
         ...
 
+    async def atokens(self) -> list[int]:
+        """The same for a task of asyncio or trio."""
+        ...
+
     def generate(
         self,
         prompt: Prompt,
@@ -248,6 +292,19 @@ class Session(Protocol):
         timeout: float | None = None,
     ) -> TokenStream:
         """Append the prompt to the history and stream what follows."""
+        ...
+
+    async def agenerate(
+        self,
+        prompt: Prompt,
+        *,
+        sampling: SamplingParams | None = None,
+        max_tokens: int | None = None,
+        stop: Sequence[str] | str = (),
+        ignore_eog: bool = False,
+        timeout: float | None = None,
+    ) -> TokenStream:
+        """The same for a task of asyncio or trio."""
         ...
 
     def complete(
@@ -280,6 +337,10 @@ class Session(Protocol):
         """Answer a conversation, whose rendering becomes the history."""
         ...
 
+    async def achat(self, messages: Messages, **request: Unpack[ChatKeywords]) -> ChatStream:
+        """The same for a task of asyncio or trio."""
+        ...
+
     def complete_chat(self, messages: Messages, **request: Unpack[ChatKeywords]) -> ChatCompletion:
         """The same, without streaming."""
         ...
@@ -297,6 +358,15 @@ class Session(Protocol):
         **request: Unpack[InfillKeywords],
     ) -> TokenStream:
         """Write what stands between a prefix and a suffix, which become the history."""
+        ...
+
+    async def ainfill(
+        self,
+        prefix: str | Sequence[int],
+        suffix: str | Sequence[int],
+        **request: Unpack[InfillKeywords],
+    ) -> TokenStream:
+        """The same for a task of asyncio or trio."""
         ...
 
     def complete_infill(
@@ -321,12 +391,24 @@ class Session(Protocol):
         """Keep that many tokens of the history and forget the rest."""
         ...
 
+    async def arewind(self, *, to: int) -> None:
+        """The same for a task of asyncio or trio."""
+        ...
+
     def reset(self) -> None:
         """Forget everything."""
         ...
 
+    async def areset(self) -> None:
+        """The same for a task of asyncio or trio."""
+        ...
+
     def fork(self) -> Session:
         """A session with the same history, which goes its own way from here."""
+        ...
+
+    async def afork(self) -> Session:
+        """The same for a task of asyncio or trio; one that nobody waits for is closed."""
         ...
 
     def score(
@@ -353,8 +435,16 @@ class Session(Protocol):
         """What the session has in memory at the moment."""
         ...
 
+    async def amemory_usage(self) -> SessionMemory:
+        """The same for a task of asyncio or trio."""
+        ...
+
     def state(self) -> bytes:
         """The session as bytes, for ``load_state``."""
+        ...
+
+    async def astate(self) -> bytes:
+        """The same for a task of asyncio or trio."""
         ...
 
     def save_state(self, target: StateTarget) -> None:
@@ -377,8 +467,16 @@ class Session(Protocol):
         """Compute with these LoRA adapters from the next generation on, and no others."""
         ...
 
+    async def aset_adapters(self, adapters: Iterable[object]) -> None:
+        """The same for a task of asyncio or trio."""
+        ...
+
     def set_control_vectors(self, vectors: Iterable[object]) -> None:
         """Compute with these control vectors from the next generation on, and no others."""
+        ...
+
+    async def aset_control_vectors(self, vectors: Iterable[object]) -> None:
+        """The same for a task of asyncio or trio."""
         ...
 
     def close(self) -> None:

@@ -22,6 +22,7 @@ from headrace.prompts import check_path
 from headrace.protocols.references import Resolver, ResolveRequest
 from headrace.quoting import shown, told
 from headrace.seam import is_callers
+from headrace.workers import Abandonable, in_worker
 
 if TYPE_CHECKING:
     from headrace.plugins import Discovery
@@ -57,6 +58,15 @@ def fetch_model(reference: str, *, progress: Progress | None = None) -> Path:
             hint=f"Known schemes: {known}",
         )
     return resolve(resolver, text, progress)
+
+
+async def afetch_model(reference: str, *, progress: Progress | None = None) -> Path:
+    """``fetch_model`` for a task of asyncio or trio; cancelling the task ends it.
+
+    ``progress`` is called in a worker thread.
+    """
+    watched = Abandonable(progress)
+    return await in_worker(lambda: fetch_model(reference, progress=watched), cancel=watched.abandon)
 
 
 def resolver_of(reference: str | os.PathLike[str]) -> Resolver | None:
