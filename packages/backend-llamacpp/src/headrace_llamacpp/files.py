@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from headrace.errors import HeadraceError, ModelFormatError, ModelLoadError, ModelNotFoundError
+from headrace.references.missing import is_address, is_gguf, missing_hint
 
 BACKEND = "llamacpp"
 MAGIC = b"GGUF"
@@ -34,13 +35,9 @@ def looks_like_model(reference: str) -> bool:
     A path ending in ``.gguf`` is claimed even if there is no such file, so that
     the user is told about the file and not about backends.
     """
-    if reference.lower().endswith(SUFFIX):
-        return True
-    try:
-        with open(reference, "rb") as file:
-            return file.read(len(MAGIC)) == MAGIC
-    except (OSError, ValueError):
+    if is_address(reference):
         return False
+    return reference.lower().endswith(SUFFIX) or is_gguf(reference)
 
 
 def check_model_file(reference: str, what: str = "model file") -> Path:
@@ -69,7 +66,7 @@ def check_model_file(reference: str, what: str = "model file") -> Path:
         with path.open("rb") as file:
             start = file.read(64)
     except (FileNotFoundError, NotADirectoryError):
-        raise _not_found(path, what) from None
+        raise _not_found(reference, what) from None
     except PermissionError as error:
         raise _error(
             ModelLoadError,
@@ -90,16 +87,17 @@ def _error(kind: type[HeadraceError], message: str, **details: Any) -> HeadraceE
     return kind(message, backend=BACKEND, **details)
 
 
-def _not_found(path: Path, what: str) -> HeadraceError:
-    hint = None
+def _not_found(reference: str, what: str) -> HeadraceError:
+    path = Path(reference)
+    hint = missing_hint(reference)
     folder = path.parent
-    if folder.is_dir():
+    if hint is None and folder.is_dir():
         near = sorted(each.name for each in folder.iterdir() if each.suffix.lower() == SUFFIX)
         if near:
             hint = f"In {os.fspath(folder)!r} there is: {', '.join(near[:5])}."
-    elif path.is_absolute() or folder != Path():
+    elif hint is None and (path.is_absolute() or folder != Path()):
         hint = f"There is no directory {os.fspath(folder)!r}."
-    return _error(ModelNotFoundError, f"there is no {what} at {os.fspath(path)!r}", hint=hint)
+    return _error(ModelNotFoundError, f"there is no {what} at {reference!r}", hint=hint)
 
 
 def _directory_error(path: Path, what: str) -> HeadraceError:

@@ -31,6 +31,7 @@ from headrace.protocols import Backend, LoadRequest, Model
 from headrace.protocols.isolation import Isolating
 from headrace.quoting import listed, shown, told
 from headrace.references import Staged, resolve, resolver_of
+from headrace.references.missing import is_gguf, missing_hint
 from headrace.reloading import ModelReference, note_reference
 from headrace.seam import is_callers
 from headrace.workers import Abandonable, in_worker
@@ -275,7 +276,9 @@ def _unclaimed(reference: str, discovery: Discovery, failures: list[str]) -> Hea
         fake = reference.startswith("fake:")
         return ModelNotFoundError(
             f"there is no model file at {reference!r}",
-            hint="References that begin with 'fake:' need headrace-fake." if fake else None,
+            hint="References that begin with 'fake:' need headrace-fake."
+            if fake
+            else missing_hint(reference),
         )
     asked = f"{state} ({_installed(discovery)})"
     if failures:
@@ -283,8 +286,23 @@ def _unclaimed(reference: str, discovery: Discovery, failures: list[str]) -> Hea
     return BackendNotFoundError(
         f"no installed backend can load {reference!r}{asked}",
         hint=_directory_hint(Path(reference))
+        or _backend_hint(reference, discovery)
         or "Name a backend to learn its reasons, or install one that knows this kind of model.",
     )
+
+
+def _backend_hint(reference: str, discovery: Discovery) -> str | None:
+    """The backend that a GGUF file needs: what whoever begins is most likely to lack."""
+    if not is_gguf(reference):
+        return None
+    if any("llamacpp" in each.plugin for each in discovery.quarantine):
+        return "It is a GGUF file, for headrace-llamacpp: `headrace backends` tells more of it."
+    if os.environ.get("HEADRACE_PLUGINS"):
+        return (
+            "It is a GGUF file, for headrace-llamacpp, and HEADRACE_PLUGINS leaves plugins out; "
+            "if it is not installed: pip install headrace-llamacpp"
+        )
+    return "It is a GGUF file: pip install headrace-llamacpp"
 
 
 def _directory_hint(path: Path) -> str | None:
@@ -311,6 +329,8 @@ def _state_of(reference: str) -> str | None:
     try:
         if path.is_dir():
             return ", a directory"
+        if path.exists() and not path.is_file():
+            return ", which is no regular file"
         return ", an empty file" if path.stat().st_size == 0 else ""
     except PermissionError:
         return ", which this user may not read"

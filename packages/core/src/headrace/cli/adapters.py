@@ -13,7 +13,7 @@ import attrs
 import click
 
 import headrace
-from headrace.cli.common import Settings
+from headrace.cli.common import FILE, Settings, expanded
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -27,9 +27,9 @@ def _scaled(text: str) -> tuple[str, float]:
     """A file and a scale; a colon that no number follows belongs to the file's name."""
     name, colon, scale = text.rpartition(":")
     try:
-        return (name, float(scale)) if colon else (text, 1.0)
+        return (expanded(name), float(scale)) if colon else (expanded(text), 1.0)
     except ValueError:
-        return text, 1.0
+        return expanded(text), 1.0
 
 
 def adapter_options(command: _F) -> _F:
@@ -39,7 +39,13 @@ def adapter_options(command: _F) -> _F:
         ("--lora", "FILE[:SCALE]", "Compute with a LoRA adapter; repeatable."),
     ):
         command = click.option(
-            name, multiple=True, metavar=metavar, help=text, callback=_keep, expose_value=False
+            name,
+            multiple=True,
+            type=FILE,
+            metavar=metavar,
+            help=text,
+            callback=_keep,
+            expose_value=False,
         )(command)
     return command
 

@@ -33,6 +33,7 @@ from headrace.cli import (
     tokenize,
 )
 from headrace.cli.common import Group, Settings, debug_option
+from headrace.cli.limits import TimedOutError
 from headrace.cli.report import in_words, tell
 from headrace.cli.streams import (
     PipeClosedError,
@@ -114,6 +115,9 @@ def _run(arguments: Sequence[str] | None) -> int:
         return PIPE_CLOSED
     except StreamLostError as error:
         discard_output()
+        _report(error, settings)
+        return error.exit_code
+    except TimedOutError as error:
         _report(error, settings)
         return error.exit_code
     except click.ClickException as error:

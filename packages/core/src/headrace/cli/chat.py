@@ -10,6 +10,7 @@ import click
 import headrace
 from headrace.cli.adapters import adapter_options, session_params
 from headrace.cli.common import (
+    FILE,
     debug_option,
     given,
     json_option,
@@ -17,6 +18,7 @@ from headrace.cli.common import (
     model_options,
     not_empty,
     read_text,
+    timeout,
     write_json,
 )
 from headrace.cli.report import summary
@@ -29,12 +31,13 @@ INTERRUPTED = 130
 
 
 @click.command()
-@click.argument("model")
+@click.argument("model", type=FILE)
 @click.argument("message", required=False)
 @click.option("--system", metavar="TEXT", help="What the model is told first.")
 @click.option(
     "--template",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FILE,
+    metavar="FILE",
     help="A file with a Jinja chat template  [default: the model's own].",
 )
 @click.option(
@@ -63,7 +66,7 @@ def chat(
     model: str,
     message: str | None,
     system: str | None,
-    template: Path | None,
+    template: str | None,
     reasoning: bool,
     max_tokens: int | None,
     stop: tuple[str, ...],
@@ -82,7 +85,7 @@ def chat(
     """
     check_sampling_options()
     engine = headrace.EngineParams(**given(n_ctx=n_ctx, n_threads=threads))
-    source = None if template is None else read_template(template)
+    source = None if template is None else read_template(Path(template))
     once = message is not None or as_json or not reads_terminal()
     text = not_empty(read_text(message, "MESSAGE"), "MESSAGE") if once else ""
     with (
@@ -98,6 +101,7 @@ def chat(
             sampling=sampling_of(loaded),
             max_tokens=max_tokens,
             stop=stop,
+            timeout=timeout(),
         )
         # What is wrong with the template is told now, and not after the first message.
         loaded.render_chat(talk.opening(), template=source, reasoning=reasoning)

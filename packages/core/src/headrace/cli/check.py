@@ -7,7 +7,7 @@ import click
 
 import headrace
 from headrace.checks import CheckLimits, CheckStage, ModelCheck, Outcome, Verdict
-from headrace.cli.common import backend_option, debug_option, given, json_option, write_json
+from headrace.cli.common import FILE, backend_option, debug_option, given, json_option, write_json
 from headrace.cli.report import one_line
 from headrace.cli.streams import draws
 
@@ -28,7 +28,7 @@ _LOG_LINES = 8
 
 
 @click.command()
-@click.argument("model")
+@click.argument("model", type=FILE)
 @click.option("--stage-seconds", type=float, metavar="S", help="Longest time of a stage [60].")
 @click.option(
     "--template-seconds", type=float, metavar="S", help="Longest time for the chat template [5]."

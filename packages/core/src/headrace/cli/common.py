@@ -5,13 +5,16 @@ from __future__ import annotations
 import codecs
 import contextlib
 import json
+import os
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import attrs
 import click
+from click.shell_completion import CompletionItem
 
 import headrace
+from headrace.cli.limits import time_limit
 from headrace.cli.streams import draws, read_input, reads_terminal
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -25,6 +28,8 @@ class Settings:
     """What was asked of the program as a whole."""
 
     debug: bool = False
+    timeout: float | None = None
+    """Longest time for loading a model, and again for what follows; in seconds."""
     command: click.Command | None = None
     """The command that was asked for, in whose words errors are told."""
     model: dict[str, Any] = attrs.field(factory=dict)
@@ -57,6 +62,30 @@ class Group(click.Group):
             formatter.write_dl(
                 [(name, each.get_short_help_str(_WHOLE)) for name, each in commands if each]
             )
+
+
+def expanded(path: str) -> str:
+    """A path with its ``~``, which shells leave alone in quotes and after ``--option=``."""
+    return path if os.path.lexists(path) else os.path.expanduser(path)
+
+
+class _File(click.ParamType):  # type: ignore[type-arg]  # generic in later versions
+    """A path or another reference; shells complete it as a file."""
+
+    name = "file"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Expand it."""
+        return expanded(value)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Leave it to the shell."""
+        return [CompletionItem(incomplete, type="file")]
+
+
+FILE = _File()
 
 
 class Option(click.Option):
@@ -96,9 +125,31 @@ threads_option = click.option(
 )
 
 
+def _keep_timeout(context: click.Context, parameter: click.Parameter, value: float | None) -> None:
+    if value is not None and not value >= 0:
+        raise headrace.ParamsError(f"--timeout must be a number of seconds ≥ 0, got {value}")
+    context.ensure_object(Settings).timeout = value
+
+
+timeout_option = click.option(
+    "--timeout",
+    type=float,
+    metavar="SECONDS",
+    callback=_keep_timeout,
+    expose_value=False,
+    help="Longest time for loading, and again for what follows.",
+)
+
+
+def timeout() -> float | None:
+    """What was given as ``--timeout``."""
+    return click.get_current_context().ensure_object(Settings).timeout
+
+
 def model_options(command: _F) -> _F:
     """Options of every command that loads a model to run it."""
     for option in (
+        timeout_option,
         threads_option,
         click.option(
             "--n-ctx",
@@ -129,7 +180,8 @@ def load(
 ) -> headrace.Model:
     """Load a model behind a progress bar, with the settings that were given as options."""
     params, engine = with_options(params, engine)
-    with progress_bar("Loading") as progress:
+    headrace.backends()  # to find them is none of the model's time
+    with time_limit(timeout(), "loading"), progress_bar("Loading") as progress:
         return headrace.load_model(
             reference, backend=backend, params=params, engine=engine, progress=progress
         )

@@ -8,13 +8,16 @@ import attrs
 import click
 
 from headrace.cli.common import (
+    FILE,
     debug_option,
     given,
     json_option,
     model_options,
+    timeout,
     with_options,
     write_json,
 )
+from headrace.cli.limits import time_limit
 from headrace.errors import ParamsError
 
 if TYPE_CHECKING:
@@ -24,7 +27,7 @@ _COLOURS = {"passed": "green", "failed": "red", "skipped": "yellow"}
 
 
 @click.command()
-@click.option("--model", metavar="REF", help="A small model that the backend can load.")
+@click.option("--model", type=FILE, metavar="REF", help="A small model that the backend can load.")
 @click.option(
     "--rule",
     "rules",
@@ -39,9 +42,12 @@ _COLOURS = {"passed": "green", "failed": "red", "skipped": "yellow"}
     metavar="ID=REASON",
     help="Do not look at a rule, and why; may be repeated.",
 )
-@click.option("--adapter", metavar="PATH", help="A LoRA adapter of the model.")
+@click.option("--adapter", type=FILE, metavar="PATH", help="A LoRA adapter of the model.")
 @click.option(
-    "--damaged-model", metavar="REF", help="A model that is damaged; to load it must fail."
+    "--damaged-model",
+    type=FILE,
+    metavar="REF",
+    help="A model that is damaged; to load it must fail.",
 )
 @click.option("--chat-template", metavar="TEXT", help="A chat template, for a model that has none.")
 @click.option("--list", "listing", is_flag=True, help="List the rules and run nothing.")
@@ -92,7 +98,8 @@ def conformance(
         **options,
     )
     tell = None if as_json else _Teller(context.obj.debug)
-    report = check_backend(subject, rules=rules, skip_rules=dict(map(_skip, skips)), tell=tell)
+    with time_limit(timeout(), "testing"):
+        report = check_backend(subject, rules=rules, skip_rules=dict(map(_skip, skips)), tell=tell)
     if as_json:
         write_json(report.as_json())
     else:

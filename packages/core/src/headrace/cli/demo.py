@@ -9,7 +9,7 @@ import click
 import headrace
 from headrace import demo as model_source
 from headrace.cache import cache_dir
-from headrace.cli.common import debug_option, given, load, model_options, progress_bar
+from headrace.cli.common import debug_option, given, load, model_options, progress_bar, timeout
 from headrace.cli.report import size, summary
 from headrace.cli.run import INTERRUPTED, read
 from headrace.loading import INSTALL_HINT
@@ -48,6 +48,7 @@ def demo(
             prompt,
             sampling=SAMPLING,
             max_tokens=max_tokens,
+            timeout=timeout(),
         ) as stream,
     ):
         click.echo(f"Backend: {model.info.backend} ({model.info.build})\n", err=True)

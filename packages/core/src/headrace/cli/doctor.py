@@ -8,14 +8,14 @@ from typing import Any
 import click
 
 import headrace
-from headrace.cli.common import Settings, debug_option, json_option, write_json
+from headrace.cli.common import FILE, Settings, debug_option, json_option, write_json
 from headrace.cli.report import binary_size, one_line, size
 
 BROKEN = 1
 
 
 @click.command()
-@click.option("--model", metavar="MODEL", help="Try this model: a path or a reference.")
+@click.option("--model", type=FILE, metavar="MODEL", help="Try this model: a path or a reference.")
 @click.option("--no-self-test", is_flag=True, help="Load nothing.")
 @json_option
 @debug_option

@@ -9,6 +9,7 @@ import click
 
 import headrace
 from headrace.cli.common import (
+    FILE,
     Option,
     debug_option,
     given,
@@ -17,8 +18,10 @@ from headrace.cli.common import (
     model_options,
     progress_bar,
     read_text,
+    timeout,
     write_json,
 )
+from headrace.cli.limits import time_limit
 
 _truncate_option = click.option(
     "--truncate", is_flag=True, help="Cut what is too long instead of failing."
@@ -26,7 +29,7 @@ _truncate_option = click.option(
 
 
 @click.command()
-@click.argument("model")
+@click.argument("model", type=FILE)
 @click.argument("texts", nargs=-1, metavar="[TEXT]...")
 @click.option(
     "--pooling",
@@ -62,6 +65,7 @@ def embed(
     wanted = _texts(texts)
     with (
         load(model, backend=backend, engine=_engine(n_ctx, threads)) as loaded,
+        time_limit(timeout(), "embedding"),
         progress_bar("Embedding") as progress,
     ):
         made = loaded.embed(
@@ -89,7 +93,7 @@ def embed(
 
 
 @click.command()
-@click.argument("model")
+@click.argument("model", type=FILE)
 @click.argument("query")
 @click.argument("documents", nargs=-1, metavar="[DOCUMENT]...")
 @_truncate_option
@@ -113,6 +117,7 @@ def rerank(
     wanted = _texts(documents, "DOCUMENT")
     with (
         load(model, backend=backend, engine=_engine(n_ctx, threads)) as loaded,
+        time_limit(timeout(), "ranking"),
         progress_bar("Ranking") as progress,
     ):
         ranking = loaded.rerank(query, wanted, sort=True, truncate=truncate, progress=progress)

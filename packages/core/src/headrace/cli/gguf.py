@@ -13,6 +13,7 @@ import click
 
 import headrace
 from headrace.cli.common import (
+    FILE,
     Group,
     Option,
     backend_option,
@@ -38,8 +39,8 @@ force_option = click.option(
 
 
 @click.command()
-@click.argument("source")
-@click.argument("target")
+@click.argument("source", type=FILE)
+@click.argument("target", type=FILE)
 @click.argument("type")
 @threads_option
 @click.option(
@@ -85,7 +86,7 @@ def gguf() -> None:
 
 
 @gguf.command()
-@click.argument("model")
+@click.argument("model", type=FILE)
 @click.option("--tensors", is_flag=True, help="List the tensors too.")
 @backend_option
 @json_option
@@ -108,7 +109,7 @@ def show(model: str, tensors: bool, backend: str | None, as_json: bool) -> None:
 
 
 @gguf.command()
-@click.argument("source")
+@click.argument("source", type=FILE)
 @click.argument("prefix", required=False)
 @click.option(
     "--max-size",
@@ -142,8 +143,8 @@ def split(
 
 
 @gguf.command()
-@click.argument("source")
-@click.argument("target")
+@click.argument("source", type=FILE)
+@click.argument("target", type=FILE)
 @force_option
 @backend_option
 @debug_option

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
-from headrace.cli.common import Settings
+from headrace.cli.common import Settings, expanded
 from headrace.errors import ParamsError
 from headrace.grammar import Choice, Gbnf, JsonSchema, Regex
 
@@ -23,7 +23,7 @@ def _schema(text: str) -> JsonSchema:
 
 def _read(name: str) -> str:
     try:
-        return Path(name).read_text(encoding="utf-8-sig")
+        return Path(expanded(name)).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError, ValueError) as error:
         raise ParamsError(f"the file {name!r} cannot be read: {error}") from None
 

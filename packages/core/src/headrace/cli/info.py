@@ -9,6 +9,7 @@ import attrs
 import click
 
 from headrace.cli.common import (
+    FILE,
     debug_option,
     given,
     json_option,
@@ -27,7 +28,7 @@ from headrace.results import ModelInfo
 
 
 @click.command()
-@click.argument("model")
+@click.argument("model", type=FILE)
 @click.option("--estimate", is_flag=True, help="Show what memory it needs, and if it fits.")
 @model_options
 @json_option

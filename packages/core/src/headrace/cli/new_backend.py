@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import click
 
-from headrace.cli.common import debug_option
+from headrace.cli.common import FILE, debug_option
 
 
 @click.command()
 @click.argument("name")
 @click.option(
     "--directory",
-    type=click.Path(),
+    type=FILE,
     metavar="D",
     help="Where to write it; it must not exist  [default: headrace-NAME].",
 )

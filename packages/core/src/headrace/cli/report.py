@@ -8,6 +8,7 @@ import click
 
 from headrace.chat.types import ChatCompletion
 from headrace.cli.language import spoken
+from headrace.cli.limits import TimedOutError
 from headrace.cli.streams import StreamLostError, colour
 from headrace.errors import HeadraceError
 from headrace.results import Completion
@@ -95,7 +96,7 @@ def in_words(error: BaseException, command: click.Command | None) -> tuple[str, 
     if isinstance(error, HeadraceError):
         hint = error.hint and spoken(error.hint, command)
         return spoken(error.message, command), hint
-    if isinstance(error, StreamLostError):
+    if isinstance(error, (StreamLostError, TimedOutError)):
         return error.message, error.hint
     # What the system refuses, and what it lacks, is no defect of the program.
     if isinstance(error, OSError):

@@ -12,6 +12,7 @@ import click
 import headrace
 from headrace.cli.adapters import adapter_options, session_params
 from headrace.cli.common import (
+    FILE,
     debug_option,
     given,
     json_option,
@@ -19,6 +20,7 @@ from headrace.cli.common import (
     model_options,
     not_empty,
     read_text,
+    timeout,
     write_json,
 )
 from headrace.cli.grammar import grammar_options
@@ -30,12 +32,13 @@ from headrace.cli.sampling import (
     show_logprobs,
 )
 from headrace.cli.speculating import speculating, speculation_options
+from headrace.cli.states import check_states
 
 INTERRUPTED = 130
 
 
 @click.command()
-@click.argument("model")
+@click.argument("model", type=FILE)
 @click.argument("prompt", required=False)
 @click.option(
     "-n",
@@ -45,13 +48,10 @@ INTERRUPTED = 130
     help="Most new tokens  [default: until the model ends].",
 )
 @click.option("--stop", multiple=True, metavar="TEXT", help="End before this text; repeatable.")
-@click.option("--timeout", type=float, metavar="SECONDS", help="End after so many seconds.")
 @click.option("--ignore-eog", is_flag=True, help="Never let the model end by itself.")
+@click.option("--load-state", type=FILE, metavar="FILE", help="Go on from a session in FILE.")
 @click.option(
-    "--load-state", type=click.Path(), metavar="FILE", help="Go on from a session in FILE."
-)
-@click.option(
-    "--save-state", type=click.Path(), metavar="FILE", help="Keep the session in FILE at the end."
+    "--save-state", type=FILE, metavar="FILE", help="Keep the session in FILE at the end."
 )
 @click.option("--suffix", metavar="TEXT", help="Fill in what stands between PROMPT and this text.")
 @click.option("-q", "--quiet", is_flag=True, help="No summary on stderr.")
@@ -70,7 +70,6 @@ def run(
     prompt: str | None,
     max_tokens: int | None,
     stop: tuple[str, ...],
-    timeout: float | None,
     ignore_eog: bool,
     load_state: str | None,
     save_state: str | None,
@@ -91,6 +90,7 @@ def run(
     then is kept.
     """
     check_sampling_options()
+    check_states(load_state, save_state)
     engine = headrace.EngineParams(**given(n_ctx=n_ctx, n_threads=threads))
     text: str | None = read_text(prompt, "PROMPT")
     if not text and load_state is not None and suffix is None:
@@ -112,7 +112,7 @@ def run(
             max_tokens=max_tokens,
             stop=stop,
             ignore_eog=ignore_eog,
-            timeout=timeout,
+            timeout=timeout(),
         ) as stream:
             done, interrupted = read(stream, show=not as_json)
         if save_state is not None:

@@ -7,6 +7,7 @@ import click
 import headrace
 from headrace.cli.adapters import adapter_options, session_params
 from headrace.cli.common import (
+    FILE,
     debug_option,
     given,
     json_option,
@@ -14,12 +15,14 @@ from headrace.cli.common import (
     model_options,
     progress_bar,
     read_text,
+    timeout,
     write_json,
 )
+from headrace.cli.limits import time_limit
 
 
 @click.command()
-@click.argument("model")
+@click.argument("model", type=FILE)
 @click.argument("text", required=False)
 @click.option("--context", "history", metavar="TEXT", help="What stands before TEXT.")
 @click.option("--top", type=int, default=0, metavar="N", help="Show the N likeliest tokens too.")
@@ -48,6 +51,7 @@ def score(
     wanted = read_text(text, "TEXT")
     with (
         load(model, backend=backend, engine=engine) as loaded,
+        time_limit(timeout(), "scoring"),
         loaded.open_session(session_params(loaded)) as session,
     ):
         if history is not None:

@@ -68,7 +68,16 @@ def _override(text: str) -> tuple[str, Any]:
     )
 
 
+def _isolation(wanted: bool) -> str | None:
+    return "process" if wanted else None
+
+
+isolation_option = _option(
+    "model", "isolation", "--isolation", is_flag=True, convert=_isolation,
+    help="Load it in a process of its own, whose end ends only the command.",
+)  # fmt: skip
 _OPTIONS = (
+    isolation_option,
     _option(
         "model", "n_gpu_layers", "--gpu-layers", type=int, metavar="N",
         help="Layers kept on the GPU  [default: all].",

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import click
 
 import headrace
-from headrace.cli.common import load
+from headrace.cli.common import FILE, Option, load
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -19,6 +19,9 @@ def speculation_options(command: _F) -> _F:
     for option in (
         click.option(
             "--draft-model",
+            cls=Option,
+            names=("speculate",),
+            type=FILE,
             metavar="FILE",
             help="Propose tokens with a smaller model of the same vocabulary.",
         ),

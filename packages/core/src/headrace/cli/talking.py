@@ -34,6 +34,7 @@ class Talk:
         sampling: How tokens are chosen.
         max_tokens: Most new tokens of an answer.
         stop: Strings that end an answer.
+        timeout: Longest time of an answer, in seconds.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class Talk:
         sampling: headrace.SamplingParams,
         max_tokens: int | None,
         stop: Sequence[str],
+        timeout: float | None,
     ) -> None:
         self._session = session
         self._system = system
@@ -54,6 +56,7 @@ class Talk:
         self._sampling = sampling
         self._max_tokens = max_tokens
         self._stop = stop
+        self._timeout = timeout
         self._messages: list[headrace.ChatMessage] = []
         self._last: headrace.ChatCompletion | None = None
         self._ended = False
@@ -80,6 +83,7 @@ class Talk:
             sampling=self._sampling,
             max_tokens=self._max_tokens,
             stop=self._stop,
+            timeout=self._timeout,
         ) as stream:
             interrupted = _show(stream) if show else _read(stream)
             stream.close()

@@ -5,25 +5,32 @@ from __future__ import annotations
 import click
 
 from headrace.cli.common import (
+    FILE,
     backend_option,
     debug_option,
     json_option,
     load,
     read_text,
+    timeout,
+    timeout_option,
     write_json,
 )
+from headrace.cli.limits import time_limit
+from headrace.cli.settings import isolation_option
 from headrace.errors import ParamsError
 from headrace.params import ModelParams
 from headrace.protocols import Model
 
 
 @click.command()
-@click.argument("model")
+@click.argument("model", type=FILE)
 @click.argument("text", required=False)
 @click.option("--no-special", is_flag=True, help="Do not add special tokens such as BOS.")
 @click.option("--parse-special", is_flag=True, help="Read special tokens in TEXT as tokens.")
 @click.option("--ids", is_flag=True, help="Write the ids alone, on one line.")
 @click.option("--detokenize", is_flag=True, help="TEXT is token ids; write what they stand for.")
+@isolation_option
+@timeout_option
 @backend_option
 @json_option
 @debug_option
@@ -43,7 +50,10 @@ def tokenize(
     """
     text = read_text(text, "TEXT")
     wanted = _parse_ids(text) if detokenize else None
-    with load(model, backend=backend, params=ModelParams(vocab_only=True)) as loaded:
+    with (
+        load(model, backend=backend, params=ModelParams(vocab_only=True)) as loaded,
+        time_limit(timeout(), "tokenizing"),
+    ):
         if wanted is not None:
             _write_text(loaded.detokenize(wanted, special=True), as_json)
             return
