@@ -6,6 +6,7 @@ import logging
 
 import pytest
 
+import headrace
 from headrace.errors import HeadraceError
 from headrace_llamacpp import logs
 from headrace_llamacpp._native import lib
@@ -90,6 +91,22 @@ def test_with_logging_set_up_the_messages_come_at_their_levels():
         lines = [line for line in ended.errors.splitlines() if line.startswith("headrace.llamacpp")]
         assert {line.split()[1] for line in lines} >= levels
         assert level != "WARNING" or {line.split()[1] for line in lines} == levels
+
+
+def test_tables_of_metadata_and_settings_are_debug(caplog):
+    """Whoever logs at INFO reads where the model and its memory went, in a few lines."""
+    caplog.set_level(logging.DEBUG, "headrace.llamacpp")
+    path = tiny_gguf.path("attention")
+    with headrace.load_model(path, backend="llamacpp") as model, model.open_session() as session:
+        session.complete("the", max_tokens=2)
+    lines = {logging.INFO: [], logging.DEBUG: []}
+    for record in caplog.records:
+        lines.setdefault(record.levelno, []).append(record.getMessage())
+    assert any("- kv   0:" in line for line in lines[logging.DEBUG])
+    assert any(line.startswith("print_info: arch") for line in lines[logging.DEBUG])
+    assert any("model buffer size" in line for line in lines[logging.INFO])
+    assert any("KV buffer size" in line for line in lines[logging.INFO])
+    assert len(lines[logging.INFO]) < 25
 
 
 def test_the_log_of_libllama_common_goes_the_same_way(caplog):

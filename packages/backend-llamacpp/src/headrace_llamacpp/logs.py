@@ -30,6 +30,17 @@ _LEVELS: dict[int, int] = {
     lib.GGML_LOG_LEVEL_WARN: logging.WARNING,
     lib.GGML_LOG_LEVEL_ERROR: logging.ERROR,
 }
+_TABLES = re.compile(
+    r"""
+    llama_model_loader:\ (?:-\ |Dumping\ )     # metadata, and how many tensors of each type
+    | print_info:\                            # hyperparameters and special tokens
+    | load:\ +(?:-\ |printing\ |control[ -]token)  # tokens that end a generation, one a line
+    | llama_context:\ \w+\ +=\                # settings of a context
+    | (?:resolve_fused_ops|sched_reserve|llama_kv_cache\w*):\ (?!\ *\w+\ \w+\ buffer\ size)
+    """,
+    re.VERBOSE,
+)
+"""Tables that llama.cpp writes of every model and context, hundreds of lines, at INFO."""
 _FUNCTION = re.compile(r"^[\w:~<>]+: +")
 _drained = 0
 _draining = threading.Lock()
@@ -91,5 +102,11 @@ def _entries(after: int) -> Iterator[Entry]:
     native = ffi.new("hr_log_entry *")
     while lib.hr_log_next(after, native):
         after = native.serial
-        level = _LEVELS.get(native.level, logging.INFO)
-        yield Entry(after, native.call_id, level, text(native.text).rstrip())
+        written = text(native.text).rstrip()
+        yield Entry(after, native.call_id, _level(native.level, written), written)
+
+
+def _level(native: int, written: str) -> int:
+    """As llama.cpp has it, but what it dumps at INFO is for who looks for something: DEBUG."""
+    level = _LEVELS.get(native, logging.INFO)
+    return logging.DEBUG if level == logging.INFO and _TABLES.match(written) else level
