@@ -28,8 +28,8 @@ def _names(command):
 
 
 def test_every_command_that_loads_a_model_has_a_process_and_a_time_for_it():
-    """``doctor`` and ``check`` have their own limits, and ``gguf`` only reads files."""
-    for name in (*LOADING, "demo", "conformance"):
+    """``check`` has limits of its own, and ``gguf`` only reads files."""
+    for name in (*LOADING, "demo", "conformance", "doctor"):
         assert {"--isolation", "--timeout"} <= _names(app.commands[name]), name
 
 

@@ -30,7 +30,7 @@ from headrace.errors import BackendError, HeadraceError
 from headrace.inspection import survey
 from headrace.loading import BACKEND_VARIABLE, INSTALL_HINT, load_model
 from headrace.observing import failed_observers
-from headrace.params import EngineParams, SamplingParams
+from headrace.params import EngineParams, ModelParams, SamplingParams
 from headrace.protocols.diagnosis import Diagnoses
 from headrace.protocols.machine import TellsBuild
 from headrace.results import Capability, StopReason
@@ -47,13 +47,19 @@ _PATIENCE = 60.0
 """Seconds a self-test waits for a model's text."""
 
 
-def diagnose(*, model: str | os.PathLike[str] | None = None, self_test: bool = True) -> Diagnosis:
+def diagnose(
+    *,
+    model: str | os.PathLike[str] | None = None,
+    self_test: bool = True,
+    params: ModelParams | None = None,
+) -> Diagnosis:
     """Look at the whole installation; nothing that is broken raises.
 
     Args:
         model: A model to try: path or reference. None: what backends can load without a file,
             which takes less than a second.
         self_test: Whether to load models and ask them for some text.
+        params: How they are loaded, such as in a process of their own.
 
     Returns:
         What was found; its ``as_dict`` is fit to be published.
@@ -68,7 +74,7 @@ def diagnose(*, model: str | os.PathLike[str] | None = None, self_test: bool = T
     for name, error in seen.failures.items():
         findings.append(broken(f"devices of {name}", error))
     findings += _about_variables(discovery)
-    tests = list(_self_tests(said, model, findings)) if self_test else []
+    tests = list(_self_tests(said, model, params, findings)) if self_test else []
     cpu, features = surroundings.cpu()
     total, available = surroundings.memory()
     folders = [surroundings.folder(path) for path in _folders()]
@@ -96,10 +102,15 @@ def diagnose(*, model: str | os.PathLike[str] | None = None, self_test: bool = T
 
 
 async def adiagnose(
-    *, model: str | os.PathLike[str] | None = None, self_test: bool = True
+    *,
+    model: str | os.PathLike[str] | None = None,
+    self_test: bool = True,
+    params: ModelParams | None = None,
 ) -> Diagnosis:
     """``diagnose`` for a task of asyncio or trio."""
-    return await in_worker(lambda: diagnose(model=model, self_test=self_test), cancel=let_go)
+    return await in_worker(
+        lambda: diagnose(model=model, self_test=self_test, params=params), cancel=let_go
+    )
 
 
 def _discover(findings: list[Finding]) -> Discovery:
@@ -223,21 +234,27 @@ def _folders() -> list[Path]:
 def _self_tests(
     said: dict[str, BackendDiagnosis],
     model: str | os.PathLike[str] | None,
+    params: ModelParams | None,
     findings: list[Finding],
 ) -> Iterator[SelfTest]:
     if model is not None:
-        yield _try(model, None, findings)
+        yield _try(model, None, params, findings)
         return
     for name, diagnosis in said.items():
         if diagnosis.self_test is not None:
-            yield _try(diagnosis.self_test, name, findings)
+            yield _try(diagnosis.self_test, name, params, findings)
 
 
 def _try(
-    reference: str | os.PathLike[str], backend: str | None, findings: list[Finding]
+    reference: str | os.PathLike[str],
+    backend: str | None,
+    params: ModelParams | None,
+    findings: list[Finding],
 ) -> SelfTest:
     began = time.monotonic()
-    told = _guarded(f"self-test of {reference}", lambda: _exercise(reference, backend), findings)
+    told = _guarded(
+        f"self-test of {reference}", lambda: _exercise(reference, backend, params), findings
+    )
     return SelfTest(
         reference=os.fsdecode(reference),
         passed=told is not None,
@@ -246,9 +263,11 @@ def _try(
     )
 
 
-def _exercise(reference: str | os.PathLike[str], backend: str | None) -> str:
+def _exercise(
+    reference: str | os.PathLike[str], backend: str | None, params: ModelParams | None
+) -> str:
     """Load a model, read some text, cancel some more; what happened."""
-    with load_model(reference, backend=backend, engine=_SMALL) as model:
+    with load_model(reference, backend=backend, params=params, engine=_SMALL) as model:
         loaded = f"{model.info.description} with {model.info.backend}: loaded"
         if Capability.GENERATE not in model.capabilities:
             return loaded

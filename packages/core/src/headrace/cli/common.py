@@ -137,7 +137,7 @@ timeout_option = click.option(
     metavar="SECONDS",
     callback=_keep_timeout,
     expose_value=False,
-    help="Longest time for loading, and again for what follows.",
+    help="Longest time for loading a model, and again for what follows.",
 )
 
 

@@ -8,8 +8,19 @@ from typing import Any
 import click
 
 import headrace
-from headrace.cli.common import FILE, Settings, debug_option, json_option, write_json
+from headrace.cli.common import (
+    FILE,
+    Settings,
+    debug_option,
+    json_option,
+    timeout,
+    timeout_option,
+    with_options,
+    write_json,
+)
+from headrace.cli.limits import time_limit
 from headrace.cli.report import binary_size, one_line, size
+from headrace.cli.settings import isolation_option
 
 BROKEN = 1
 
@@ -17,6 +28,8 @@ BROKEN = 1
 @click.command()
 @click.option("--model", type=FILE, metavar="MODEL", help="Try this model: a path or a reference.")
 @click.option("--no-self-test", is_flag=True, help="Load nothing.")
+@isolation_option
+@timeout_option
 @json_option
 @debug_option
 @click.pass_context
@@ -28,7 +41,9 @@ def doctor(context: click.Context, model: str | None, no_self_test: bool, as_jso
     The output can be pasted into a bug report: it has no secrets, and ~ for the home folder. With
     --debug it has the tracebacks of what failed. Exit code 1 if something is broken.
     """
-    found = headrace.diagnose(model=model, self_test=not no_self_test)
+    params, _ = with_options(None, None)
+    with time_limit(timeout(), "the diagnosis"):
+        found = headrace.diagnose(model=model, self_test=not no_self_test, params=params)
     values = found.as_dict()
     if as_json:
         write_json(values)
