@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 
 import pytest
@@ -79,8 +80,73 @@ def test_a_backend_that_fails_in_every_way_hides_no_other(installed):
     assert "in diagnose" in only(found, "backend sick").traceback
     assert only(found, "devices of sick").remedy == "Install one."
     assert [each.name for each in found.backends] == ["sick", "fake"]
-    assert found.backends[0].library == "none: in build"
+    assert found.backends[0].library.startswith("none: backend 'sick' raised OSError in build")
     assert [each.passed for each in found.self_tests] == [True]
+
+
+def test_a_can_load_that_raises_is_broken(installed):
+    """Every load that names no backend asks it."""
+
+    class Odd(FakeBackend):
+        name = "odd"
+
+        def can_load(self, reference):
+            raise SystemExit(f"about {reference}")
+
+    installed(Odd(), FakeBackend())
+    found = headrace.diagnose(self_test=False)
+    finding = only(found, "can_load of backend odd")
+    assert "it called sys.exit('about headrace-doctor" in finding.message
+    assert "in can_load" in finding.traceback
+    assert not found.ok
+
+
+def test_a_can_load_that_blocks_is_broken_and_asked_no_more(installed, monkeypatch, tmp_path):
+    """The model that is to be tried would have to ask it; the fake is tried by its name."""
+    gate = threading.Event()
+
+    class Odd(FakeBackend):
+        name = "odd"
+
+        def can_load(self, reference):
+            return gate.wait(60)
+
+    monkeypatch.setattr(diagnosing, "ANSWER", 0.2)
+    installed(Odd(), FakeBackend())
+    try:
+        found = headrace.diagnose()
+        finding = only(found, "can_load of backend odd")
+        assert "no answer within 0.2 s" in finding.message
+        assert "(headrace-odd 1.0)" in finding.remedy
+        assert "in can_load" in finding.traceback
+        assert [each.passed for each in found.self_tests] == [True, True]
+        (tried,) = headrace.diagnose(model="fake:x").self_tests
+        assert not tried.passed
+        assert "odd would be asked" in tried.told
+    finally:
+        gate.set()
+
+
+@pytest.mark.parametrize("name", ["diagnose", "build", "devices"])
+@pytest.mark.parametrize("how", ["exits", "is no method", "answers something else"])
+def test_whatever_a_backend_says_of_itself_ends_no_diagnosis(installed, name, how):
+    """The exits of a backend, and what makes no sense."""
+
+    def exits(self):
+        raise SystemExit(3)
+
+    values = {"exits": exits, "is no method": property(exits)}
+    odd = values.get(
+        how, lambda self: [3] if name != "diagnose" else BackendDiagnosis(findings=(3,))
+    )
+    installed(type("Odd", (FakeBackend,), {"name": "odd", name: odd})(), FakeBackend())
+    found = headrace.diagnose(self_test=False)
+    assert [each.name for each in found.backends] == ["odd", "fake"]
+    assert [each.name for each in found.devices if each.backend == "fake"]
+    if name == "build":
+        assert found.backends[0].library.startswith(("none: backend 'odd' raised", "[3]"))
+    else:
+        assert not found.ok
 
 
 def test_no_backend_is_told_with_what_to_install(installed):

@@ -10,9 +10,10 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import headrace
+from headrace.bounded import StillRunning, within
 from headrace.cache import cache_dir
 from headrace.diagnosis import (
     BROKEN,
@@ -27,14 +28,15 @@ from headrace.diagnosis import (
     broken,
 )
 from headrace.errors import BackendError, HeadraceError
-from headrace.inspection import survey
+from headrace.inspection import library_of, survey
 from headrace.loading import BACKEND_VARIABLE, INSTALL_HINT, load_model
 from headrace.observing import failed_observers
+from headrace.overdue import told_when_overdue
 from headrace.params import EngineParams, ModelParams, SamplingParams
 from headrace.protocols.diagnosis import Diagnoses
-from headrace.protocols.machine import TellsBuild
+from headrace.quoting import shown
 from headrace.results import Capability, StopReason
-from headrace.seam import interrupts
+from headrace.seam import Seam, interrupts
 from headrace.workers import in_worker, let_go
 
 if TYPE_CHECKING:
@@ -45,6 +47,10 @@ _SMALL = EngineParams(n_ctx=256, n_sequences=1, n_batch=64, n_ubatch=64)
 _GREEDY = SamplingParams(temperature=0.0)
 _PATIENCE = 60.0
 """Seconds a self-test waits for a model's text."""
+ANSWER = 10.0
+"""Seconds a backend has to say whether it can load something: it reads a few bytes."""
+_NOBODYS = "headrace-doctor-asks.no-such-model"
+_LEAVE_OUT = "HEADRACE_PLUGINS can leave plugins out"
 
 
 def diagnose(
@@ -69,12 +75,14 @@ def diagnose(
 
     findings: list[Finding] = []
     discovery = _discover(findings)
+    silent = [each.name for each in discovery.backends if not _answers(each, model, findings)]
     said = {each.name: _ask(each, findings) for each in discovery.backends}
-    seen = survey(each.backend for each in discovery.backends)
+    with told_when_overdue("the backends to list their devices", _LEAVE_OUT):
+        seen = survey(each.backend for each in discovery.backends)
     for name, error in seen.failures.items():
         findings.append(broken(f"devices of {name}", error))
     findings += _about_variables(discovery)
-    tests = list(_self_tests(said, model, params, findings)) if self_test else []
+    tests = list(_self_tests(said, model, params, silent, findings)) if self_test else []
     cpu, features = surroundings.cpu()
     total, available = surroundings.memory()
     folders = [surroundings.folder(path) for path in _folders()]
@@ -151,38 +159,70 @@ def _discover(findings: list[Finding]) -> Discovery:
     return found
 
 
+def _answers(
+    entry: InstalledBackend, model: str | os.PathLike[str] | None, findings: list[Finding]
+) -> bool:
+    """Whether a backend answers when it is asked what it can load; rightly or not."""
+    reference = _NOBODYS if model is None else os.fsdecode(model)
+    about = f"can_load of backend {entry.name}"
+
+    def ask() -> bool:
+        return within(ANSWER, lambda: entry.backend.can_load(reference))
+
+    try:
+        _guarded(about, ask, findings)
+    except StillRunning as error:
+        findings.append(
+            Finding(
+                severity=BROKEN,
+                about=about,
+                message=f"{error} to whether it can load {reference!r}; a load that names no "
+                "backend hangs",
+                remedy=f"Upgrade or uninstall it ({_origin(entry.distribution, entry)}), or name "
+                f"another one with --backend, backend=… or {BACKEND_VARIABLE}.",
+                traceback=error.stack,
+            )
+        )
+        return False
+    return True
+
+
 def _ask(entry: InstalledBackend, findings: list[Finding]) -> BackendDiagnosis:
-    if not isinstance(entry.backend, Diagnoses):
-        return BackendDiagnosis()
-    found = _guarded(f"backend {entry.name}", entry.backend.diagnose, findings)
-    if not isinstance(found, BackendDiagnosis):
+    with told_when_overdue(f"backend {entry.name!r} to look at itself", _LEAVE_OUT):
+        found = _guarded(f"backend {entry.name}", lambda: _diagnosis(entry), findings)
+    if found is None:
         return BackendDiagnosis()
     findings += found.findings
+    return found
+
+
+def _diagnosis(entry: InstalledBackend) -> BackendDiagnosis:
+    if not isinstance(entry.backend, Diagnoses):
+        return BackendDiagnosis()
+    found: Any = entry.backend.diagnose()
+    if not isinstance(found, BackendDiagnosis) or any(
+        not isinstance(each, Finding) for each in found.findings
+    ):
+        raise Seam(entry.name).breach("diagnose", f"{shown(found)} instead of a BackendDiagnosis")
     return found
 
 
 def _guarded(about: str, call: Callable[[], _T], findings: list[Finding]) -> _T | None:
     try:
         return call()
-    except Exception as error:  # whatever is broken, the rest is still looked at
-        if interrupts(error):
+    except BaseException as error:  # whatever is broken, the rest is still looked at
+        if interrupts(error) or isinstance(error, StillRunning):
             raise
         findings.append(broken(about, error))
         return None
 
 
 def _report(entry: InstalledBackend, said: BackendDiagnosis) -> BackendReport:
-    library = ""
-    if isinstance(entry.backend, TellsBuild):
-        try:
-            library = entry.backend.build()
-        except Exception as error:  # told by diagnose() too, where a backend has it
-            library = f"none: {error}"
     return BackendReport(
         name=entry.name,
         version=entry.backend.version,
         distribution=_origin(entry.distribution, entry),
-        library=library,
+        library=library_of(entry),
         system=said.system,
     )
 
@@ -235,8 +275,13 @@ def _self_tests(
     said: dict[str, BackendDiagnosis],
     model: str | os.PathLike[str] | None,
     params: ModelParams | None,
+    silent: list[str],
     findings: list[Finding],
 ) -> Iterator[SelfTest]:
+    if model is not None and silent:
+        told = f"not tried: it would hang, because {', '.join(silent)} would be asked"
+        yield SelfTest(reference=os.fsdecode(model), passed=False, told=told, seconds=0.0)
+        return
     if model is not None:
         yield _try(model, None, params, findings)
         return

@@ -11,6 +11,7 @@ import attrs
 
 from headrace.errors import HeadraceError
 from headrace.machine import Device, SystemInfo
+from headrace.quoting import told
 
 BROKEN, WARNING = "broken", "warning"
 REPORT = "Run headrace doctor --debug for the traceback, and report it."
@@ -154,9 +155,9 @@ class Diagnosis:
         return hidden
 
 
-def broken(about: str, error: Exception) -> Finding:
+def broken(about: str, error: BaseException) -> Finding:
     """The finding of what was raised."""
-    message, hint = f"{type(error).__name__}: {error}", None
+    message, hint = told(error, most=2000), None
     if isinstance(error, HeadraceError):
         message, hint = error.message, error.hint
     return Finding(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -12,11 +12,14 @@ from headrace.errors import HeadraceError, UnsupportedError
 from headrace.loading import backends, checked, checked_reference, choose_backend, located
 from headrace.machine import Device, MemoryEstimate
 from headrace.params import EngineParams, ModelParams
-from headrace.protocols.machine import EstimatesMemory, ListsDevices
+from headrace.protocols.machine import EstimatesMemory, ListsDevices, TellsBuild
 from headrace.protocols.waist import Backend, LoadRequest
 from headrace.quoting import shown
 from headrace.seam import Seam
 from headrace.workers import in_worker, let_go
+
+if TYPE_CHECKING:
+    from headrace.plugins import InstalledBackend
 
 
 @attrs.frozen
@@ -73,6 +76,15 @@ def _devices_of(backend: Backend, name: str) -> tuple[Device, ...]:
     if wrong:
         raise seam.breach("devices", f"{shown(wrong[0])} instead of a Device")
     return found
+
+
+def library_of(entry: InstalledBackend) -> str:
+    """Which native library a backend has, or why it has none; empty where it does not tell."""
+    try:
+        with Seam(entry.name).during("build"):
+            return str(entry.backend.build()) if isinstance(entry.backend, TellsBuild) else ""
+    except HeadraceError as error:
+        return f"none: {error}"
 
 
 def estimate_memory(

@@ -6,9 +6,10 @@ output closed it, as ``head`` does; like other tools headrace then ends without 
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NoReturn
 
 import click
@@ -45,6 +46,7 @@ from headrace.cli.streams import (
     standard_streams,
 )
 from headrace.errors import HeadraceError, ParamsError, UsageError
+from headrace.plugins import discovery
 
 FAILURE, USAGE, INTERRUPTED, PIPE_CLOSED = 1, 2, 130, 141
 
@@ -87,13 +89,24 @@ for command in (
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit; ``arguments`` default to the process's own."""
-    with standard_streams():
+    with standard_streams(), _plugins_beside_the_output():
         status = _run(arguments)
         _flush()
         escaped = escaped_text()
         if escaped is not None:
             tell("warning", *escaped)
     sys.exit(status)
+
+
+@contextlib.contextmanager
+def _plugins_beside_the_output() -> Iterator[None]:
+    """What plugins print while they are imported goes to stderr: stdout is the command's."""
+    before = discovery.around_plugins
+    discovery.around_plugins = lambda: contextlib.redirect_stdout(sys.stderr)
+    try:
+        yield
+    finally:
+        discovery.around_plugins = before
 
 
 def _run(arguments: Sequence[str] | None) -> int:

@@ -8,9 +8,11 @@ import click
 
 from headrace.cli.common import Settings, debug_option, json_option, write_json
 from headrace.errors import HeadraceError
+from headrace.inspection import library_of
 from headrace.loading import INSTALL_HINT
 from headrace.plugins import Discovery, Installed, InstalledBackend, Quarantined, discover
-from headrace.protocols.machine import TellsBuild
+from headrace.quoting import in_brief
+from headrace.seam import Seam
 
 
 @click.command()
@@ -30,7 +32,7 @@ def backends(settings: Settings, as_json: bool) -> None:
         _show_backend(entry)
     for each in found.resolvers:
         click.echo(f"{each.name}: references  ({_origin(each)})")
-        click.echo(f"    {each.resolver.description}")
+        click.echo(f"    {in_brief(each.resolver.description)}")
     for observer in found.observers:
         click.echo(f"{observer.name}: observer of plugin {observer.plugin}  ({_origin(observer)})")
     for kept_out in found.quarantine:
@@ -40,10 +42,10 @@ def backends(settings: Settings, as_json: bool) -> None:
 
 
 def _show_backend(entry: InstalledBackend) -> None:
-    click.echo(f"{entry.name} {entry.backend.version}  ({_origin(entry)})")
-    library = _library(entry)
+    click.echo(f"{entry.name} {in_brief(entry.backend.version)}  ({_origin(entry)})")
+    library = library_of(entry)
     if library:
-        click.echo(f"    library: {library}")
+        click.echo(f"    library: {in_brief(library)}")
     click.echo(f"    capabilities: {', '.join(_capabilities(entry)) or 'none'}")
 
 
@@ -60,18 +62,13 @@ def _origin(entry: Installed | Quarantined) -> str:
     return f"{entry.distribution} {entry.distribution_version}"
 
 
-def _library(entry: InstalledBackend) -> str | None:
-    """Which native library the backend has, or why it has none."""
-    if not isinstance(entry.backend, TellsBuild):
-        return None
-    try:
-        return entry.backend.build()
-    except HeadraceError as error:
-        return f"none: {error}"
-
-
 def _capabilities(entry: InstalledBackend) -> list[str]:
-    return sorted(str(each) for each in entry.backend.capabilities())
+    """As far as the backend still tells: it did when it was installed."""
+    try:
+        with Seam(entry.name).during("capabilities"):
+            return sorted(str(each) for each in entry.backend.capabilities())
+    except HeadraceError:
+        return []
 
 
 def _from(entry: Installed | Quarantined) -> dict[str, str | None]:
@@ -89,7 +86,7 @@ def _as_json(found: Discovery) -> dict[str, Any]:
                 "name": entry.name,
                 "version": entry.backend.version,
                 "protocol_version": entry.backend.protocol_version,
-                "library": _library(entry),
+                "library": library_of(entry) or None,
                 "capabilities": _capabilities(entry),
                 **_from(entry),
             }

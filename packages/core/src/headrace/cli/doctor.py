@@ -21,6 +21,7 @@ from headrace.cli.common import (
 from headrace.cli.limits import time_limit
 from headrace.cli.report import binary_size, one_line, size
 from headrace.cli.settings import isolation_option
+from headrace.quoting import in_brief
 
 BROKEN = 1
 
@@ -101,7 +102,7 @@ def _backends(backends: list[dict[str, Any]]) -> Iterator[str]:
     for each in backends:
         yield f"{each['name']} {each['version']}  ({each['distribution']})"
         if each["library"]:
-            yield f"    library: {each['library']}"
+            yield f"    library: {in_brief(each['library'])}"
         system = each["system"] or {}
         for label, key in (
             ("build", "build"),
@@ -133,8 +134,9 @@ def _findings(findings: list[dict[str, Any]], *, tracebacks: bool) -> Iterator[s
         yield "Nothing is wrong."
         return
     for each in findings:
-        yield f"{each['severity'].upper()}: {each['about']}: {one_line(each['message'])}"
-        yield f"  {one_line(each['remedy'])}"
+        told = one_line if tracebacks else in_brief
+        yield f"{each['severity'].upper()}: {in_brief(each['about'])}: {told(each['message'])}"
+        yield f"  {told(each['remedy'])}"
         if tracebacks and each["traceback"]:
             yield from (f"    {line}" for line in each["traceback"].splitlines())
 
