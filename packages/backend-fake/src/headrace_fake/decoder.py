@@ -393,7 +393,7 @@ class FakeDecoder:
                 self._check_sampler(row.sampler)
             if row.draft and not 0 <= min(row.draft) <= max(row.draft) < ByteVocabulary.n_tokens:
                 refuse(f"a row of sequence {row.sequence} has a draft outside the vocabulary")
-            if row.sequence >= self.info.n_sequences and len(rows) > 1:
+            if len(rows) > 1 and row.sequence >= self.info.n_sequences:
                 refuse(f"sequence {row.sequence} is apart and has others in its step {step_id}")
             drafted += len(row.draft)
             total += len(row.tokens) + len(row.draft)

@@ -89,7 +89,9 @@ class LlamaDecoder(Uncopyable):
         return self._handle.pointer
 
     def _is_apart(self, sequence: int) -> bool:
-        return sequence >= self.info.n_sequences
+        at = sequence - self.info.n_sequences
+        # Any other number is one that there is not, as the shim will say.
+        return at >= 0 and at < self.info.n_apart and self._apart.pointer != ffi.NULL
 
     def _place(self, sequence: int) -> tuple[Any, int]:
         """The context that has the sequence, and its number there."""
@@ -155,8 +157,9 @@ class LlamaDecoder(Uncopyable):
         """
         self._check_open()
         self._report.step_id = 0  # what was there is about to be overwritten
-        context, at = self._place(rows[0].sequence)
-        self._fill(rows, first=rows[0].sequence - at)
+        leading = rows[0].sequence if rows else 0
+        context, at = self._place(leading)
+        self._fill(rows, first=leading - at)
         check_signals = callbacks.in_main_thread()
         lib.hr_step(
             context,
