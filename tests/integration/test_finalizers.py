@@ -129,7 +129,7 @@ def test_sessions_and_streams_in_a_cycle_are_collected_without_harm(silent):
         session = model.open_session()
         stream = session.generate("some", max_tokens=9)
         next(stream)
-        native, decoder = model._model, model._engine.decoder
+        native, decoder = model._model, model._engine.decoder.raw
         native.stream = stream
         parts = [stream, session, native, native._handle, decoder._handle]
         for part in [parts[at] for at in order]:

@@ -57,11 +57,14 @@ class EndingStep:
     def _step(self, step_id, rows, *, time_limit=None):
         chosen = self.left == 0
         self.left -= 1
-        lib.hr_test_interrupt_after(self.decoder._context, self.nodes if chosen else -1)
+        contexts = self.decoder.raw._contexts
+        for context in contexts:
+            lib.hr_test_interrupt_after(context, self.nodes if chosen else -1)
         try:
             outcome = self.step(step_id, rows, time_limit=time_limit)
         finally:
-            lib.hr_test_interrupt_after(self.decoder._context, -1)
+            for context in contexts:
+                lib.hr_test_interrupt_after(context, -1)
         if chosen:
             self.status = outcome.status
             self.then()

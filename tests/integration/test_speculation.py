@@ -84,15 +84,29 @@ def test_memory_that_was_lost_is_rebuilt_to_the_bit(model, prompt, tokens):
     """Also where what is rebuilt ends inside a call's width."""
     expected = write(model, WIDE, prompt, GREEDY, tokens)
     for params in (WIDE, LOOKUP):
-        with model.open_session(params) as session, model.open_session() as other:
+        with model.open_session(params) as session, model.open_session(WIDE) as other:
             done = session.complete(prompt, sampling=GREEDY, max_tokens=tokens, ignore_eog=True)
             for back in (1, 4, tokens - 1):
                 other.reset()
-                other.complete("x", max_tokens=1)  # takes the only place in memory
+                other.complete("x", max_tokens=1)  # takes the only place that is apart
+                session._engine.slots.drop_aside(session._sequence)
                 session.rewind(to=len(session.tokens) - back)
                 done = session.complete(None, sampling=GREEDY, max_tokens=back, ignore_eog=True)
                 assert done.usage.cached_tokens == 0
                 assert done.logprobs == expected.logprobs[-back:]
+
+
+@KINDS
+def test_memory_that_made_way_comes_back_to_the_bit(model, prompt, tokens):
+    """As it was where all of it can be put back, else by a rebuild."""
+    expected = write(model, WIDE, prompt, GREEDY, tokens)
+    with model.open_session(WIDE) as session, model.open_session(WIDE) as other:
+        session.complete(prompt, sampling=GREEDY, max_tokens=tokens - 4, ignore_eog=True)
+        other.complete("x", max_tokens=1)
+        done = session.complete(None, sampling=GREEDY, max_tokens=4, ignore_eog=True)
+        within = len(session.tokens) < 512
+        assert (done.usage.cached_tokens > 0) == within
+        assert done.logprobs == expected.logprobs[-4:]
 
 
 def test_a_prompt_in_pieces_is_a_prompt_in_one(model):

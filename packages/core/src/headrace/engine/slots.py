@@ -45,7 +45,7 @@ class Slots:
             holders = fairness.evictable(others, sequence, self._lookahead, step)
             if not holders:
                 return False
-            self._make_way(holders[0])
+            self._make_way(holders[0], sequence)
         slot = self._holders.index(None, places.start, places.stop)
         self._holders[slot] = sequence
         sequence.take_slot(slot, step)
@@ -95,11 +95,12 @@ class Slots:
         others = self._others(planned, self._places(newcomer))
         order = fairness.eviction_order(others, self._lookahead)
         if order:
-            self._make_way(order[0])
+            self._make_way(order[0], newcomer)
         return bool(order)
 
-    def _make_way(self, holder: Sequence) -> None:
+    def _make_way(self, holder: Sequence, newcomer: Sequence) -> None:
         """Evict it; what is expensive to compute again is put aside. The driver's alone."""
+        self._aside.pop(newcomer, None)  # what there is of it is about to come back
         # Cuts are repeated one by one, so a rebuild takes as long as it all took at first.
         if holder.reproducible and holder.resident and holder.stored is None:
             self._put_aside(holder)
