@@ -87,6 +87,7 @@ DEEDS = {
     "trickle": _trickle,
     "mute": _mute,
     "nothing": lambda: None,
+    "cling": lambda: None,
 }
 
 
@@ -106,10 +107,13 @@ class Rude:
         return frozenset(Capability)
 
     def load(self, request):
-        """Do the deed, and be a fake whose ``system_info`` exits."""
-        DEEDS[request.reference.removeprefix("rude:")]()
+        """Do the deed, and be a fake whose ``system_info`` exits, and that may cling to life."""
+        deed = request.reference.removeprefix("rude:")
+        DEEDS[deed]()
         model = FakeBackend().load(attrs.evolve(request, reference="fake:#mean_length=0"))
         model.system_info = lambda: sys.exit("in system_info")
+        if deed == "cling":
+            model.close = threading.Event().wait
         return model
 
 

@@ -369,14 +369,9 @@ def test_tasks_that_wait_for_a_child_that_is_stopped(load, backend):
     assert _is_gone(model.worker.pid)
 
 
-def test_the_event_loop_goes_on_while_a_hung_model_is_closed(load):
+def test_the_event_loop_goes_on_while_a_model_that_does_not_end_is_closed(rude):
     """The grace is not waited for in it."""
-    model = load("fake:#fault=hang&fault_at=1")
-    stream = model.open_session().generate("a", sampling=GREEDY)
-    reader = threading.Thread(target=_read_until_closed, args=(stream,))
-    reader.start()
-    while not stream.generation.reading:
-        pass
+    model = rude("cling")
 
     async def main():
         ticks = Ticks()
@@ -388,7 +383,6 @@ def test_the_event_loop_goes_on_while_a_hung_model_is_closed(load):
         assert ticks.count > 10
 
     anyio.run(main)
-    reader.join()
     assert _is_gone(model.worker.pid)
 
 
