@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import ctypes
 import functools
 import signal
+import sys
+import threading
+import time
 
 import pytest
 
@@ -104,3 +109,44 @@ def test_a_seam_names_what_passes_it():
         with pytest.raises(type(error)) as passed, seam.during("turn"):
             raise error
         assert passed.value is error
+
+
+def test_a_thread_that_is_ended_ends():
+    """With the ``SystemExit`` that another one puts into it, wherever in a backend it is."""
+    started, ended = threading.Event(), []
+
+    def work():
+        try:
+            with Seam("mill").during("turn"):
+                started.set()
+                until = time.monotonic() + 30
+                while time.monotonic() < until:
+                    pass
+        except BaseException as error:
+            ended.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    assert started.wait(30)
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(
+        ctypes.c_ulong(thread.ident), ctypes.py_object(SystemExit)
+    )
+    thread.join(60)
+    assert [type(each) for each in ended] == [SystemExit]
+
+
+@pytest.mark.parametrize("error", [GeneratorExit, KeyboardInterrupt, asyncio.CancelledError])
+def test_what_is_no_failure_passes(error):
+    """A task's cancellation, for one."""
+    with pytest.raises(error), Seam("mill").during("turn"):
+        raise error
+
+
+@pytest.mark.parametrize("code", ["no licence", 3])
+def test_an_exit_of_a_backend_is_a_defect(code):
+    """It has a code, or stands in a line of its own."""
+    told = "raised SystemExit in turn"
+    with pytest.raises(BackendProtocolError, match=told), Seam("mill").during("turn"):
+        sys.exit(code)
+    with pytest.raises(BackendProtocolError, match=told), Seam("mill").during("turn"):
+        raise SystemExit

@@ -101,6 +101,32 @@ def test_a_step_that_breaks_the_protocol_ends_its_stream(fake, case):
     assert first.tokens + rest.tokens == expected
 
 
+class Panic(BaseException):
+    """As a panic of a Rust extension arrives: no ``Exception``."""
+
+
+Panic.__module__ = "pyo3_runtime"
+
+
+@pytest.mark.parametrize("error", [Panic("at the disco"), SystemExit(3)])
+def test_a_step_that_panics_or_exits_ends_its_stream(fake, error):
+    """And not the program."""
+    engine, decoder = opened(fake)
+    step = decoder.step
+    session = engine.model.open_session()
+    stream = session.generate("prompt", sampling=GREEDY, max_tokens=8, ignore_eog=True)
+    next(stream)
+
+    def fail(*arguments, **keywords):
+        raise error
+
+    decoder.step = fail
+    with pytest.raises(DecodeError, match=f"raised {type(error).__name__} in step"):
+        list(stream)
+    decoder.step = step
+    assert session.complete(None, sampling=GREEDY, max_tokens=2, ignore_eog=True).tokens
+
+
 def test_a_wrong_row_ends_its_own_stream_alone(fake):
     """Its neighbour in the same step gets all its tokens."""
     expected = fake().tokens("right", max_tokens=8)

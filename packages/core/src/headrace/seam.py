@@ -74,7 +74,10 @@ def _code_of(handler: Any) -> CodeType | None:
 
 def _was_put_here(error: BaseException) -> bool:
     package = type(error).__module__.partition(".")[0]
-    if package in ("builtins", _PANICS) or package in sys.stdlib_module_names:
+    # Threads are ended with a SystemExit that is put into them, and then has no code.
+    ends_thread = isinstance(error, SystemExit) and error.code is None
+    known = package in ("builtins", _PANICS) or package in sys.stdlib_module_names
+    if known and not ends_thread:
         return False
     frames = list(_frames(error))
     names = [str(each.tb_frame.f_globals.get("__name__", "")) for each in frames]
@@ -104,7 +107,7 @@ class Seam:
 
     def blame(self, call: str, error: BaseException) -> HeadraceError | None:
         """The typed error for what a call raised; None if it is the caller's own."""
-        if is_callers(error):
+        if is_callers(error) or not _may_be_a_backends(error):
             return None
         return error if isinstance(error, HeadraceError) else self.defect(call, error)
 
@@ -156,12 +159,10 @@ class During:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if error is not None and _is_defect(error):
+        if error is not None and not isinstance(error, HeadraceError):
             self.seam.raise_for(self.call, error)
 
 
-def _is_defect(error: BaseException) -> bool:
-    """Whether no call may raise it. What else is no ``Exception`` may be a task's cancellation."""
-    if isinstance(error, Exception):
-        return not isinstance(error, HeadraceError)
-    return isinstance(error, SystemExit) or type(error).__module__ == _PANICS
+def _may_be_a_backends(error: BaseException) -> bool:
+    """Exceptions, exits and panics; what else there is may be a task's cancellation."""
+    return isinstance(error, (Exception, SystemExit)) or type(error).__module__ == _PANICS

@@ -90,7 +90,7 @@ class CheckedVocabulary:
         """See ``Vocabulary.piece``."""
         try:
             data = self._vocabulary.piece(token)
-        except Exception as error:
+        except BaseException as error:
             self._seam.raise_for("vocabulary.piece", error)
         if type(data) is not bytes:
             raise self._seam.breach("vocabulary.piece", f"{data!r:.60} instead of bytes")
@@ -100,7 +100,7 @@ class CheckedVocabulary:
         """See ``Vocabulary.is_eog``."""
         try:
             return bool(self._vocabulary.is_eog(token))
-        except Exception as error:
+        except BaseException as error:
             self._seam.raise_for("vocabulary.is_eog", error)
 
 
@@ -176,7 +176,7 @@ class CheckedDecoder:
         """See ``SequenceDecoder.step``."""
         try:
             outcome = self.raw.step(step_id, rows, time_limit=time_limit)
-        except Exception as error:
+        except BaseException as error:
             self._report("step", error)
         if type(outcome) is not StepOutcome:
             raise self._breach("step", f"{outcome!r:.60} instead of a StepOutcome")
@@ -372,7 +372,7 @@ class CheckedDecoder:
     def _call(self, name: str, function: Any, *arguments: Any) -> Any:
         try:
             return function(*arguments)
-        except Exception as error:
+        except BaseException as error:
             self._report(name, error)
 
     def _length(self, name: str, most: int, function: Any, *arguments: Any) -> int:
@@ -381,7 +381,7 @@ class CheckedDecoder:
             raise self._breach(name, f"a length of {found!r:.60} where at most {most} can be")
         return found
 
-    def _report(self, call: str, error: Exception) -> NoReturn:
+    def _report(self, call: str, error: BaseException) -> NoReturn:
         """Raise an exception as it is if it is the caller's, else a report of it."""
         failure = self.seam.blame(call, error)
         if failure is None:

@@ -41,7 +41,7 @@ class CheckedEmbedder:
         """See ``Embedder.embed``."""
         try:
             vectors = self.raw.embed(call_id, texts)
-        except Exception as error:
+        except BaseException as error:
             failure = self._seam.blame("embed", error)
             if failure is None or failure is error:
                 raise
