@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,20 @@ def source(tmp_path):
 def filing():
     """The backend that works on files."""
     return Filing()
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_pipe_or_a_folder_is_replaced_by_no_file(source, filing, tmp_path, overwrite):
+    """Nor is a device: root would lose it."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to(tmp_path / "pipe")
+    for name in ("pipe", "link", "."):
+        target = tmp_path / name
+        with pytest.raises(headrace.ParamsError, match="no regular file"):
+            headrace.quantize_model(source, target, "Q4", backend=filing, overwrite=overwrite)
+        with pytest.raises(headrace.ParamsError, match="no regular file"):
+            headrace.merge_model(source, target, backend=filing, overwrite=overwrite)
+    assert (tmp_path / "pipe").is_fifo()
 
 
 def test_a_backend_without_files_says_so(source):

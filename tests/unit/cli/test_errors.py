@@ -136,6 +136,65 @@ def test_ctrl_c_ends_a_generation_and_keeps_its_text():
     assert b"Traceback" not in err
 
 
+def test_a_request_to_terminate_ends_a_command_at_once():
+    """As the system does it, also in native code; nothing is said."""
+    with start("run", NEVER_ENDS + "&delay=0.001", "hi") as process:
+        process.stdout.read(1)
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (-signal.SIGTERM, b"")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(24, "Too many open files", "model.gguf"),
+        PermissionError(13, "Permission denied", "/root/x"),
+        FileNotFoundError(2, "No such file or directory"),
+        OSError(30, "Read-only file system"),
+        MemoryError(),
+        ModuleNotFoundError("No module named 'rich'"),
+    ],
+)
+def test_what_the_system_refuses_is_no_defect(call, monkeypatch, error):
+    """Plain words with the system's reason."""
+
+    def fail(*arguments, **settings):
+        raise error
+
+    monkeypatch.setattr(headrace, "load_model", fail)
+    ended = call("run", "x", "hi")
+    assert ended.code == 1
+    assert "defect" not in ended.err
+    assert ended.err.startswith("headrace: error: ")
+    assert "[Errno" not in ended.err
+    assert (getattr(error, "strerror", None) or str(error)) in ended.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "option"),
+    [
+        (["run", "fake:x", "hi"], "--grammar"),
+        (["run", "fake:x", "hi"], "--json-schema"),
+        (["run", "fake:x", "hi"], "--load-state"),
+        (["chat", "fake:x", "hi"], "--template"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["absent", "folder", "binary"])
+def test_files_that_cannot_be_read_are_named(call, tmp_path, arguments, option, kind):
+    """Absent, a folder, or no text."""
+    path = tmp_path / "file"
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "binary":
+        path.write_bytes(b"\xff\x00\xfe")
+    ended = call(*arguments, option, str(path))
+    assert ended.code in (1, 2)
+    assert "Errno" not in ended.err
+    assert "defect" not in ended.err
+    assert str(path) in ended.err or "is not a state that headrace saved" in ended.err
+
+
 def test_ctrl_c_during_a_load_ends_it_without_a_traceback():
     """130 and one word."""
     announce = (

@@ -306,9 +306,10 @@ class Worker(Uncopyable):
             with contextlib.suppress(ValueError, TypeError, KeyError):
                 record = json.loads(line[1:])
                 self._lines.append(str(record["text"]))
-                logging.getLogger(str(record["name"])).log(
-                    int(record["level"]), "%s", record["text"]
-                )
+                logger = logging.getLogger(str(record["name"]))
+                # Where nobody set up logging, it prints no warnings: nor would it in this process.
+                if logger.hasHandlers():
+                    logger.log(int(record["level"]), "%s", record["text"])
         elif line:
             self._lines.append(line)
             if line.startswith(FATAL):

@@ -195,10 +195,15 @@ def _free(
             f"there is no directory {os.fspath(path.parent)!r} to write {path.name!r} into",
             hint="Make it first.",
         )
+    if path.exists() and not path.is_file():
+        raise ParamsError(
+            f"the target {os.fspath(path)!r} is no regular file",
+            hint="A folder, a pipe or a device cannot be replaced by a file: choose another name.",
+        )
     same = path.exists() and Path(source).exists() and path.samefile(source)
-    if path.exists() and (not overwrite or same or path.is_dir()):
+    if path.exists() and (not overwrite or same):
         raise ParamsError(
             f"the target {os.fspath(path)!r} is {'the source itself' if same else 'there already'}",
-            hint="Choose another name." if same or path.is_dir() else "Or pass overwrite=True.",
+            hint="Choose another name." if same else "Or pass overwrite=True.",
         )
     return path

@@ -25,7 +25,8 @@ def _read(name: str) -> str:
     try:
         return Path(expanded(name)).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError, ValueError) as error:
-        raise ParamsError(f"the file {name!r} cannot be read: {error}") from None
+        reason = getattr(error, "strerror", None) or error
+        raise ParamsError(f"the file {name!r} cannot be read: {reason}") from None
 
 
 _KINDS: dict[str, Callable[[Any], Any]] = {

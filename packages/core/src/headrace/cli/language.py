@@ -50,6 +50,8 @@ _REST = (
     (re.compile(r"\bLeave (--[\w-]+) at None\b"), r"Leave \1 out"),
     (re.compile(r"^SamplingParams has"), "--sampling has"),
     (re.compile(r"\bSamplingParams\b(?!\.)"), "the sampling options"),
+    (re.compile(r"\bPromptLookup\b"), "--prompt-lookup"),
+    (re.compile(r"must not be a DraftModel with"), "does not go with"),
     (re.compile(r"\bcheck_model\b"), "`headrace check`"),
     (re.compile(r"\bestimate_memory\b"), "--estimate"),
 )
