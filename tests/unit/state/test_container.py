@@ -139,3 +139,9 @@ def test_what_is_different_is_named():
         check_identity({**own, "memory": "f16"}, own)
     with pytest.raises(StateError, match="another model: none, this is a"):
         check_identity({"backend": "fake"}, own)
+
+
+def test_what_was_once_computed_among_others_is_not_reproducible():
+    """Before there was a place apart, a state said no more than that the session was alone."""
+    old = with_header(lambda header: {k: v for k, v in header.items() if k != "apart"})
+    assert unpack(memoryview(old)).reproducible is False

@@ -78,6 +78,7 @@ def pack(state: SessionState, writer: str) -> list[bytes | memoryview]:
             "writer": writer,
             "identity": state.identity,
             "reproducible": state.reproducible,
+            "apart": state.reproducible,
             "width": state.width,
             "memory_length": state.memory_length,
             "sizes": {name: len(part) for name, part in parts.items()},
@@ -118,7 +119,8 @@ def unpack(data: memoryview) -> SessionState:
     return _checked(
         SessionState(
             identity=header["identity"],
-            reproducible=header["reproducible"],
+            # Once they were computed among others, which moved what was to stay in place.
+            reproducible=header["reproducible"] and header.get("apart") is True,
             width=header["width"],
             tokens=_as_integers(parts["tokens"]),
             cuts=_as_integers(parts["cuts"]),
