@@ -471,6 +471,11 @@ def _(backend):
     return Broken(stream=disturb)
 
 
+@breaks("determinism.departures")
+def _(backend):
+    return backend(mean_length=0, placement="denied")
+
+
 # -- history ------------------------------------------------------------------
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from headrace.params import SamplingParams
 from headrace.results import Capability, Completion
 from headrace.testing.kit import Kit, expect, expect_equal
@@ -66,3 +68,20 @@ def neighbours(kit: Kit) -> None:
             next(beside, None)
         beside.close()
         expect_equal(stream.result.text, wanted, "text beside another stream")
+
+
+@rule("determinism.departures", needs=REPRODUCIBLE)
+def departures(kit: Kit) -> None:
+    """What neighbours leave in memory when they go does not change it."""
+
+    def two_turns(between: Callable[[], object]) -> list[str]:
+        with kit.session(reproducible=True) as session:
+            first = kit.say(session, n=8).text
+            between()
+            return [first, kit.say(session, n=12).text]
+
+    wanted = two_turns(lambda: None)
+    other = kit.session()
+    kit.say(other, "Something else", n=40)
+    found = two_turns(other.close)
+    expect_equal(found, wanted, "two turns between which a neighbour was closed")
