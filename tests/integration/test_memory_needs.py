@@ -252,3 +252,42 @@ def test_limits_of_the_process_count(machine):
 def test_a_machine_that_tells_nothing_is_unknown(tmp_path):
     """Another system, or a sandbox without these files."""
     assert available(tmp_path).free is None
+
+
+@pytest.mark.parametrize("kind", ["attention", "window"])
+def test_an_estimate_of_a_very_long_context_takes_no_memory(kind):
+    """It continues what shorter ones need, and says that it does not fit."""
+    path = tiny_gguf.path(kind)
+    whole, twice, huge = (
+        headrace.estimate_memory(path, engine=EngineParams(n_ctx=n_ctx)).devices[0]
+        for n_ctx in (2**22, 2**23, 10**9)
+    )
+    assert 2 * whole.cache <= twice.cache + 10**6
+    assert twice.compute > 1.9 * whole.compute
+    assert huge.cache > 100 * twice.cache
+    assert not huge.fits
+
+
+def test_a_recurrent_state_is_as_long_as_any_other():
+    """However many tokens it is to hold."""
+    path = tiny_gguf.path("recurrent")
+    short, huge = (
+        headrace.estimate_memory(path, engine=EngineParams(n_ctx=n_ctx)).devices[0]
+        for n_ctx in (512, 10**9)
+    )
+    assert huge.cache == short.cache
+    assert huge.fits
+
+
+@pytest.mark.parametrize("check_memory", [True, False])
+def test_a_context_that_takes_all_memory_is_not_tried(check_memory):
+    """Not even if what fits is not looked at: llama.cpp would begin to write its records."""
+    params, engine = ModelParams(check_memory=check_memory), EngineParams(n_ctx=10**9)
+    path = tiny_gguf.path("attention")
+    with (
+        headrace.load_model(path, params=params, engine=engine) as model,
+        pytest.raises(ModelMemoryError, match="a context of 1000000000 tokens needs") as caught,
+    ):
+        model.open_session()
+    assert "n_ctx" in caught.value.hint
+    assert "check_memory" not in caught.value.hint

@@ -123,7 +123,7 @@ def _call(text: str) -> ToolCall:
     try:
         found: Any = json.loads(text)
         return ToolCall(name=found["name"], arguments=json.dumps(found["arguments"]))
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise ChatParseError(
             f"a call in the answer cannot be read: {error!r}", text=text, backend="fake"
         ) from None

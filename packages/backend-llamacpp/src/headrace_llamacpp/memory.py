@@ -34,6 +34,11 @@ _MOST_KINDS = 64
 _SMALLEST = EngineParams(n_ctx=256, n_sequences=1, n_batch=32, n_ubatch=32, n_threads=1)
 _UNKNOWN_TO_FILES = "the machine"
 _MAPPING = ("auto", "mmap")
+_LARGE = 2**22
+"""Tokens of a context that llama.cpp does not go through the motions for: it keeps a record of each
+cell even then, so that a number with a few zeros too many takes all memory there is."""
+_CELL = 52
+"""Bytes of such a record."""
 _IN_FILE_ORDER = ("CPU", "_Host")
 """Kinds of host buffers that hold weights as the file does, so that the file can be mapped."""
 
@@ -51,6 +56,8 @@ def estimate(path: Path, params: ModelParams, engine: EngineParams) -> MemoryEst
             hint="Leave vocab_only out.",
             backend="llamacpp",
         )
+    if engine.n_ctx is not None and engine.n_ctx > _LARGE:
+        return _extrapolated(path, params, engine, engine.n_ctx)
     native, kept = native_model_params(params)
     settings = native_params(engine, engine.n_ctx or 0)
     buffers = ffi.new("hr_buffers[]", _MOST_KINDS)
@@ -70,6 +77,29 @@ def estimate(path: Path, params: ModelParams, engine: EngineParams) -> MemoryEst
     maps = params.load_mode in _MAPPING and lib.llama_supports_mmap()
     told = [buffers[index] for index in range(count[0])]
     return MemoryEstimate(backend="llamacpp", n_ctx=n_ctx[0], devices=_by_device(told, maps=maps))
+
+
+def _extrapolated(
+    path: Path, params: ModelParams, engine: EngineParams, n_ctx: int
+) -> MemoryEstimate:
+    """What a very long context would need: all of it grows with the length in one proportion."""
+    half, whole = (
+        estimate(path, params, attrs.evolve(engine, n_ctx=length))
+        for length in (_LARGE // 2, _LARGE)
+    )
+    devices = []
+    for less, more in zip(half.devices, whole.devices, strict=True):
+        cache = _continued(less.cache, more.cache, n_ctx)
+        compute = _continued(less.compute, more.compute, n_ctx)
+        if more.device == "CPU" and cache > more.cache:
+            cache += _CELL * n_ctx  # the records themselves
+        devices.append(attrs.evolve(more, cache=cache, compute=compute))
+    return MemoryEstimate(backend="llamacpp", n_ctx=n_ctx, devices=tuple(devices))
+
+
+def _continued(half: int, whole: int, n_ctx: int) -> int:
+    """Bytes for a length, from those for two others."""
+    return whole + (whole - half) * (n_ctx - _LARGE) // (_LARGE // 2)
 
 
 def in_use(contexts: Sequence[Any]) -> tuple[DeviceMemory, ...]:
@@ -125,8 +155,8 @@ def check_context(path: Path, params: ModelParams, engine: EngineParams, bound: 
     Raises:
         ModelMemoryError: Saying what is needed, what there is and what sets the limit.
     """
-    if not params.check_memory:
-        return
+    if not params.check_memory and (engine.n_ctx or 0) <= _LARGE:
+        return  # tried all the same, unless it is certain to take all memory there is
     there = free_memory()
     if bound is not None and not chosen_devices(params) and _roomy(_RESERVE * bound, there):
         return
@@ -138,7 +168,8 @@ def check_context(path: Path, params: ModelParams, engine: EngineParams, bound: 
         context = attrs.evolve(each, weights=0, mapped=0)  # they are loaded already
         if not context.fits:
             what = f"a context of {needed.n_ctx} tokens needs"
-            raise _too_much(what, context, _SMALLER_CONTEXT)
+            tried = "" if needed.n_ctx > _LARGE else _TRIES
+            raise _too_much(what, context, _SMALLER_CONTEXT + tried)
 
 
 def context_bound(
@@ -181,8 +212,9 @@ _SMALLER_MODEL = (
 )
 _SMALLER_CONTEXT = (
     "Lower EngineParams.n_ctx, n_sequences or n_ubatch, or choose a smaller cache_type_k and "
-    "cache_type_v; ModelParams(check_memory=False) tries all the same."
+    "cache_type_v."
 )
+_TRIES = " ModelParams(check_memory=False) tries all the same."
 
 
 def free_memory() -> Available:

@@ -193,6 +193,8 @@ class RemoteGeneration(Uncopyable):
         """See ``Generation.deliver``."""
         if self.interrupted is not None or self.report is not None:
             return False
+        if self.failure is not None:
+            raise self.failure.again()
         self.seen += pieces
         return True
 

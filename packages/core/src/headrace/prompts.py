@@ -48,6 +48,10 @@ def check_path(name: str, path: Any) -> str:
         raise ParamsError(f"{name} is empty")
     if "\0" in text:
         raise ParamsError(f"{name} contains a NUL character: {text!r}")
+    try:
+        os.fsencode(text)
+    except UnicodeEncodeError:
+        raise ParamsError(f"{name} is no name that a file can have: {text!r}") from None
     return text
 
 
@@ -185,7 +189,20 @@ def check_generation(
     for string in stops:
         if not isinstance(string, str) or not string:
             raise ParamsError(f"stop must hold non-empty strings, got {string!r:.60}")
+        _check_stop(string)
     return stops
+
+
+def _check_stop(string: str) -> None:
+    """Raise unless a text may have it: a model's text never has a lone surrogate."""
+    try:
+        string.encode()
+    except UnicodeEncodeError as error:
+        raise ParamsError(
+            f"stop must hold text without lone surrogates, got one at index {error.start}: "
+            f"{string!r:.60}",
+            hint="Decode the bytes it came from with errors='replace'.",
+        ) from None
 
 
 def draw_seed(sampling: SamplingParams) -> int:

@@ -311,11 +311,25 @@ class TokenStream(Closing):
         if self._failure is not None:
             raise self._failure.again()
         if self._completion is None:
+            self._raise_failure()
             raise BusyError(
                 "the generation is still running, so there is no result yet",
                 hint="Read the stream to its end, or end it with stream.cancel().",
             )
         return self._completion
+
+    def _raise_failure(self) -> None:
+        """Raise what the generation failed with while nobody read it: its session was closed."""
+        if self._task_reads or not self._lock.acquire(blocking=False):
+            return  # whoever reads is told
+        try:
+            self._generation.deliver(0)
+        except HeadraceError as error:
+            self._note_failure(error)
+            raise
+        finally:
+            self._lock.release()
+            self._tell_end()
 
     @property
     def generation(self) -> Generation:

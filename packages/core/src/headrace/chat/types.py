@@ -11,6 +11,7 @@ import attrs
 
 from headrace.errors import ChatParseError
 from headrace.params.fields import choice, refuse, strict_names
+from headrace.quoting import shown
 from headrace.results import Receipt, StopReason, Timings, TokenLogprob, Usage
 
 ROLES = ("system", "developer", "user", "assistant", "tool")
@@ -49,7 +50,7 @@ def _is_schema(instance: Any, field: attrs.Attribute[Any], value: Any) -> None:
     if not isinstance(value, Mapping):
         refuse(instance, field, value, "a JSON schema as a dict")
     try:
-        json.dumps(value, allow_nan=False).encode()
+        json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
     except (TypeError, ValueError, RecursionError) as error:
         refuse(instance, field, value, f"a JSON schema ({error})")
 
@@ -61,6 +62,11 @@ def _are_calls(instance: Any, field: attrs.Attribute[Any], value: Any) -> None:
 
 def _as_tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
+
+
+def _no_number(name: str) -> float:
+    """For what Python's ``json`` takes for numbers, and JSON does not."""
+    raise ValueError(f"{name} is no JSON")
 
 
 @strict_names
@@ -83,10 +89,16 @@ class ToolCall:
         """The arguments by name.
 
         Raises:
-            ChatParseError: If the model wrote something else than a JSON object.
+            ChatParseError: If the model wrote something else than a JSON object; ``NaN`` and
+                ``Infinity`` are no JSON.
         """
         try:
-            found = json.loads(self.arguments)
+            found = json.loads(self.arguments, parse_constant=_no_number)
+        except RecursionError:
+            raise ChatParseError(
+                f"the arguments of the call of {self.name!r} are nested too deeply",
+                text=self.arguments,
+            ) from None
         except ValueError as error:
             raise ChatParseError(
                 f"the arguments of the call of {self.name!r} are no JSON: {error}",
@@ -96,7 +108,7 @@ class ToolCall:
             ) from None
         if not isinstance(found, dict):
             raise ChatParseError(
-                f"the arguments of the call of {self.name!r} are no JSON object: {found!r:.60}",
+                f"the arguments of the call of {self.name!r} are no JSON object: {shown(found)}",
                 text=self.arguments,
             )
         return found

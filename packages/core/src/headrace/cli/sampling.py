@@ -58,7 +58,7 @@ def _parsed(name: str, text: str) -> Any:
         value = json.loads(text)
         if name == "logit_bias":
             return {int(token): bias for token, bias in value.items()}
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         return text  # which the params refuse, naming the field
     return value
 

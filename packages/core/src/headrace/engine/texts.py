@@ -65,6 +65,11 @@ def _read(name: str, text: Any, vocabulary: Vocabulary) -> Text:
         read = _tokenized(name, text, vocabulary)
     else:
         read = Text(name, check_tokens(name, text, vocabulary.n_tokens))
+        if not read.tokens:
+            raise ParamsError(
+                f"{name} is a list of token ids without one",
+                hint="Leave empty texts out. Special tokens are added to a str alone.",
+            )
     if not read.tokens:
         raise ParamsError(
             f"{name} has no tokens",

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import attrs
 
 from headrace.errors import ParamsError
+from headrace.quoting import shown
 
 _T = TypeVar("_T")
 Validator = Callable[[Any, "attrs.Attribute[Any]", Any], None]
@@ -47,8 +48,15 @@ def strict_names(cls: type[_T]) -> type[_T]:
 def refuse(instance: Any, field: attrs.Attribute[Any], value: Any, allowed: str) -> None:
     """Raise ``ParamsError`` for a field, saying what it got and what is allowed."""
     raise ParamsError(
-        f"{type(instance).__name__}.{field.name} must be {allowed}, got {value!r}",
+        f"{type(instance).__name__}.{field.name} must be {allowed}, got {_quoted(value)}",
     )
+
+
+def _quoted(value: Any) -> str:
+    try:
+        return repr(value)
+    except Exception:  # nested too deeply, or of a class that cannot say
+        return shown(value)
 
 
 def integer(low: int, high: int | None = None, *, optional: bool = False) -> Validator:
