@@ -52,6 +52,7 @@ def interrupted():
 
 def _stop(model):
     os.kill(model.worker.pid, signal.SIGSTOP)
+    os.waitid(os.P_PID, model.worker.pid, os.WSTOPPED)  # a thread of it may run a little longer
 
 
 def _go_on(model):
