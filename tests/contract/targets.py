@@ -92,18 +92,36 @@ def _llamacpp(name: str, kind: str) -> Target:
     )
 
 
-def _isolated(name: str, reference: Callable[[], str], inner: Target) -> Target:
-    def load(engine: EngineParams) -> Model:
-        params = ModelParams(isolation="process")
-        return headrace.load_model(reference(), params=params, engine=engine)
+def _isolated(
+    name: str,
+    reference: Callable[[], str],
+    inner: Target,
+    infilling: Callable[[], str] | None = None,
+) -> Target:
+    def loader(found: Callable[[], str]) -> Callable[[EngineParams], Model]:
+        def load(engine: EngineParams) -> Model:
+            params = ModelParams(isolation="process")
+            return headrace.load_model(found(), params=params, engine=engine)
 
-    return Target(name, load, adapter=inner.adapter, vector=inner.vector, isolated=True)
+        return load
+
+    return Target(
+        name,
+        loader(reference),
+        adapter=inner.adapter,
+        vector=inner.vector,
+        isolated=True,
+        infilling=None if infilling is None else loader(infilling),
+    )
 
 
-def _tiny() -> str:
-    from tests.support import tiny_gguf
+def _tiny(kind: str) -> Callable[[], str]:
+    def path() -> str:
+        from tests.support import tiny_gguf
 
-    return str(tiny_gguf.path("attention"))
+        return str(tiny_gguf.path(kind))
+
+    return path
 
 
 TARGETS = [
@@ -124,4 +142,6 @@ if os.environ.get("HEADRACE_TEST_LLAMACPP") == "1":
 
 if {os.environ.get(f"HEADRACE_TEST_{name}") for name in ("ISOLATION", "LLAMACPP")} == {"1"}:
     inner = _llamacpp("llamacpp-attention", "attention")
-    TARGETS += [_isolated("subprocess-llamacpp", _tiny, inner)]
+    TARGETS += [
+        _isolated("subprocess-llamacpp", _tiny("attention"), inner, _tiny("attention+infill"))
+    ]
