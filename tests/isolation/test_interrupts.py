@@ -5,38 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import sys
 
 import pytest
 
 from headrace import HeadraceError, SamplingParams
+from tests.unit.engine.test_interrupted_driver import ERRORS, InterruptAt, places
 
 GREEDY = SamplingParams(temperature=0.0)
 PROMPT = "Once upon a time"
-
-
-class InterruptAt:
-    """Raises at the n-th line that runs in the package's own modules."""
-
-    def __init__(self, line: int) -> None:
-        self.left = line
-
-    def trace(self, frame, event, argument):
-        """For ``sys.settrace``."""
-        if "headrace_subprocess" not in frame.f_code.co_filename:
-            return None
-        # A finalizer's exception is nobody's.
-        if event == "line" and not _in_finalizer(frame):
-            self.left -= 1
-            if self.left == 0:
-                raise KeyboardInterrupt
-        return self.trace
-
-
-def _in_finalizer(frame):
-    while frame is not None and frame.f_code.co_name != "__del__":
-        frame = frame.f_back
-    return frame is not None
 
 
 def _work(session):
@@ -47,30 +23,26 @@ def _work(session):
     session.rewind(to=0)
 
 
-def test_wherever_an_interrupt_falls_the_session_goes_on(load):
-    """At every fifth line of a generation, a score and a rewind."""
+@pytest.mark.parametrize("error", ERRORS)
+def test_wherever_an_interrupt_falls_the_session_goes_on(load, error):
+    """At every fifth place of a generation, a score and a rewind."""
     model = load()
     session = model.open_session()
     expected = session.complete(PROMPT, sampling=GREEDY, max_tokens=6).tokens
     session.reset()
-    line, interrupted = 1, True
-    while interrupted:
-        interrupt = InterruptAt(line)
-        interrupted = False
-        before = sys.gettrace()
-        sys.settrace(interrupt.trace)
-        try:
+    (position, _), fired = places(error), True
+    while fired:
+        interrupt = InterruptAt(position, error, ("/headrace_subprocess/",))
+        with contextlib.suppress(error), interrupt:
             _work(session)
-        except KeyboardInterrupt:
-            interrupted = True
-        finally:
-            sys.settrace(before)
+        fired = interrupt.fired
         session.reset()
         assert session.tokens == []
-        assert session.complete(PROMPT, sampling=GREEDY, max_tokens=6).tokens == expected, line
+        found = session.complete(PROMPT, sampling=GREEDY, max_tokens=6).tokens
+        assert found == expected, position
         session.reset()
-        line += 5
-    assert line > 100
+        position += 5
+    assert position > 200
 
 
 def test_the_child_does_not_get_the_terminals_interrupt(load):

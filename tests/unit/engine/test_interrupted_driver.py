@@ -49,9 +49,15 @@ class InterruptAt:
     lock safe.
     """
 
-    def __init__(self, position: int, error: type[BaseException] = KeyboardInterrupt) -> None:
+    def __init__(
+        self,
+        position: int,
+        error: type[BaseException] = KeyboardInterrupt,
+        files: tuple[str, ...] = ENGINE_FILES,
+    ) -> None:
         self.left = position
         self.error = error
+        self._files = files
         self.fired = False
         self._previous: dict[object, str] = {}
 
@@ -68,7 +74,7 @@ class InterruptAt:
         self._previous.clear()  # frames, and with them what they hold
 
     def _trace(self, frame, event, argument):
-        if not any(part in frame.f_code.co_filename for part in ENGINE_FILES):
+        if not any(part in frame.f_code.co_filename for part in self._files):
             return None
         frame.f_trace_opcodes = True
         frame.f_trace_lines = False

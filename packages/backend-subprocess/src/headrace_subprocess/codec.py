@@ -19,7 +19,7 @@ import headrace
 from headrace import errors
 from headrace.errors import BackendError, HeadraceError, ParamsError
 from headrace.protocols import waist
-from headrace.seam import is_callers
+from headrace.seam import interrupts, is_callers
 
 _TAG = "!"
 
@@ -54,6 +54,8 @@ def pack(value: Any) -> bytes:
         # A lone surrogate is no UTF-8, but a path may have one.
         data: bytes = msgpack.packb(_plain(value), unicode_errors="surrogatepass")
     except (OverflowError, TypeError, ValueError, RecursionError) as error:
+        if interrupts(error):
+            raise
         raise ParamsError(f"an argument cannot be sent to another process: {error}") from error
     return data
 

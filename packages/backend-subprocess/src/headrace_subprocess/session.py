@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
@@ -27,6 +25,7 @@ from headrace.stream import TokenStream
 from headrace.workers import in_worker, let_go
 from headrace_subprocess import wire
 from headrace_subprocess.calls import Call
+from headrace_subprocess.exclusion import Exclusion
 from headrace_subprocess.generation import Grip, RemoteGeneration
 from headrace_subprocess.handles import UnaskedParser, rendered_chat
 from headrace_subprocess.patience import Expired
@@ -40,6 +39,7 @@ if TYPE_CHECKING:
     from headrace_subprocess.model import SubprocessModel
 
 _Stream = TypeVar("_Stream", TokenStream, ChatStream)
+_T = TypeVar("_T")
 _RENDERING = (
     "tools",
     "tool_choice",
@@ -53,10 +53,6 @@ _RENDERING = (
 
 def _deadline(timeout: float | None) -> float | None:
     return None if timeout is None else time.monotonic() + timeout
-
-
-def _left(until: float) -> float:
-    return max(0.0, until - time.monotonic())
 
 
 async def _begun(begin: Callable[[], _Stream]) -> _Stream:
@@ -86,7 +82,7 @@ class SubprocessSession(SessionBase):
         self.params = params
         self.number = number
         self._closed = False
-        self._lock = threading.RLock()
+        self._exclusion = Exclusion()
         self._generations = 0
         self._generation: RemoteGeneration | None = None
         # How a generation ended that the child could not be told in time.
@@ -121,32 +117,24 @@ class SubprocessSession(SessionBase):
         """The channel as it is."""
         return self._channel
 
-    @contextlib.contextmanager
-    def _turn(self, until: float | None = None) -> Iterator[wire.Channel]:
-        """The channel for one request: threads take turns.
+    def _in_turn(self, action: Callable[[wire.Channel], _T], until: float | None = None) -> _T:
+        """Make one request over the channel when it is this thread's turn.
 
         Args:
+            action: Makes it.
             until: The caller's deadline on the monotonic clock.
 
         Raises:
             BusyError: For a signal handler inside another request of the same thread.
             Expired: If the deadline passes.
         """
-        if self._lock._is_owned():  # type: ignore[attr-defined]
-            raise BusyError(
-                "the session is at work further down on the same thread's stack",
-                hint="In a signal handler, cancel a stream instead.",
-            )
-        try:
-            if not self._lock.acquire(timeout=-1 if until is None else _left(until)):
-                raise Expired
+
+        def request() -> _T:
             channel = self._whole_channel(until)
             self._settle_late(channel, until)
-            yield channel
-        finally:
-            # An interrupt may have fallen behind the acquiring, before anything could note it.
-            if self._lock._is_owned():  # type: ignore[attr-defined]
-                self._lock.release()
+            return action(channel)
+
+        return self._exclusion.run(request, until)
 
     def _settle_late(self, channel: wire.Channel, until: float | None) -> None:
         """Tell the child how a generation ended while it did not answer."""
@@ -163,8 +151,7 @@ class SubprocessSession(SessionBase):
     def _catch_up(self, until: float | None = None) -> None:
         """Have the child know all that happened here, before it is asked on another channel."""
         if self._unsettled is not None:
-            with self._turn(until):
-                pass
+            self._in_turn(lambda channel: None, until)
 
     @property
     def tokens(self) -> list[int]:
@@ -226,7 +213,7 @@ class SubprocessSession(SessionBase):
         return TokenStream(
             grip.generation,
             stop=stops,
-            timeout=None if until is None else _left(until),
+            timeout=None if until is None else max(0.0, until - time.monotonic()),
             owner=(self, grip),
             model=self.model.info,
             prompt_tokens=None if told is None else told["prompt_tokens"],
@@ -268,27 +255,32 @@ class SubprocessSession(SessionBase):
             use.handle.check_open()
         grip: Grip | None = None
         told: dict[str, Any] | None = None
+
+        def begin(channel: wire.Channel) -> None:
+            nonlocal grip, told
+            if self._generation is not None:
+                raise self._busy()  # another thread was faster
+            self._generations += 1
+            number = self._generations
+            # Held before the session knows of it: an interrupt ends what nobody holds.
+            grip = Grip(RemoteGeneration(self, number, until))
+            told = self.model.worker.request(
+                channel,
+                *("generate", self.number, number, method, list(arguments), options),
+                patience=self.model.worker.patience("generate", until),
+            )
+            grip.generation.began(told["carry"], told["prompt_tokens"])
+            self._generation = grip.generation
+
         try:
-            with self._turn(until) as channel:
-                if self._generation is not None:
-                    raise self._busy()  # another thread was faster
-                self._generations += 1
-                number = self._generations
-                # Held before the session knows of it: an interrupt ends what nobody holds.
-                grip = Grip(RemoteGeneration(self, number, until))
-                told = self.model.worker.request(
-                    channel,
-                    *("generate", self.number, number, method, list(arguments), options),
-                    patience=self.model.worker.patience("generate", until),
-                )
-                grip.generation.began(told["carry"], told["prompt_tokens"])
-                self._generation = grip.generation
+            self._in_turn(begin, until)
         except Expired:
             # The child may begin it yet, unless it was not even asked to.
-            if grip is None:
-                grip = Grip(RemoteGeneration(self, 0, until))
-            else:
+            if grip is not None:
                 self._generation = grip.generation
+        if grip is None:
+            grip = Grip(RemoteGeneration(self, 0, until))
+        if told is None:
             grip.generation.interrupt(StopReason.TIMED_OUT)
         return grip, told
 
@@ -328,17 +320,20 @@ class SubprocessSession(SessionBase):
             return None
         ending = (generation.number, reason, seen, carry)
         patience = self.model.worker.patience("settle", until)
+
+        def end(channel: wire.Channel) -> GenerationReport | None:
+            if generation.reading:
+                # Somebody waits in the channel, or did so when an exception came: the answer
+                # would be taken from under the other. Its end wakes a reader too.
+                channel.close()
+                channel = self._whole_channel(until)
+            report: GenerationReport | None = self.model.worker.request(
+                channel, "settle", self.number, *ending, patience=patience
+            )
+            return report
+
         try:
-            with self._turn(until) as channel:
-                if generation.reading:
-                    # Somebody waits in the channel, or did so when an exception came: the answer
-                    # would be taken from under the other. Its end wakes a reader too.
-                    channel.close()
-                    channel = self._whole_channel(until)
-                report: GenerationReport | None = self.model.worker.request(
-                    channel, "settle", self.number, *ending, patience=patience
-                )
-                return report
+            return self._in_turn(end, until)
         except Expired:
             self._unsettled = ending
             return None
@@ -412,11 +407,14 @@ class SubprocessSession(SessionBase):
         self._check_idle()
         data = read_state(source)
         worker, doing = self.model.worker, "loading a state"
-        with self._turn() as channel:
+
+        def send(channel: wire.Channel) -> None:
             worker.send(channel, ("load_state", self.number, len(data)), doing)
             for at in range(0, len(data), wire.PART):
                 worker.send(channel, ["part", bytes(data[at : at + wire.PART])], doing)
             worker.answer(channel, doing)
+
+        self._in_turn(send)
 
     def _state_parts(self) -> list[bytes | memoryview]:
         self._check_idle()
@@ -426,8 +424,9 @@ class SubprocessSession(SessionBase):
             if kind == "part":
                 parts.append(memoryview(value))
 
-        with self._turn() as channel:
-            self.model.worker.request(channel, "state", self.number, on=take)
+        self._in_turn(
+            lambda channel: self.model.worker.request(channel, "state", self.number, on=take)
+        )
         return parts
 
     def set_adapters(self, adapters: Iterable[object]) -> None:
@@ -443,15 +442,19 @@ class SubprocessSession(SessionBase):
         params = attrs.evolve(self.params, **changes)
         _, uses = self.model.sendable(params)
         self._check_idle()
-        with self._turn() as channel:
+
+        def use(channel: wire.Channel) -> None:
             self.model.worker.request(channel, "use", self.number, uses)
             self.params = params
 
+        self._in_turn(use)
+
     def _call(self, method: str, *arguments: Any, **options: Any) -> Any:
-        with self._turn() as channel:
-            return self.model.worker.request(
+        return self._in_turn(
+            lambda channel: self.model.worker.request(
                 channel, "session", self.number, method, list(arguments), options
             )
+        )
 
     def close(self) -> None:
         """End a running generation with ``ClosedError`` and give the memory back."""
