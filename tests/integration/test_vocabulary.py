@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from headrace.errors import TokenizeError
+from headrace.testing.tiny_gguf import MARKER
 from tests.integration.driving import load_decoder_model
 from tests.support import tiny_gguf
 from tests.support.subprocesses import run_script
@@ -142,4 +143,22 @@ def test_gemma_keeps_many_scripts(gemma_path):
         assert ids[0] == model.info.special_tokens["bos"]
         assert model.vocabulary.detokenize(ids, special=False).decode() == text
         assert b"".join(map(model.vocabulary.piece, ids)).decode() == text
+    model.close()
+
+
+def test_a_user_defined_token_is_read_in_plain_text_too():
+    """Control tokens are not: what the documentation says of either."""
+    model = load_decoder_model(tiny_gguf.path("attention+marker"))
+    marker = tiny_gguf.N_VOCAB - 1
+    for parse_special in (False, True):
+        ids = model.vocabulary.tokenize(
+            f"a{MARKER}b", add_special=False, parse_special=parse_special
+        )
+        assert marker in ids
+    assert marker not in model.vocabulary.tokenize(
+        MARKER[:-1], add_special=False, parse_special=False
+    )
+    end = model.info.special_tokens["eos"]
+    assert end not in model.vocabulary.tokenize("</s>", add_special=False, parse_special=False)
+    assert end in model.vocabulary.tokenize("</s>", add_special=False, parse_special=True)
     model.close()

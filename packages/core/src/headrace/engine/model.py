@@ -89,7 +89,8 @@ class EngineModel(EmbeddingMethods):
             text: Any text; NUL is a character like any other.
             add_special: Add what the model expects around a text, such as BOS.
             parse_special: Read special tokens such as ``<eos>`` in the text as
-                tokens; otherwise they are plain text.
+                tokens; otherwise they are plain text. What a model's file calls a
+                user-defined token is read as one in any case: see ``docs/chat.md``.
 
         Raises:
             TokenizeError: For lone surrogates, or a text the library refuses.

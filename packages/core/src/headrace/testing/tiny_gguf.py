@@ -54,7 +54,9 @@ _WORDS += ("re", "on", "▁the", "the", "▁w", "▁s", "en", "▁and", "▁o", 
 N_VOCAB = FIRST_BYTE + 256 + len(_WORDS)
 FIM = {name: N_VOCAB - 5 + index for index, name in enumerate(("pre", "suf", "mid", "rep", "sep"))}
 """Ids of the tokens for filling in the middle, of kinds that have them: the last words' places."""
-_N_FIM = {"": 0, "gap": 3, "infill": 5}
+_N_FIM = {"": 0, "gap": 3, "infill": 5, "marker": 0}
+MARKER = "<start_of_image>"
+"""Text of the user-defined token of kinds with ``+marker``, which is the last word's."""
 
 
 def path(kind: str) -> Path:
@@ -66,14 +68,14 @@ def path(kind: str) -> Path:
             ``wide_heads`` (attention, with heads of 32 numbers, which quantized caches need),
             ``recommending`` (attention, with metadata about sampling),
             ``encoder`` (not causal) or ``no_vocabulary``. After ``attention``, ``window`` or
-            ``recurrent`` may stand ``+infill``, for all tokens for filling in the middle, or
-            ``+gap``, for the three that it takes.
+            ``recurrent`` may stand ``+infill``, for all tokens for filling in the middle,
+            ``+gap``, for the three that it takes, or ``+marker``, for a user-defined token.
 
     Raises:
         ParamsError: For another kind.
     """
     base, plus, fim = kind.partition("+")
-    if base not in _ARCHITECTURES or bool(plus) != bool(_N_FIM.get(fim)):
+    if base not in _ARCHITECTURES or bool(plus) != bool(fim and fim in _N_FIM):
         raise ParamsError(
             f"there is no tiny model {kind!r}", hint=f"Known: {', '.join(_ARCHITECTURES)}."
         )
@@ -119,7 +121,7 @@ def _write(kind: str, target: Path, deltas: Mapping[str, np.ndarray]) -> Path:
     elif kind == "bpe":
         _add_bpe_vocabulary(writer)
     else:
-        _add_spm_vocabulary(writer, fim)
+        _add_spm_vocabulary(writer, fim, marker=tokens == "marker")
     control = [UNK, BOS, EOS, *fim.values()]
     tensors(_Weights(writer, np.random.default_rng(SEED), deltas, control), layers)
     writer.write_header_to_file()
@@ -160,7 +162,7 @@ def _add_parameters(writer: gguf.GGUFWriter, kind: str, layers: int) -> None:
         writer.add_float32("general.sampling.temp", 0.25)
 
 
-def _add_spm_vocabulary(writer: gguf.GGUFWriter, fim: Mapping[str, int]) -> None:
+def _add_spm_vocabulary(writer: gguf.GGUFWriter, fim: Mapping[str, int], *, marker: bool) -> None:
     """Every byte, and some words; nothing is added to or taken from a text but BOS."""
     kinds = gguf.TokenType
     tokens = ["<unk>", "<s>", "</s>"]
@@ -171,6 +173,8 @@ def _add_spm_vocabulary(writer: gguf.GGUFWriter, fim: Mapping[str, int]) -> None
     for name, token in fim.items():
         tokens[token], types[token] = f"<fim:{name}>", kinds.CONTROL
         writer.add_uint32(f"tokenizer.ggml.fim_{name}_token_id", token)
+    if marker:
+        tokens[-1], types[-1] = MARKER, kinds.USER_DEFINED
     writer.add_tokenizer_model("llama")
     writer.add_token_list(tokens)
     writer.add_token_scores([0.0] * (FIRST_BYTE + 256) + [-float(i) for i in range(len(_WORDS))])
