@@ -195,19 +195,64 @@ def test_files_that_cannot_be_read_are_named(call, tmp_path, arguments, option, 
     assert str(path) in ended.err or "is not a state that headrace saved" in ended.err
 
 
-def test_ctrl_c_during_a_load_ends_it_without_a_traceback():
-    """130 and one word."""
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["chat", "fake:#load_delay=36000", "hi"],
+        ["embed", "fake:#load_delay=36000", "hi"],
+        ["rerank", "fake:#load_delay=36000", "hi", "document"],
+        ["score", "fake:#load_delay=36000", "hi", "--json"],
+        ["tokenize", "fake:#load_delay=36000", "hi"],
+        ["info", "fake:#load_delay=36000"],
+        ["run", "fake:#load_delay=36000", "hi", "--timeout", "3600"],
+        ["doctor", "--model", "fake:#load_delay=36000"],
+        [
+            "conformance",
+            "--backend",
+            "fake",
+            "--model",
+            "fake:#load_delay=36000",
+            "--rule",
+            "cancel",
+        ],
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_ctrl_c_during_a_load_ends_it_without_a_traceback(arguments):
+    """130 and one word, of every command."""
     announce = (
         "import time; sleep = time.sleep\n"
         "time.sleep = lambda seconds: (print('loading', flush=True), sleep(seconds))\n"
     )
     program = announce + PROGRAM
-    command = [sys.executable, "-c", program, "run", "fake:#load_delay=36000", "hi"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    command = [sys.executable, "-c", program, *arguments]
+    environment = {**os.environ, "HEADRACE_PLUGINS": "headrace-fake"}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
+    ) as process:
         assert process.stdout.readline() == b"loading\n"
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
     assert (process.returncode, out, err.strip()) == (130, b"", b"headrace: interrupted")
+
+
+def test_ctrl_c_while_stdin_is_read_ends_it_without_a_traceback(tmp_path):
+    """Whoever pipes may never end."""
+    program = (
+        "from headrace.cli import common\n"
+        "read = common.read_input\n"
+        "common.read_input = lambda name: (print('reading', flush=True), read(name))[1]\n"
+    )
+    command = [sys.executable, "-c", program + PROGRAM, "run", "fake:x"]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout.readline() == b"reading\n"
+        process.send_signal(signal.SIGINT)
+        err = process.stderr.read()
+        process.wait(timeout=60)
+        process.stdin.close()
+    assert (process.returncode, err.strip()) == (130, b"headrace: interrupted")
 
 
 def test_a_reader_that_goes_away_ends_the_command_quietly():

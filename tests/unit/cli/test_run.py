@@ -56,6 +56,13 @@ def test_a_prompt_that_is_not_text_is_refused(call):
     assert "PROMPT from stdin is not UTF-8: byte 0xff at position 2" in ended.err
 
 
+def test_a_prompt_of_other_bytes_is_refused_before_a_model_is_loaded(call):
+    """What a shell passes on from another encoding."""
+    ended = call("run", "nothing.gguf", "a\udcff")
+    assert ended.code == 2
+    assert "PROMPT is not UTF-8: b'\\xff' at index 1" in ended.err
+
+
 def test_an_empty_pipe_is_an_empty_prompt(call):
     """Which is a usage error."""
     assert call("run", "fake:ok", stdin=b"").code == 2

@@ -236,7 +236,7 @@ def read_text(argument: str | None, name: str) -> str:
     byte order (BOM) at its beginning, which some editors and shells write.
     """
     if argument is not None and argument != "-":
-        return argument
+        return _checked(argument, name)
     if argument is None and reads_terminal():
         raise click.UsageError(f"Missing argument '{name}'; or pipe it in.")
     data = read_input(name)
@@ -251,6 +251,17 @@ def read_text(argument: str | None, name: str) -> str:
             else None,
         ) from error
     return text[:-2] if text.endswith("\r\n") else text.removesuffix("\n")
+
+
+def _checked(argument: str, name: str) -> str:
+    """An argument, if it is text: other bytes come as lone surrogates."""
+    try:
+        argument.encode()
+    except UnicodeEncodeError as error:
+        raise headrace.ParamsError(
+            f"{name} is not UTF-8: {os.fsencode(argument[error.start])!r} at index {error.start}"
+        ) from None
+    return argument
 
 
 def not_empty(text: str, name: str) -> str:
