@@ -81,8 +81,9 @@ def test_a_port_that_is_taken_is_named(serving, capsys):
 
 def test_a_size_that_is_none_is_named(serving, capsys):
     """Nothing is limited, nothing served."""
-    assert _ended("--port", str(_free_port()), "--memory", "much") == 2
-    assert "--memory" in capsys.readouterr().err
+    for size in ("much", "0", "1M", "9" * 30, "9" * 30 + "G"):
+        assert _ended("--port", str(_free_port()), "--memory", size) == 2
+        assert "--memory must be" in capsys.readouterr().err
 
 
 def test_without_a_backend_that_serves_it_says_so(monkeypatch, capsys):

@@ -150,6 +150,13 @@ def test_wrong_values_are_usage_errors_that_name_the_option(call, arguments, tol
     assert "Traceback" not in ended.err
 
 
+def test_a_limit_of_drafts_is_named_as_its_option(call):
+    """Not as the class that it makes."""
+    ended = call("run", "fake:x", "hi", "--prompt-lookup", "0")
+    assert ended.code == 2
+    assert "--prompt-lookup must be a whole number" in ended.err
+
+
 def test_a_failure_in_the_middle_keeps_what_was_written(call):
     """The text so far is on stdout, the error on stderr."""
     ended = call("run", "fake:Hello#fault_at=4", "hi")

@@ -21,7 +21,7 @@ def test_a_number_out_of_range_is_named(call):
     """With the field it is for."""
     ended = call(*RUN, "--prompt-lookup", "99")
     assert ended.code != 0
-    assert "max_draft" in ended.err
+    assert "--prompt-lookup must be" in ended.err
 
 
 def test_a_draft_model_writes_ahead(call):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import mmap
 import socket
 import threading
 
@@ -14,6 +15,8 @@ from headrace.errors import BackendError, BackendNotFoundError, HeadraceError, P
 from headrace.loading import backends, choose_backend
 from headrace.protocols.remote import ServesDevices
 
+_LEAST = 2**26
+"""Bytes of memory with which serving makes sense."""
 _WARNING = """\
 WARNING: whoever reaches this port can use the memory and the processor of this machine, reads and
 changes what others compute here, and can take the process over: the protocol has no password and
@@ -91,7 +94,22 @@ def _check_free(host: str, port: int) -> None:
 def _limit_memory(n_bytes: int) -> None:
     import resource  # POSIX only, as the limit is
 
+    least = _in_use() + _LEAST
+    if n_bytes < least:
+        raise ParamsError(
+            f"--memory must be at least {least // 2**20 + 1} MiB here, got {n_bytes} bytes",
+            hint="It is address space, of which the program itself has a part already.",
+        )
     resource.setrlimit(resource.RLIMIT_AS, (n_bytes, n_bytes))
+
+
+def _in_use() -> int:
+    """Bytes of address space that this process has, where the system tells."""
+    try:
+        with open("/proc/self/statm", encoding="ascii") as file:
+            return int(file.read().split()[0]) * mmap.PAGESIZE
+    except OSError:
+        return 0
 
 
 def _serve(serving: ServesDevices, host: str, port: int, threads: int | None) -> None:

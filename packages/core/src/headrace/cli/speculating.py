@@ -27,6 +27,8 @@ def speculation_options(command: _F) -> _F:
         ),
         click.option(
             "--prompt-lookup",
+            cls=Option,
+            names=("max_draft",),
             type=int,
             metavar="N",
             help="Propose up to N tokens from where the last ones came up before.",

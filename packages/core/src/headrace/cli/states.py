@@ -33,7 +33,10 @@ def _check_source(name: str) -> None:
 
 
 def _check_target(name: str) -> None:
-    path = os.path.realpath(name)
+    try:
+        path = os.path.realpath(name)
+    except OSError as error:  # the working directory has gone
+        raise StateError(f"the state cannot be written to {name!r}: {error.strerror}") from error
     if os.path.exists(path) and not os.path.isfile(path):
         raise ParamsError(
             f"--save-state must name a new file or a regular one, got {name!r}",
