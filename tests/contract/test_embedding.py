@@ -121,7 +121,7 @@ def test_a_text_that_is_too_long_says_so_or_is_cut(target):
         (7, {}, "texts must be"),
         (b"bytes", {}, "texts must be"),
         (["fine", None], {}, r"texts\[1\]"),
-        (["fine", []], {}, r"texts\[1\] has no tokens"),
+        (["fine", []], {}, r"texts\[1\] is a list of token ids without one"),
         ("x", {"pooling": "max"}, "pooling must be"),
         ("x", {"pooling": "rank"}, "pooling must be"),
         ("x", {"normalize": 1}, "normalize must be"),
