@@ -161,7 +161,9 @@ def test_dropping_without_closing_warns_whoever_listens():
     import gc, sys, warnings
     from tests.integration.driving import load_decoder_model
     warnings.simplefilter("always")
+    from headrace import EngineParams
     model = load_decoder_model(sys.argv[1])
+    model.open_decoder(EngineParams(n_ctx=64)).close()
     del model
     gc.collect()
     """,

@@ -15,7 +15,7 @@ from headrace.errors import (
 )
 from headrace.params import EngineParams, ModelParams
 from headrace.plugins import discover, validate_backend
-from headrace.protocols import LoadRequest
+from headrace.protocols import LoadRequest, Row
 from headrace.results import Capability
 from headrace_fake import BOS, EOS, FakeBackend, FakeModel, MisuseError
 from headrace_fake.vocabulary import FIM
@@ -108,7 +108,9 @@ def test_a_vocabulary_alone_opens_no_session():
 def test_a_model_is_closed_after_its_decoders():
     """Twice is fine, too early is not, and nothing opens afterwards."""
     model = load()
+    model.open_decoder(EngineParams())  # one that nobody has used may be lost
     decoder = model.open_decoder(EngineParams())
+    decoder.step(0, [Row(0, 0, [1], None)])
     with pytest.raises(MisuseError, match="1 decoders open"):
         model.close()
     decoder.close()

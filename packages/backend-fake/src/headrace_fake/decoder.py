@@ -127,6 +127,11 @@ class FakeDecoder:
         self._poisoned = False
         self._closed = False
 
+    @property
+    def stepped(self) -> bool:
+        """Whether any step was asked for."""
+        return self._last.step_id >= 0
+
     # What tests look at.
 
     def _new_memory(self, cells: Cells) -> Memory:

@@ -140,6 +140,8 @@ class FakeModel:
 
     def close(self) -> None:
         """Closing again does nothing; closing with open decoders is a misuse."""
+        for decoder in [each for each in self.decoders if not each.stepped]:
+            decoder.close()  # an interrupt may lose one on its way to the engine
         if self.decoders:
             self._misuse.refuse(f"the model was closed with {len(self.decoders)} decoders open")
         self._closed = True

@@ -82,6 +82,7 @@ class LlamaDecoder(Uncopyable):
         self._report = new_report()
         self._memory_report = new_report()
         self._length = ffi.new("int32_t *")
+        self._used = False
         self._closed = False
 
     @property
@@ -333,6 +334,7 @@ class LlamaDecoder(Uncopyable):
         lib.hr_context_close(self._apart.pointer)
 
     def _check_open(self) -> None:
+        self._used = True
         if self._closed:
             raise ClosedError("the decoder was closed", backend="llamacpp")
 
@@ -340,7 +342,9 @@ class LlamaDecoder(Uncopyable):
         if getattr(self, "_closed", True) or sys.is_finalizing():
             return
         self.close()
-        warnings.warn("a LlamaDecoder was dropped without close()", ResourceWarning, stacklevel=1)
+        if self._used:  # else an interrupt lost it on its way to whoever asked for it
+            told = "a LlamaDecoder was dropped without close()"
+            warnings.warn(told, ResourceWarning, stacklevel=1)
 
 
 def _logprobs(native: Any) -> tuple[TokenLogprob, ...]:

@@ -129,6 +129,7 @@ class LlamaEmbedder(Uncopyable):
     def __init__(self, context: Handle, info: EmbedderInfo) -> None:
         self.info = info
         self._handle = context
+        self._used = False
         self._closed = False
 
     @property
@@ -184,6 +185,7 @@ class LlamaEmbedder(Uncopyable):
         lib.hr_context_close(self._context)
 
     def _check_open(self) -> None:
+        self._used = True
         if self._closed:
             raise ClosedError("the model was closed", backend="llamacpp")
 
@@ -191,7 +193,9 @@ class LlamaEmbedder(Uncopyable):
         if getattr(self, "_closed", True) or sys.is_finalizing():
             return
         self.close()
-        warnings.warn("a LlamaEmbedder was dropped without close()", ResourceWarning, stacklevel=1)
+        if self._used:  # else an interrupt lost it on its way to whoever asked for it
+            told = "a LlamaEmbedder was dropped without close()"
+            warnings.warn(told, ResourceWarning, stacklevel=1)
 
 
 def _split(numbers: array[float], sizes: Sequence[int]) -> list[array[float]]:

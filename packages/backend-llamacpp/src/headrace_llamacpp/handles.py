@@ -35,7 +35,7 @@ class Handle(Uncopyable):
         """Free the object. Doing it again does nothing; nobody may be using it."""
         try:
             delete = self._delete.pop()
-        except IndexError:
+        except (IndexError, AttributeError):  # or there was never anything to free
             return
         pointer, self.pointer = self.pointer, ffi.NULL
         delete(pointer)

@@ -66,14 +66,14 @@ class LlamaModel(Uncopyable):
     """
 
     def __init__(self, path: Path, params: ModelParams, progress: Progress | None = None) -> None:
-        self._closed = True  # until there is something to close
+        self._closed = True  # until all of it is there
+        self._used = False
         self._path = path
         add_servers(params.rpc_servers)
         check_weights(path, params)
         began = time.monotonic()
         self._handle = load_model(path, params, progress)
         load_seconds = time.monotonic() - began
-        self._closed = False
         self._params = params
         self._fingerprint = fingerprint(path)
         pointer = lib.hr_model_pointer(self._handle.pointer)
@@ -90,6 +90,7 @@ class LlamaModel(Uncopyable):
         self._templates = LlamaTemplates(self._handle)
         info = _info(path, pointer, metadata, vocabulary)
         self.info = attrs.evolve(info, load_seconds=load_seconds)
+        self._closed = False
 
     def generate_hint(self) -> str | None:
         """Why the model opens no session, or None if it does."""
@@ -137,6 +138,7 @@ class LlamaModel(Uncopyable):
             ClosedError: If the model was closed.
             UnsupportedError: If it makes no text.
         """
+        self._used = True
         if self._closed:
             raise ClosedError("the model was closed", backend="llamacpp")
         hint = self.generate_hint()
@@ -194,6 +196,7 @@ class LlamaModel(Uncopyable):
             ModelLoadError: If llama.cpp refuses for another reason.
             ClosedError: If the model was closed.
         """
+        self._used = True
         if self._closed:
             raise ClosedError("the model was closed", backend="llamacpp")
         context, info = open_embedding_context(
@@ -255,9 +258,10 @@ class LlamaModel(Uncopyable):
         if getattr(self, "_closed", True) or sys.is_finalizing():
             return
         self.close()
-        warnings.warn(
-            f"{self.info.name} was dropped without close()", ResourceWarning, stacklevel=1
-        )
+        if self._used:  # else it was lost on its way to whoever loaded it: an interrupt
+            warnings.warn(
+                f"{self.info.name} was dropped without close()", ResourceWarning, stacklevel=1
+            )
 
 
 def _info(

@@ -70,6 +70,8 @@ class RemoteParser(Uncopyable):
             return await in_worker(read, cancel=let_go)
 
     def __del__(self) -> None:
+        if not hasattr(self, "_number"):
+            return  # an interrupt may fall into __init__
         self._model.worker.signal(Note(Signal.FORGET, self._number))
 
 
