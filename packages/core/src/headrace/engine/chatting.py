@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from headrace.bases import SessionBase
 from headrace.chat.stream import ChatStream
+from headrace.engine.beginning import Beginning
 from headrace.engine.sampling import check_sampling
 from headrace.errors import ParamsError
 from headrace.params import SamplingParams
 from headrace.prompts import check_generation
-from headrace.results import StopReason
 from headrace.stream import TokenStream
 
 if TYPE_CHECKING:
@@ -24,30 +23,6 @@ if TYPE_CHECKING:
     from headrace.engine.scheduler import Engine
     from headrace.engine.sequence import Sequence as EngineSequence
     from headrace.protocols.chat import RenderedChat
-
-
-class Beginning:
-    """A ``with`` block in which a generation begins and its stream is made.
-
-    Whatever is raised in between, the caller has no stream to end the generation by: it is
-    cancelled. Only stores are made for that, since stack or memory may have run out.
-    """
-
-    def __init__(self, sequence: EngineSequence) -> None:
-        self._sequence = sequence
-
-    def __enter__(self) -> Beginning:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        begun = self._sequence.generation
-        if kind is not None and begun is not None and begun.beginning is self:
-            begun.interrupted = StopReason.CANCELLED
 
 
 class ChattingSession(SessionBase):

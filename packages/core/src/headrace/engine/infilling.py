@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from headrace.engine.chatting import Beginning, ChattingSession
+from headrace.engine.beginning import Beginning
+from headrace.engine.chatting import ChattingSession
 from headrace.engine.sampling import check_sampling
 from headrace.infilling import check_infill, infill_tokens
 from headrace.params import SamplingParams

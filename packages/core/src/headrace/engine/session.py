@@ -10,7 +10,7 @@ import attrs
 
 import headrace
 from headrace.engine import saving, usage
-from headrace.engine.chatting import Beginning
+from headrace.engine.beginning import Beginning
 from headrace.engine.infilling import InfillingSession
 from headrace.engine.sampling import check_sampling
 from headrace.engine.scheduler import Engine
