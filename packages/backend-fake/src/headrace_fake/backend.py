@@ -8,6 +8,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
+from headrace.described import Described
 from headrace.diagnosis import BackendDiagnosis
 from headrace.errors import ModelLoadCancelledError
 from headrace.machine import Device, MemoryEstimate, SystemInfo
@@ -47,7 +48,7 @@ _ABILITIES = frozenset(
 )
 
 
-class FakeBackend:
+class FakeBackend(Described):
     """Loads models that write what they are told to.
 
     Args:
@@ -61,6 +62,9 @@ class FakeBackend:
     name = "fake"
     protocol_version = 1
     version = __version__
+
+    def _described(self) -> str:
+        return f"{self.name!r} {self.version}"
 
     def __init__(self, options: FakeOptions | None = None, **changes: Any) -> None:
         self.options = (options or FakeOptions()).changed(changes)

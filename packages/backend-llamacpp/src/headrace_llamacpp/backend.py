@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from headrace.described import Described
 from headrace.diagnosis import BackendDiagnosis
 from headrace.errors import BackendUnavailableError
 from headrace.machine import Device, MemoryEstimate
@@ -22,12 +23,15 @@ if TYPE_CHECKING:
     from headrace_llamacpp.model import LlamaModel
 
 
-class LlamaCppBackend:
+class LlamaCppBackend(Described):
     """Loads GGUF files with llama.cpp, in this process."""
 
     name = BACKEND
     protocol_version = 1
     version = __version__
+
+    def _described(self) -> str:
+        return f"{self.name!r} {self.version}"
 
     def can_load(self, reference: str) -> bool:
         """Whether the file begins with ``GGUF``, or the path ends in ``.gguf``."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from headrace.checks import CheckLimits
+from headrace.described import Described
 from headrace.errors import (
     BackendUnavailableError,
     HeadraceError,
@@ -34,12 +35,15 @@ _STOPPING = 2.0
 """Seconds a load has to stop that is not wanted any more."""
 
 
-class SubprocessBackend:
+class SubprocessBackend(Described):
     """Runs other backends, each model in a process of its own."""
 
     name = BACKEND
     protocol_version = 1
     version = __version__
+
+    def _described(self) -> str:
+        return f"{self.name!r} {self.version}"
 
     def can_load(self, reference: str) -> bool:
         """No: it is asked for by ``ModelParams.isolation``, beside the backend that can."""

@@ -317,6 +317,6 @@ class SubprocessModel(ModelBase):
     def _closed_error(self) -> ClosedError:
         return ClosedError("the model was closed", backend=self.info.backend)
 
-    def __repr__(self) -> str:
+    def _described(self) -> str:
         state = "closed" if self._closed else f"in process {self.worker.pid}"
-        return f"<{type(self).__name__} {self.info.name!r}: {state}>"
+        return f"{self.info.name!r}: {state}"

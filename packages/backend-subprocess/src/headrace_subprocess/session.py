@@ -456,6 +456,11 @@ class SubprocessSession(SessionBase):
             )
         )
 
+    def _described(self) -> str:
+        state = "idle" if self._generation is None else "generating"
+        state = "closed" if self._closed else state
+        return f"of {self.model.info.name!r} in process {self.model.worker.pid}: {state}"
+
     def close(self) -> None:
         """End a running generation with ``ClosedError`` and give the memory back."""
         if self._closed or not self._in_own_process():

@@ -114,9 +114,8 @@ class LoadedHandle(Closing):
                 hint="Load it again, and give it to the sessions that used it.",
             )
 
-    def __repr__(self) -> str:
-        state = ": closed" if self._closed else ""
-        return f"<{type(self).__name__} {self.name!r}{state}>"
+    def _described(self) -> str:
+        return f"{self.name!r}: closed" if self._closed else f"{self.name!r}"
 
 
 class Adapter(LoadedHandle):

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from headrace.copying import Uncopyable
+from headrace.described import Described
 from headrace.errors import HeadraceError, ParamsError
 from headrace.results import Completion, ModelInfo, StopReason, Timings, Usage
 from headrace.seam import interrupts
@@ -127,11 +128,14 @@ class _Entry:
             log.exception("observer %s raised and is not called any more", self.name)
 
 
-class Observation(Uncopyable):
+class Observation(Uncopyable, Described):
     """The handle of a registered observer; leave its ``with`` block or close it to unregister."""
 
     def __init__(self, entry: _Entry) -> None:
         self._entry = entry
+
+    def _described(self) -> str:
+        return f"of {self._entry.name}" + (", which has failed" if self.failure else "")
 
     def close(self) -> None:
         """Unregister; generations that have started are still reported. Again: nothing."""

@@ -9,10 +9,11 @@ from __future__ import annotations
 import os
 
 from headrace.copying import Uncopyable
+from headrace.described import Described
 from headrace.errors import ForkedProcessError
 
 
-class ProcessBound(Uncopyable):
+class ProcessBound(Uncopyable, Described):
     """Base of handles that are unusable in a forked child, and nowhere copied."""
 
     def __init__(self) -> None:

@@ -339,6 +339,14 @@ class TokenStream(Closing):
         """
         return self._generation
 
+    def _described(self) -> str:
+        state = "running"
+        if self._completion is not None:
+            state = f"ended by {self._completion.stop_reason.value}"
+        elif self._failure is not None:
+            state = f"failed with {type(self._failure).__name__}"
+        return f"of {len(self._handed_out)} chunks, {state}"
+
     def statistics(self) -> StreamStatistics:
         """What the stream is doing at the moment."""
         buffered, steps, waits = self._generation.counters()

@@ -241,6 +241,9 @@ class ChatStream(Closing):
         """Where the tokens come from; see ``TokenStream.generation``."""
         return self._stream.generation
 
+    def _described(self) -> str:
+        return f"over {self._stream!r}"
+
     def statistics(self) -> StreamStatistics:
         """What the stream is doing at the moment."""
         return self._stream.statistics()

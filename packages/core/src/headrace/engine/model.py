@@ -352,6 +352,6 @@ class EngineModel(EmbeddingMethods):
         if self._closed:
             raise ClosedError("the model was closed", backend=self.info.backend)
 
-    def __repr__(self) -> str:
+    def _described(self) -> str:
         state = "closed" if self._closed else self.info.description
-        return f"<{type(self).__name__} {self.info.name!r}: {state}>"
+        return f"{self.info.name!r}: {state}"

@@ -15,6 +15,7 @@ from headrace.engine.infilling import InfillingSession
 from headrace.engine.sampling import check_sampling
 from headrace.engine.scheduler import Engine
 from headrace.engine.scoring import Scoring
+from headrace.errors import ClosedError
 from headrace.machine import SessionMemory
 from headrace.params import SamplingParams, SessionParams
 from headrace.prompts import (
@@ -317,6 +318,14 @@ class EngineSession(InfillingSession):
         self._model.check_adapters(params)
         self._engine.set_params(self._sequence, params)
         self.params = params
+
+    def _described(self) -> str:
+        # Looked at without the mutex: a debugger may ask in the middle of a step.
+        sequence = self._sequence
+        state = "idle" if sequence.generation is None else "generating"
+        if sequence.failure is not None:
+            state = "closed" if isinstance(sequence.failure, ClosedError) else "lost"
+        return f"of {self._model.info.name!r}: {len(sequence.line)} tokens, {state}"
 
     def close(self) -> None:
         """End a running generation with ``ClosedError`` and give the memory back."""

@@ -18,6 +18,7 @@ from typing import Any
 
 import attrs
 
+from headrace.described import Described
 from headrace.errors import (
     HeadraceError,
     ModelDownloadError,
@@ -39,11 +40,14 @@ _LOCK_PATIENCE = 0.2
 Report = Callable[[float], object]
 
 
-class HubResolver:
+class HubResolver(Described):
     """Fetches ``hf:ORG/REPO/FILE`` and ``hf:ORG/REPO/FILE@REVISION``."""
 
     scheme = "hf"
     description = "a file on a Hugging Face hub: hf:ORG/REPO/FILE@REVISION"
+
+    def _described(self) -> str:
+        return f"of {self.scheme}: references"
 
     def resolve(self, request: ResolveRequest) -> Path:
         """The file, fetched if need be; the first of them if it is one of several parts.

