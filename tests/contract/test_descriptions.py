@@ -9,6 +9,7 @@ import pytest
 from headrace import HeadraceError
 from headrace.bases import ModelBase, SessionBase
 from tests.contract.conftest import GREEDY
+from tests.contract.test_chat import TEMPLATE
 
 SECRET = "a secret prompt"
 
@@ -58,7 +59,12 @@ def test_chats_and_adapters_too(model, target):
     adapter.close()
     assert "closed" in described(adapter)
     with model.open_session() as session:
-        stream = session.chat([{"role": "user", "content": SECRET}], max_tokens=2)
+        # The tiny models have no template of their own.
+        stream = session.chat(
+            [{"role": "user", "content": SECRET}],
+            template=None if model.info.backend == "fake" else TEMPLATE,
+            max_tokens=2,
+        )
         assert "running" in described(stream)
         stream.close()
 
