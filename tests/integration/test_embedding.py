@@ -252,7 +252,7 @@ def test_a_poisoned_context_is_replaced(open_model):
     model = open_model("bert")
     expected = list(model.embed(TEXTS))
     slot = model._embedders._slots[Pooling.MEAN]
-    assert lib.hr_test_poison(slot.embedder._context, new_report()) == lib.HR_NATIVE_ABORT
+    assert lib.hr_test_poison(slot.embedder.raw._context, new_report()) == lib.HR_NATIVE_ABORT
     with pytest.raises(headrace.DecodeError) as caught:
         model.embed(TEXTS)
     assert caught.value.poisoned

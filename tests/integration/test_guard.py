@@ -38,7 +38,7 @@ def test_a_message_does_not_outlive_its_call():
 
 def test_the_native_log_goes_to_logging(caplog):
     """Under one name, with levels, and without the line ends."""
-    caplog.set_level(logging.INFO, logger="headrace.llamacpp")
+    caplog.set_level(logging.DEBUG, logger="headrace.llamacpp")
     load_decoder_model(tiny_gguf.path("attention")).close()
     logs.drain()
     messages = [r for r in caplog.records if r.name == "headrace.llamacpp"]
