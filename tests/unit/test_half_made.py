@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import headrace
-from headrace import DraftModel, PromptLookup, SessionParams
+from headrace import DraftModel, PromptLookup, SessionParams, observing
 from headrace_fake import FakeBackend
 from tests.support.interrupting import interrupt_everywhere
 from tests.unit.testing.text_only import EchoBackend
@@ -88,6 +88,7 @@ def test_handles_of_other_backends():
         )
 
 
-def test_an_observation():
-    """Registered and watching, or not at all."""
+def test_an_observation(monkeypatch):
+    """One whose handle was lost stays registered, as one whose handle was dropped does."""
+    monkeypatch.setattr(observing, "_entries", {})
     interrupt_everywhere(lambda: headrace.observe(headrace.Observer()), close, parts=PARTS)

@@ -55,7 +55,7 @@ def new_backend(name: str, directory: str | os.PathLike[str] | None = None) -> P
         _write_whole(target, values)
     except OSError as error:
         raise ParamsError(
-            f"the project cannot be written to {str(target)!r}: {error.strerror}",
+            f"the project cannot be written to {str(target)!r}: {error.strerror or error}",
             hint="Choose a directory whose parent exists and can be written to.",
         ) from error
     return target
