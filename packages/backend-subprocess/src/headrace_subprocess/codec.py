@@ -9,7 +9,7 @@ constructors, which check them.
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import attrs
@@ -56,8 +56,19 @@ def pack(value: Any) -> bytes:
     except (OverflowError, TypeError, ValueError, RecursionError) as error:
         if interrupts(error):
             raise
-        raise ParamsError(f"an argument cannot be sent to another process: {error}") from error
+        reason = _too_wide(_plain(value)) if isinstance(error, OverflowError) else error
+        raise ParamsError(f"an argument cannot be sent to another process: {reason}") from error
     return data
+
+
+def _too_wide(value: Any) -> str:
+    """Names the number in a plain value that no message can hold."""
+    inside = value.values() if isinstance(value, dict) else value
+    if isinstance(inside, int) and not -(2**63) <= inside < 2**64:
+        return f"{inside} has more than 64 bits"
+    if isinstance(inside, (str, bytes)) or not isinstance(inside, Iterable):
+        return ""
+    return next(filter(None, map(_too_wide, inside)), "")
 
 
 def too_large(size: int) -> ParamsError:
