@@ -256,9 +256,11 @@ class EngineSession(InfillingSession):
         """Write the session to a file, which is replaced as a whole or not at all.
 
         Args:
-            target: A path, or a file that is open for writing bytes.
+            target: A path, or a file that is open for writing bytes. At the path is a regular
+                file, a symbolic link to one, which stays a link, or nothing.
 
         Raises:
+            ParamsError: If something else is there, such as a device or a FIFO.
             BusyError: If a generation is under way.
             StateError: If the file cannot be written.
         """

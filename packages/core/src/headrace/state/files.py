@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from headrace.atomic import replacing
+from headrace.atomic import place_of, replacing
 from headrace.errors import ParamsError, StateError
 
 _MODE = 0o600
@@ -23,9 +23,15 @@ def check_target(target: Any) -> StateTarget:
     """The target itself, if a state can be written to it.
 
     Raises:
-        ParamsError: If it is neither a path nor something with ``write``.
+        ParamsError: If it is neither a path nor something with ``write``, or a path at which
+            something else than a regular file is.
+        StateError: If the system does not tell what is there.
     """
-    if not isinstance(target, (str, os.PathLike)) and not hasattr(target, "write"):
+    if isinstance(target, (str, os.PathLike)):
+        name = os.fspath(target)
+        with _errors_named("written to", name):
+            place_of(name)
+    elif not hasattr(target, "write"):
         raise ParamsError(f"target must be a path or a binary file, got {target!r:.60}")
     return cast(StateTarget, target)
 
@@ -45,7 +51,7 @@ def write_state(target: StateTarget, parts: Iterable[bytes | memoryview]) -> Non
         return
     name = os.fspath(target)
     with _errors_named("written to", name):
-        path = Path(os.path.realpath(name))
+        path = place_of(name)
         with replacing(path) as temporary:
             descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _MODE)
             with open(descriptor, "wb") as file:
@@ -113,6 +119,8 @@ def _sync_folder(folder: Path) -> None:
 def _errors_named(what: str, name: str) -> Iterator[None]:
     try:
         yield
+    except ParamsError:
+        raise
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise StateError(f"the state cannot be {what} {name!r}: {reason}") from error
