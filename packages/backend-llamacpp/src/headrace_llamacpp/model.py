@@ -31,6 +31,7 @@ from headrace_llamacpp import build
 from headrace_llamacpp._native import ffi, lib
 from headrace_llamacpp.abilities import ABILITIES
 from headrace_llamacpp.adapters import load_control_vector, load_lora
+from headrace_llamacpp.changes import Unchanged
 from headrace_llamacpp.chat import LlamaTemplates
 from headrace_llamacpp.context import apart_params, context_length, open_context
 from headrace_llamacpp.decoder import LlamaDecoder
@@ -71,11 +72,13 @@ class LlamaModel(Uncopyable):
         self._path = path
         add_servers(params.rpc_servers)
         check_weights(path, params)
+        self._files = Unchanged(path)
         began = time.monotonic()
         self._handle = load_model(path, params, progress)
         load_seconds = time.monotonic() - began
         self._params = params
         self._fingerprint = fingerprint(path)
+        self._files.check_load()
         pointer = lib.hr_model_pointer(self._handle.pointer)
         metadata = overridden(metadata_of(pointer), params)
         # Asked now, while nobody else can close the model.
@@ -134,7 +137,7 @@ class LlamaModel(Uncopyable):
 
         Raises:
             ModelMemoryError: If its memory cannot be had.
-            ModelLoadError: If llama.cpp refuses for another reason.
+            ModelLoadError: If llama.cpp refuses for another reason, or the file was changed.
             ClosedError: If the model was closed.
             UnsupportedError: If it makes no text.
         """
@@ -165,6 +168,7 @@ class LlamaModel(Uncopyable):
     def _open_context(self, params: EngineParams) -> tuple[Handle, DecoderInfo]:
         # In a forked child there is no pointer, and opening says why.
         if lib.hr_model_pointer(self._handle.pointer) != ffi.NULL:
+            self._files.check_mapped()
             check_context(self._path, self._params, params, self._bound(params))
         return open_context(
             self._handle, params, self._traits, self.info.n_ctx_train, on_cpu=self._on_cpu
@@ -199,6 +203,7 @@ class LlamaModel(Uncopyable):
         self._used = True
         if self._closed:
             raise ClosedError("the model was closed", backend="llamacpp")
+        self._files.check_mapped()
         context, info = open_embedding_context(
             self._handle,
             params,
