@@ -113,5 +113,5 @@ class SourceDistribution(sdist):
 
 
 def _shim_headers() -> list[str]:
-    folders = (ROOT / "ffi" / "shim", ROOT / "ffi" / "api")
+    folders = (ROOT / "ffi" / "shim", ROOT / "ffi" / "api", ROOT / "ffi" / "watch")
     return sorted(str(path.relative_to(ROOT)) for folder in folders for path in folder.glob("*.h"))

@@ -15,7 +15,7 @@ from pathlib import Path
 from . import cpu
 from .errors import BuildError
 from .licences import collect_licences
-from .options import cmake_options, flag_options
+from .options import WATCH, cmake_options, flag_options
 from .prefix import COMMON_HEADERS, Prefix
 from .progress import StepCounter, run_logged, say, telling_lines
 from .record import BuildRecord
@@ -57,6 +57,7 @@ def _cache_key(settings: Settings, source: Source, toolchain: Toolchain) -> str:
         "recipe": _RECIPE,
         "source": source.identity,
         "options": cmake_options(settings, source.commit),
+        "watch": {path.name: path.read_text(encoding="utf-8") for path in sorted(WATCH.iterdir())},
         "flags": {name: os.environ.get(name, "") for name in _FLAG_VARIABLES},
         "compilers": [
             tool and (tool.command, tool.version) for tool in (toolchain.c, toolchain.cxx)

@@ -6,7 +6,10 @@ import os
 import sys
 from pathlib import Path
 
-from .settings import Settings
+from .settings import ROOT, Settings
+
+WATCH = ROOT / "ffi" / "watch"
+"""What llama.cpp's chat library gets beside its own files: see ``watch.h`` there."""
 
 _FIXED = (
     "CMAKE_BUILD_TYPE=Release",
@@ -29,6 +32,8 @@ _FIXED = (
     "LLAMA_OPENSSL=OFF",
     # The shim attaches a ggml thread pool instead, and the wheel needs no OpenMP runtime.
     "GGML_OPENMP=OFF",
+    # A template that never ends, or calls itself for ever, can be left.
+    "HEADRACE_WATCH=ON",
     # Other machines' memory: nothing is opened or reached until a server is named.
     "GGML_RPC=ON",
     # Its objects would not be the compiler's that the cache key names.
@@ -49,15 +54,16 @@ def cmake_options(settings: Settings, commit: str) -> list[str]:
 
 
 def flag_options(source: Path, build: Path) -> list[str]:
-    """Compiler flags that name folders, which differ between equal builds.
+    """Options that name folders, which differ between equal builds.
 
     The folders are mapped away in what the compiler embeds. C code is compiled with unwind tables
     because the shim leaves a ggml abort by a C++ exception, through ggml's C functions.
     """
+    watch = f"-DCMAKE_PROJECT_INCLUDE={(WATCH / 'watch.cmake').as_posix()}"
     if sys.platform == "win32":
-        return []
+        return [watch]
     mapped = f"-ffile-prefix-map={source}=llama.cpp -ffile-prefix-map={build}=build"
     # Setting these replaces what CMake would have taken from the environment.
     c = f"{os.environ.get('CFLAGS', '')} {mapped} -fexceptions".strip()
     cxx = f"{os.environ.get('CXXFLAGS', '')} {mapped}".strip()
-    return [f"-DCMAKE_C_FLAGS={c}", f"-DCMAKE_CXX_FLAGS={cxx}"]
+    return [watch, f"-DCMAKE_C_FLAGS={c}", f"-DCMAKE_CXX_FLAGS={cxx}"]

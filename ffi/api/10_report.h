@@ -58,6 +58,7 @@ enum hr_status {
     HR_BAD_TEMPLATE = 73,   /* the template cannot be parsed */
     HR_RENDER_FAILED = 74,  /* the template cannot render this conversation */
     HR_BAD_OUTPUT = 75,     /* what the model wrote is not in the format of its template */
+    HR_OVER_BOUNDS = 76,    /* it nests too deeply, or takes too long or too much memory */
     /* Constrained output. */
     HR_GRAMMAR_REFUSED = 60, /* NULL from llama_sampler_init_grammar: the log says why */
     HR_BAD_TRIGGER = 61,     /* std::regex cannot read a pattern */
@@ -75,3 +76,6 @@ typedef struct hr_report {
     bool poisoned;       /* the context is unusable from now on */
     char message[1000];  /* native words, possibly empty */
 } hr_report;
+
+/* Returns nonzero to end the call. Called at most every 50 ms, on the thread that made it. */
+typedef int (*hr_check_fn)(void *user);

@@ -43,9 +43,6 @@ typedef struct hr_row {
     double sample_seconds; /* that the sampling took, on a steady clock */
 } hr_row;
 
-/* Returns nonzero to end the step. Called at most every 50 ms. */
-typedef int (*hr_check_fn)(void *user);
-
 /* Decodes the rows in one batch, then samples for each row with a sampler: a token after its last
  * one, and another after each token of its draft for as long as what was sampled is what was
  * drafted. What is left of a draft is forgotten; without a sampler all of it is.

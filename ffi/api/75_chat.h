@@ -20,18 +20,19 @@ typedef struct hr_chat hr_chat;
 typedef struct hr_chat_parser hr_chat_parser;
 
 hr_chat *hr_chat_new(void);
-/* `source` NULL: the model's own template, or HR_NO_TEMPLATE. */
+/* `source` NULL: the model's own template, or HR_NO_TEMPLATE. `check` may be NULL, as below. */
 int hr_chat_compile(hr_chat *chat, hr_model *model, const char *source, int64_t n_bytes,
-                    hr_report *report);
+                    hr_check_fn check, void *user, hr_report *report);
 void hr_chat_delete(hr_chat *chat);
 
 /* Renders a request (JSON, see headrace_llamacpp/chat.py) into JSON, and sets the parser up for
- * what the model will write. Threads take turns. */
+ * what the model will write. Threads take turns. A template that had to be left in the middle
+ * is to be compiled anew: HR_OVER_BOUNDS until then. */
 int hr_chat_render(hr_chat *chat, const char *request, int64_t n_bytes, hr_chat_parser *parser,
-                   hr_chat_text *rendered, hr_report *report);
+                   hr_chat_text *rendered, hr_check_fn check, void *user, hr_report *report);
 
 hr_chat_parser *hr_chat_parser_new(void);
 void hr_chat_parser_delete(hr_chat_parser *parser);
 /* What the model wrote, so far (`partial`) or in all, as a message in JSON. */
 int hr_chat_parse(const hr_chat_parser *parser, const char *output, int64_t n_bytes, bool partial,
-                  hr_chat_text *message, hr_report *report);
+                  hr_chat_text *message, hr_check_fn check, void *user, hr_report *report);

@@ -2,16 +2,17 @@
 // template engine and the parsers of llama.cpp's libllama-common.
 //
 // What goes in and out is JSON, so that the many types of common/chat.h stay on
-// this side. Templates, requests and outputs are parsed by functions that recurse:
-// they run on a thread with a large stack, and what is over a limit is refused.
-// A template has no limit of steps: one that never ends never returns.
+// this side. Templates, requests and outputs come from strangers, and are parsed by
+// functions that recurse: they run on a thread with a large stack, which is watched,
+// and what is over a limit is refused.
+#include <chrono>
 #include <cstdlib>
 #include <memory>
 #include <mutex>
 #include <string>
 
 #include "model.h"
-#include "stack.h"
+#include "watched.h"
 
 #ifdef HEADRACE_COMMON
 #include "chat.h"
@@ -34,7 +35,12 @@ constexpr int64_t kOutputLimit = int64_t{32} << 20;
 struct hr_chat {
     std::shared_ptr<hr::ModelCore> core;
     common_chat_templates_ptr templates;
-    std::mutex turn;  // rendering notes things in the compiled template
+    std::timed_mutex turn;  // rendering notes things in the compiled template
+
+    hr_chat() = default;
+    hr_chat(const hr_chat &) = delete;
+    hr_chat &operator=(const hr_chat &) = delete;
+    ~hr_chat();
 };
 
 struct hr_chat_parser {
@@ -48,17 +54,32 @@ namespace {
 constexpr int64_t kShortOutput = 2048;
 constexpr size_t kStackBase = size_t{256} << 20;
 constexpr size_t kStackPerByte = 2048;
+constexpr double kSeconds = 30;
+constexpr size_t kMemory = size_t{1} << 30;
+constexpr auto kTurnInterval = std::chrono::milliseconds(50);
 
-// A guarded call on a stack that is enough for input of that length.
-template <typename Body>
-int guarded_deep(hr_report *report, int64_t n_bytes, Body &&body) {
-    return guarded(report, [&]() -> int {
-        int status = HR_OK;
-        const size_t stack = kStackBase + static_cast<size_t>(n_bytes) * kStackPerByte;
-        const int started = with_stack(stack, [&] { status = guarded(report, body); });
-        return started == HR_OK ? status : started;
-    });
+// A watched call on a stack that is enough for sound input of that length.
+int bounded(hr_report *report, const char *what, int64_t n_bytes, const Asked &asked, bool *lost,
+            const std::function<int()> &body) {
+    const size_t stack = kStackBase + static_cast<size_t>(n_bytes) * kStackPerByte;
+    return watched(report, Bounds{what, stack, kSeconds, kMemory}, asked, lost, body);
 }
+
+// The turn of one thread, for which it may have to wait.
+class Turn {
+  public:
+    Turn(std::timed_mutex &turn, const Asked &asked) : lock_(turn, std::defer_lock) {
+        while (!lock_.try_lock_for(kTurnInterval)) {
+            if (abandoned() || (asked.check != nullptr && asked.check(asked.user) != 0)) {
+                return;
+            }
+        }
+    }
+    bool come() const noexcept { return lock_.owns_lock(); }
+
+  private:
+    std::unique_lock<std::timed_mutex> lock_;
+};
 
 int too_long(hr_report *report, const char *what, int64_t limit) {
     const std::string message =
@@ -173,6 +194,22 @@ int parse_output(const hr_chat_parser *parser, const std::string &output, bool p
 
 }  // namespace hr
 
+// A template is a tree, whose destructor recurses with its depth.
+hr_chat::~hr_chat() {
+    if (templates == nullptr) {
+        return;
+    }
+    bool lost = false;
+    const int status =
+        hr::bounded(nullptr, "the chat template", hr::kTemplateLimit, {nullptr, nullptr}, &lost, [&] {
+            templates.reset();
+            return HR_OK;
+        });
+    if (status != HR_OK) {
+        templates.release();
+    }
+}
+
 extern "C" {
 
 bool hr_chat_available(void) { return true; }
@@ -194,9 +231,14 @@ void hr_chat_parser_delete(hr_chat_parser *parser) {
 }
 
 int hr_chat_compile(hr_chat *chat, hr_model *model, const char *source, int64_t n_bytes,
-                    hr_report *report) {
+                    hr_check_fn check, void *user, hr_report *report) {
     const auto core = hr::model_core(model);
-    return hr::guarded_deep(report, source == nullptr ? hr::kTemplateLimit : n_bytes, [&]() -> int {
+    common_chat_templates_ptr templates;
+    bool lost = false;
+    const auto compile = [&]() -> int {
+        if (chat == nullptr) {
+            return HR_OUT_OF_MEMORY;  // there was none for it
+        }
         if (const int refused = hr::usable(core); refused != HR_OK) {
             return refused;
         }
@@ -212,27 +254,31 @@ int hr_chat_compile(hr_chat *chat, hr_model *model, const char *source, int64_t 
         }
         try {
             hr::compile_for_the_reason(chosen);
-            chat->templates = common_chat_templates_init(core->model, given);
+            templates = common_chat_templates_init(core->model, given);
         } catch (const std::bad_alloc &) {
             throw;
         } catch (const std::exception &error) {
             hr::say(report, error.what());
             return HR_BAD_TEMPLATE;
         }
-        chat->core = core;
         return HR_OK;
-    });
+    };
+    const int status = hr::bounded(report, "the chat template",
+                                   source == nullptr ? hr::kTemplateLimit : n_bytes,
+                                   {check, user}, &lost, compile);
+    if (lost) {
+        templates.release();
+    }
+    if (status == HR_OK) {
+        chat->templates = std::move(templates);
+        chat->core = core;
+    }
+    return status;
 }
 
 int hr_chat_render(hr_chat *chat, const char *request, int64_t n_bytes, hr_chat_parser *parser,
-                   hr_chat_text *rendered, hr_report *report) {
-    return hr::guarded_deep(report, n_bytes, [&]() -> int {
-        if (chat == nullptr || parser == nullptr) {
-            return HR_CLOSED;
-        }
-        if (const int refused = hr::usable(chat->core); refused != HR_OK) {
-            return refused;
-        }
+                   hr_chat_text *rendered, hr_check_fn check, void *user, hr_report *report) {
+    const auto render = [&]() -> int {
         if (n_bytes > hr::kInputLimit) {
             return hr::too_long(report, "the conversation", hr::kInputLimit);
         }
@@ -240,7 +286,6 @@ int hr_chat_render(hr_chat *chat, const char *request, int64_t n_bytes, hr_chat_
             common_json::parse(std::string(request, static_cast<size_t>(n_bytes))));
         common_chat_params params;
         try {
-            const std::lock_guard<std::mutex> held(chat->turn);
             params = common_chat_templates_apply(chat->templates.get(), inputs);
         } catch (const std::bad_alloc &) {
             throw;
@@ -257,11 +302,38 @@ int hr_chat_render(hr_chat *chat, const char *request, int64_t n_bytes, hr_chat_
             parser->params.parser.load(params.parser);
         }
         return hr::hand_over(text, rendered);
+    };
+    return hr::guarded(report, [&]() -> int {
+        if (chat == nullptr) {
+            return HR_CLOSED;
+        }
+        if (parser == nullptr) {
+            return HR_OUT_OF_MEMORY;  // there was none for it
+        }
+        const hr::Asked asked{check, user};
+        const hr::Turn turn(chat->turn, asked);
+        if (!turn.come()) {
+            return HR_INTERRUPTED;
+        }
+        if (const int refused = hr::usable(chat->core); refused != HR_OK) {
+            return refused;
+        }
+        if (chat->templates == nullptr) {
+            hr::say(report, "another thread had to leave it in the middle; try again");
+            return HR_OVER_BOUNDS;
+        }
+        bool lost = false;
+        const int status =
+            hr::bounded(report, "the chat template", n_bytes, asked, &lost, render);
+        if (lost) {
+            chat->templates.release();
+        }
+        return status;
     });
 }
 
 int hr_chat_parse(const hr_chat_parser *parser, const char *output, int64_t n_bytes, bool partial,
-                  hr_chat_text *message, hr_report *report) {
+                  hr_chat_text *message, hr_check_fn check, void *user, hr_report *report) {
     const auto parse = [&]() -> int {
         if (parser == nullptr) {
             return HR_CLOSED;
@@ -272,8 +344,10 @@ int hr_chat_parse(const hr_chat_parser *parser, const char *output, int64_t n_by
         return hr::parse_output(parser, std::string(output, static_cast<size_t>(n_bytes)), partial,
                                 message, report);
     };
-    return n_bytes <= hr::kShortOutput ? hr::guarded(report, parse)
-                                       : hr::guarded_deep(report, n_bytes, parse);
+    bool lost = false;
+    return n_bytes <= hr::kShortOutput
+               ? hr::guarded(report, parse)
+               : hr::bounded(report, "the answer", n_bytes, {check, user}, &lost, parse);
 }
 
 }  // extern "C"
@@ -292,17 +366,18 @@ hr_chat_parser *hr_chat_parser_new(void) { return nullptr; }
 
 void hr_chat_parser_delete(hr_chat_parser *) {}
 
-int hr_chat_compile(hr_chat *, hr_model *, const char *, int64_t, hr_report *report) {
+int hr_chat_compile(hr_chat *, hr_model *, const char *, int64_t, hr_check_fn, void *,
+                    hr_report *report) {
     return hr::guarded(report, []() -> int { return HR_NO_COMMON; });
 }
 
 int hr_chat_render(hr_chat *, const char *, int64_t, hr_chat_parser *, hr_chat_text *,
-                   hr_report *report) {
+                   hr_check_fn, void *, hr_report *report) {
     return hr::guarded(report, []() -> int { return HR_NO_COMMON; });
 }
 
 int hr_chat_parse(const hr_chat_parser *, const char *, int64_t, bool, hr_chat_text *,
-                  hr_report *report) {
+                  hr_check_fn, void *, hr_report *report) {
     return hr::guarded(report, []() -> int { return HR_NO_COMMON; });
 }
 

@@ -30,6 +30,11 @@ bool is_from_ggml(const char *message) noexcept {
            std::strstr(message, "ggml\\src\\") != nullptr;
 }
 
+// ggml_init asserts that it has got what it asked for.
+bool for_want_of_memory(const char *message) noexcept {
+    return std::strstr(message, "(ctx->mem_buffer != NULL)") != nullptr;
+}
+
 [[noreturn]] void park() noexcept {
     for (;;) {
         std::this_thread::sleep_for(std::chrono::hours(1));
@@ -70,6 +75,15 @@ Call::~Call() {
     }
 }
 
+void forget_calls() noexcept {
+    ThreadState &state = thread_state();
+    if (state.depth > 0) {
+        state.depth = 0;
+        state.call_id = 0;
+        active.fetch_sub(1);
+    }
+}
+
 void say(hr_report *report, const char *message) noexcept {
     if (report != nullptr) {
         std::snprintf(report->message, sizeof report->message, "%s", message);
@@ -98,7 +112,11 @@ int end(hr_report *report, int status) noexcept {
 }
 
 void on_abort(const char *message) {
-    const ThreadState &state = thread_state();
+    ThreadState &state = thread_state();
+    if (state.depth > 0 && (state.starved || for_want_of_memory(message))) {
+        state.starved = false;
+        throw std::bad_alloc();
+    }
     if (state.depth > 0 && !(state.computing && is_from_ggml(message))) {
         throw NativeAbort(message);
     }

@@ -7,6 +7,7 @@
 //
 // Two things the guard cannot turn into a status. An abort inside a graph
 // computation: other threads wait at a barrier for the one that would unwind.
+// (One for want of memory is none of these: ggml allocates before it computes.)
 // And an abort in a thread that is not ours. Both end the process.
 #pragma once
 
@@ -34,6 +35,8 @@ struct ThreadState {
     int depth = 0;           // guarded calls entered
     bool computing = false;  // inside llama_decode
     bool helper = false;     // a thread that a guarded call has started and waits for
+    const char *stack = nullptr;  // of such a thread: its lowest address
+    bool starved = false;    // ggml has just said that it could not allocate
     uint64_t call_id = 0;
 };
 ThreadState &thread_state() noexcept;
@@ -50,6 +53,9 @@ class Call {
     Call(const Call &) = delete;
     Call &operator=(const Call &) = delete;
 };
+
+// For a thread that left the calls it was in by a jump.
+void forget_calls() noexcept;
 
 // While llama_decode runs: an abort that comes from ggml may come from a computation.
 class Computing {

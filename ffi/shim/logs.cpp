@@ -83,6 +83,10 @@ LineListener::LineListener(Function function, void *user) noexcept {
 LineListener::~LineListener() { listener() = {}; }
 
 void on_log(enum ggml_log_level level, const char *text, void *) {
+    // ggml aborts right after these words, and does not repeat them then.
+    if (level == GGML_LOG_LEVEL_ERROR && std::strstr(text, "alloc: failed to allocate") != nullptr) {
+        thread_state().starved = true;
+    }
     try {
         Ring &target = ring();
         const std::lock_guard<std::mutex> held(target.lock);

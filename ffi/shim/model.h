@@ -8,6 +8,7 @@
 #include "dry.h"
 #include "guard.h"
 #include "pieces.h"
+#include "specials.h"
 
 namespace hr {
 
@@ -23,6 +24,8 @@ struct ModelCore {
     std::mutex adapters;
     DrySamplers dry_samplers;
     Fragments fragments;
+    Specials specials;
+    Loners loners;
     unsigned born = generation();
 
     ModelCore() = default;

@@ -8,8 +8,13 @@
 #if !defined(_WIN32)
 #include <pthread.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 #endif
+
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
 
 #include "guard.h"
 
@@ -18,7 +23,7 @@ namespace hr {
 #if defined(_WIN32)
 
 // The default stack is what there is; untested.
-int with_stack(size_t, const std::function<void()> &body) {
+int with_stack(size_t, const std::function<void()> &body, const Tick &) {
     body();
     return HR_OK;
 }
@@ -31,15 +36,79 @@ int with_stack(size_t, const std::function<void()> &body) {
 
 namespace {
 
-void *run_body(void *body) {
+constexpr auto kTickInterval = std::chrono::milliseconds(20);
+
+// What the thread is to do, and whether it has.
+struct Job {
+    const std::function<void()> &body;
+    const char *stack;
+    bool done = false;
+    std::mutex lock;
+    std::condition_variable ended;
+};
+
+void *run_job(void *given) {
+    Job &job = *static_cast<Job *>(given);
     thread_state().helper = true;
-    (*static_cast<const std::function<void()> *>(body))();
+    thread_state().stack = job.stack;
+    job.body();
+    const std::lock_guard<std::mutex> held(job.lock);
+    job.done = true;
+    job.ended.notify_one();
     return nullptr;
+}
+
+// The processor time of a thread; where nobody tells, the time that has passed.
+class ThreadClock {
+  public:
+    explicit ThreadClock(pthread_t thread) noexcept {
+#if defined(__linux__)
+        known_ = pthread_getcpuclockid(thread, &clock_) == 0;
+#else
+        (void)thread;
+#endif
+    }
+    double seconds() const noexcept {
+#if defined(__linux__)
+        timespec taken = {};
+        if (known_ && clock_gettime(clock_, &taken) == 0) {
+            return static_cast<double>(taken.tv_sec) + static_cast<double>(taken.tv_nsec) * 1e-9;
+        }
+#endif
+        return std::chrono::duration<double>(std::chrono::steady_clock::now() - began_).count();
+    }
+
+  private:
+    std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();
+#if defined(__linux__)
+    clockid_t clock_ = {};
+    bool known_ = false;
+#endif
+};
+
+// The job is on the frame of whoever waits, so however that is left, the thread has ended.
+struct Joined {
+    pthread_t thread;
+    ~Joined() { pthread_join(thread, nullptr); }
+};
+
+void wait_for(Job &job, pthread_t thread, const Tick &tick) {
+    const Joined joined{thread};
+    if (!tick) {
+        return;
+    }
+    const ThreadClock clock(thread);
+    std::unique_lock<std::mutex> held(job.lock);
+    while (!job.ended.wait_for(held, kTickInterval, [&] { return job.done; })) {
+        held.unlock();
+        tick(clock.seconds());
+        held.lock();
+    }
 }
 
 }  // namespace
 
-int with_stack(size_t n_bytes, const std::function<void()> &body) {
+int with_stack(size_t n_bytes, const std::function<void()> &body, const Tick &tick) {
     // A page that cannot be written lies below: what is deeper than expected ends the process
     // instead of writing into whatever is mapped there.
     const auto page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
@@ -50,17 +119,17 @@ int with_stack(size_t n_bytes, const std::function<void()> &body) {
         return HR_OUT_OF_MEMORY;
     }
     mprotect(whole, page, PROT_NONE);
-    void *stack = static_cast<char *>(whole) + page;
+    char *stack = static_cast<char *>(whole) + page;
+    Job job{body, stack, false, {}, {}};
     pthread_attr_t attributes;
     pthread_t thread;
     pthread_attr_init(&attributes);
     int failed = pthread_attr_setstack(&attributes, stack, mapped - page);
     if (failed == 0) {
-        failed = pthread_create(&thread, &attributes, run_body,
-                                const_cast<std::function<void()> *>(&body));
+        failed = pthread_create(&thread, &attributes, run_job, &job);
     }
     if (failed == 0) {
-        pthread_join(thread, nullptr);
+        wait_for(job, thread, tick);
     }
     pthread_attr_destroy(&attributes);
     munmap(whole, mapped);

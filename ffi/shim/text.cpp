@@ -3,11 +3,14 @@
 // Some tokenizers split text by std::regex, which recurses once for every
 // character of a match: a run of some ten thousand letters overflows an ordinary
 // stack, which no handler can turn into an error. Long text is therefore
-// tokenized on a thread whose stack is large enough for the whole of it.
+// tokenized on a thread whose stack is large enough for the whole of it. It is
+// split at its special tokens by the shim: see specials.cpp.
+#include <algorithm>
 #include <climits>
+#include <limits>
 
 #include "model.h"
-#include "stack.h"
+#include "watched.h"
 
 namespace hr {
 
@@ -26,6 +29,98 @@ int counted(int32_t result, int32_t *count, hr_report *report) {
     }
     *count = result < 0 ? -result : result;
     return result < 0 ? HR_BUFFER_TOO_SMALL : HR_OK;
+}
+
+// Tokens of a text by llama.cpp's tokenizer, put behind others.
+void append_tokens(const llama_vocab *vocab, const char *text, size_t n_bytes, bool add_special,
+                   std::vector<llama_token> &out) {
+    const size_t before = out.size();
+    const auto size = static_cast<int32_t>(n_bytes);
+    out.resize(before + n_bytes + 2);  // a byte is no more than a token, nearly always
+    int32_t n = llama_tokenize(vocab, text, size, out.data() + before,
+                               static_cast<int32_t>(out.size() - before), add_special, false);
+    if (n < 0) {
+        out.resize(before + static_cast<size_t>(-n));
+        n = llama_tokenize(vocab, text, size, out.data() + before, -n, add_special, false);
+    }
+    out.resize(before + static_cast<size_t>(n < 0 ? 0 : n));
+}
+
+// Tokens of what is no special token.
+//
+// For every character without a token of its own llama.cpp's tokenizer of this type copies all
+// tokens that it has so far: a text of newlines takes a time that grows with the square of its
+// length. Such characters are where the text can be cut. Each piece is treated as a beginning, and
+// gets the space that some vocabularies put there.
+int append_stretch(ModelCore &core, const char *text, size_t n_bytes,
+                   std::vector<llama_token> &out) {
+    std::vector<size_t> cuts;
+    if (llama_vocab_type(core.vocab) == LLAMA_VOCAB_TYPE_SPM) {
+        cuts = core.loners.cuts(core.vocab, text, n_bytes);
+    }
+    cuts.push_back(n_bytes);
+    append_tokens(core.vocab, text, cuts.front(), false, out);
+    for (size_t i = 0; i + 1 < cuts.size(); ++i) {
+        if (must_end()) {
+            return HR_INTERRUPTED;
+        }
+        const char *piece = text + cuts[i];
+        const size_t first = length_of(*piece);
+        std::vector<llama_token> alone;
+        append_tokens(core.vocab, piece, first, false, alone);  // and as many tokens as bytes
+        const auto space = static_cast<std::ptrdiff_t>(alone.size() - first);
+        std::vector<llama_token> tokens;
+        append_tokens(core.vocab, piece, cuts[i + 1] - cuts[i], false, tokens);
+        out.insert(out.end(), tokens.begin() + space, tokens.end());
+    }
+    return HR_OK;
+}
+
+// Tokens of a long text, stretch by stretch.
+int tokenize_long(ModelCore &core, const std::string &text, bool add_special, bool parse_special,
+                  std::vector<llama_token> &out) {
+    std::vector<llama_token> around;  // a text's first and last token, those that it gets
+    append_tokens(core.vocab, "", 0, add_special, around);
+    const bool first = around.size() > 1 || llama_vocab_get_add_bos(core.vocab);
+    if (!around.empty() && first) {
+        out.push_back(around.front());
+    }
+    for (const Stretch &stretch : core.specials.split(core.vocab, text, parse_special)) {
+        if (must_end()) {
+            return HR_INTERRUPTED;
+        }
+        if (stretch.token >= 0) {
+            out.push_back(stretch.token);
+            continue;
+        }
+        const int status = append_stretch(core, text.data() + stretch.begin, stretch.length, out);
+        if (status != HR_OK) {
+            return status;
+        }
+    }
+    if (!around.empty() && (around.size() > 1 || !first)) {
+        out.push_back(around.back());
+    }
+    return HR_OK;
+}
+
+// Tokens of a text as llama.cpp finds them.
+int tokenize_at_once(hr_model *handle, const char *text, int64_t n_bytes, bool add_special,
+                     bool parse_special, int32_t *ids, int32_t capacity, int32_t *count,
+                     hr_report *report) {
+    return guarded(report, [&]() -> int {
+        *count = 0;
+        const auto core = model_core(handle);
+        if (const int refused = usable(core); refused != HR_OK) {
+            return refused;
+        }
+        if (n_bytes < 0 || n_bytes > kTextLimit) {
+            return HR_BAD_ARGUMENT;
+        }
+        return counted(llama_tokenize(core->vocab, text, static_cast<int32_t>(n_bytes), ids,
+                                      capacity, add_special, parse_special),
+                       count, report);
+    });
 }
 
 bool valid_ids(const ModelCore &core, const int32_t *ids, int32_t n_ids) {
@@ -47,32 +142,47 @@ int64_t hr_text_limit(void) { return hr::kTextLimit; }
 
 int hr_tokenize(hr_model *handle, const char *text, int64_t n_bytes, bool add_special,
                 bool parse_special, int32_t *ids, int32_t capacity, int32_t *count,
-                hr_report *report) {
+                hr_check_fn check, void *user, hr_report *report) {
+    if (n_bytes <= hr::kShortText) {
+        return hr::tokenize_at_once(handle, text, n_bytes, add_special, parse_special, ids,
+                                    capacity, count, report);
+    }
     const auto core = hr::model_core(handle);
-    const auto tokenize = [&]() -> int {
-        return hr::counted(
-            llama_tokenize(core->vocab, text, static_cast<int32_t>(n_bytes), ids, capacity,
-                           add_special, parse_special),
-            count, report);
-    };
     return hr::guarded(report, [&]() -> int {
         *count = 0;
         if (const int refused = hr::usable(core); refused != HR_OK) {
             return refused;
         }
-        if (n_bytes < 0 || n_bytes > hr::kTextLimit) {
+        if (n_bytes > hr::kTextLimit) {
             hr::say(report, "the text is too long to be tokenized at once");
             return HR_BAD_ARGUMENT;
         }
-        if (n_bytes <= hr::kShortText) {
-            return tokenize();
-        }
-        int status = HR_OK;
+        std::vector<llama_token> tokens;
         const size_t stack = hr::kStackBase + static_cast<size_t>(n_bytes) * hr::kStackPerByte;
-        const int started =
-            hr::with_stack(stack, [&] { status = hr::guarded(report, tokenize); });
-        return started == HR_OK ? status : started;
+        const hr::Bounds bounds{"the text", stack, std::numeric_limits<double>::infinity(),
+                                std::numeric_limits<size_t>::max()};
+        bool lost = false;
+        const int status = hr::watched(report, bounds, {check, user}, &lost, [&]() -> int {
+            return hr::tokenize_long(*core, std::string(text, static_cast<size_t>(n_bytes)),
+                                     add_special, parse_special, tokens);
+        });
+        if (status != HR_OK) {
+            return status;
+        }
+        *count = static_cast<int32_t>(tokens.size());
+        if (*count > capacity) {
+            return HR_BUFFER_TOO_SMALL;
+        }
+        std::copy(tokens.begin(), tokens.end(), ids);
+        return HR_OK;
     });
+}
+
+int hr_test_tokenize(hr_model *handle, const char *text, int64_t n_bytes, bool add_special,
+                     bool parse_special, int32_t *ids, int32_t capacity, int32_t *count,
+                     hr_report *report) {
+    return hr::tokenize_at_once(handle, text, n_bytes, add_special, parse_special, ids, capacity,
+                                count, report);
 }
 
 int hr_detokenize(hr_model *handle, const int32_t *ids, int32_t n_ids, bool special, char *text,

@@ -68,6 +68,7 @@ def test_the_record_tells_what_was_built(build_libraries, tiny_llama_cpp, built)
     (record,) = built()
     assert record["llama_cpp_commit"].startswith("tree-")
     assert "-DGGML_NATIVE=ON" in record["cmake_options"]
+    assert "-DHEADRACE_WATCH=ON" in record["cmake_options"]
     assert record["portable"] is False
     assert record["compiler"]
     if os.uname().machine == "x86_64":

@@ -31,6 +31,8 @@ def test_it_carries_llama_cpp_and_all_that_builds_it_and_no_more(sdist):
         "build_ffi.py",
         "native_build/libraries.py",
         "ffi/shim/headrace_shim.h",
+        "ffi/watch/watch.cmake",
+        "ffi/watch/watch.cpp",
         "src/headrace_llamacpp_ffi/py.typed",
         "llama.cpp/LICENSE",
         "llama.cpp/include/llama.h",

@@ -17,6 +17,7 @@ from headrace.grammar import Gbnf, Lazy, Trigger
 from headrace.protocols import ChatRequest, RenderedChat
 from headrace_llamacpp._native import ffi, lib, new_report
 from headrace_llamacpp._statuses import Operation
+from headrace_llamacpp.callbacks import interruptible
 from headrace_llamacpp.failures import check, error_of
 from headrace_llamacpp.handles import Handle
 
@@ -42,11 +43,15 @@ class LlamaTemplates:
         template = self._template(request.template)
         parser = LlamaChatParser()
         report = new_report()
-        text = _filled(
-            lambda out: lib.hr_chat_render(
-                template.pointer, data, len(data), parser.pointer, out, report
+        try:
+            text = _filled(
+                lambda out, *asked: lib.hr_chat_render(
+                    template.pointer, data, len(data), parser.pointer, out, *asked, report
+                )
             )
-        )
+        finally:
+            if report.status not in (lib.HR_OK, lib.HR_RENDER_FAILED):
+                self._forget(request.template, template)
         check(report, Operation.RENDER)
         rendered = _rendered(json.loads(text), parser)
         _check_kept_to(request, rendered)
@@ -63,14 +68,23 @@ class LlamaTemplates:
                 del self._compiled[next(iter(self._compiled))]
         return found
 
+    def _forget(self, source: str | None, template: Handle) -> None:
+        """Have the template compiled anew: it may have been left in the middle."""
+        with self._lock:
+            if self._compiled.get(source) is template:
+                del self._compiled[source]
+
     def _compile(self, source: str | None) -> Handle:
         template = Handle(lib.hr_chat_delete, lib.hr_chat_new())
         data = ffi.NULL if source is None else source.encode()
         report = new_report()
-        status = lib.hr_chat_compile(
-            template.pointer, self._handle.pointer, data, 0 if source is None else len(data), report
+        size = 0 if source is None else len(data)
+        interruptible(
+            lambda *asked: lib.hr_chat_compile(
+                template.pointer, self._handle.pointer, data, size, *asked, report
+            )
         )
-        if status == lib.HR_NO_TEMPLATE:
+        if report.status == lib.HR_NO_TEMPLATE:
             raise error_of(
                 report,
                 Operation.RENDER,
@@ -98,7 +112,9 @@ class LlamaChatParser(Handle):
         """
         data = text.encode()
         message = _filled(
-            lambda out: lib.hr_chat_parse(self.pointer, data, len(data), partial, out, self._report)
+            lambda out, *asked: lib.hr_chat_parse(
+                self.pointer, data, len(data), partial, out, *asked, self._report
+            )
         )
         if self._report.status != lib.HR_OK:
             error = error_of(self._report, Operation.READ)
@@ -108,11 +124,11 @@ class LlamaChatParser(Handle):
         return _message(json.loads(message))
 
 
-def _filled(call: Callable[[Any], int]) -> bytes:
+def _filled(call: Callable[..., int]) -> bytes:
     """What a call of the shim writes into an ``hr_chat_text``; nothing if it failed."""
     out = ffi.new("hr_chat_text *")
     try:
-        call(out)
+        interruptible(lambda *asked: call(out, *asked))
         return bytes(ffi.buffer(out.bytes, out.n_bytes)) if out.n_bytes else b""
     finally:
         lib.hr_chat_text_free(out)

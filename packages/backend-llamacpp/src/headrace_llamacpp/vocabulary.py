@@ -8,6 +8,7 @@ from typing import Any
 from headrace.errors import TokenizeError
 from headrace_llamacpp._native import ffi, lib, new_report
 from headrace_llamacpp._statuses import Operation
+from headrace_llamacpp.callbacks import interruptible
 from headrace_llamacpp.failures import check
 from headrace_llamacpp.handles import Handle
 
@@ -48,18 +49,13 @@ class LlamaVocabulary:
         capacity = len(data) + 16
         while True:
             ids = ffi.new("int32_t[]", capacity)
-            status = lib.hr_tokenize(
-                self._handle.pointer,
-                data,
-                len(data),
-                add_special,
-                parse_special,
-                ids,
-                capacity,
-                count,
-                report,
+            arguments = (data, len(data), add_special, parse_special, ids, capacity, count)
+            interruptible(
+                lambda *asked, given=arguments: lib.hr_tokenize(
+                    self._handle.pointer, *given, *asked, report
+                )
             )
-            if status != lib.HR_BUFFER_TOO_SMALL or count[0] <= capacity:
+            if report.status != lib.HR_BUFFER_TOO_SMALL or count[0] <= capacity:
                 check(report, Operation.TEXT)
                 return ffi.unpack(ids, count[0])  # type: ignore[no-any-return]
             capacity = count[0]
