@@ -118,9 +118,9 @@ def test_a_socket_and_a_device_are_no_models_either(call, tmp_path):
 @pytest.mark.parametrize(
     ("reference", "hint"),
     [
-        ("https://huggingface.co/org/repo/resolve/main/a/m.gguf?download=true",
+        ("https://huggingface.example/org/repo/resolve/main/a/m.gguf?download=true",
          "Write hf:org/repo/a/m.gguf, or"),
-        ("https://huggingface.co/org/repo/blob/v1/m.gguf", "Write hf:org/repo/m.gguf@v1, or"),
+        ("https://huggingface.example/org/repo/blob/v1/m.gguf", "Write hf:org/repo/m.gguf@v1, or"),
         ("https://example.org/m.gguf", "An address is not fetched: download it"),
         ("s3://bucket/m.gguf", "An address is not fetched: download it"),
         ("file:///models/m.gguf", "Name the path alone, without file://"),

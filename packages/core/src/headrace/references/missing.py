@@ -8,7 +8,7 @@ from pathlib import Path
 
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
 _HUB = re.compile(
-    r"https?://(?:www\.)?(?:huggingface\.co|hf\.co)/([^/?#]+/[^/?#]+)/(?:resolve|blob|raw)/"
+    r"https?://(?:www\.)?(?:huggingface|hf)\.\w+/([^/?#]+/[^/?#]+)/(?:resolve|blob|raw)/"
     r"([^/?#]+)/([^?#]+)"
 )
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
