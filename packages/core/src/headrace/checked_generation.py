@@ -7,10 +7,9 @@ need none of this and say so (``checked``).
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, cast
 
+from headrace.bounded import Beside
 from headrace.copying import Uncopyable
 from headrace.errors import HeadraceError
 from headrace.results import StopReason
@@ -21,37 +20,6 @@ if TYPE_CHECKING:
 
 GRACE = 5.0
 """Seconds a pull may be late before the reader gives it up."""
-
-_T = TypeVar("_T")
-
-
-class _Pull:
-    """One call of ``pull``, in a thread of its own: it may never come back."""
-
-    def __init__(self, pull: Callable[[], object]) -> None:
-        self._pull = pull
-        self._done = threading.Event()
-        self._delta: object = None
-        self._error: BaseException | None = None
-        threading.Thread(target=self._run, name="headrace-pull", daemon=True).start()
-
-    def _run(self) -> None:
-        try:
-            self._delta = self._pull()
-        except BaseException as error:
-            self._error = error
-        finally:
-            self._done.set()
-
-    def wait(self, seconds: float | None) -> bool:
-        """Whether it came back in time."""
-        return self._done.wait(seconds)
-
-    def taken(self) -> object:
-        """What it brought, or raised."""
-        if self._error is not None:
-            raise self._error
-        return self._delta
 
 
 class CheckedGeneration(Uncopyable):
@@ -67,7 +35,7 @@ class CheckedGeneration(Uncopyable):
     def __init__(self, generation: Generation, backend: str) -> None:
         self.raw = generation
         self._seam = Seam(backend)
-        self._running: _Pull | None = None
+        self._running: Beside[object] | None = None
 
     @staticmethod
     def of(generation: Generation, backend: str) -> Generation:
@@ -112,7 +80,7 @@ class CheckedGeneration(Uncopyable):
         # One that a Ctrl-C has left behind is still running: two at once must never be.
         pull = self._running
         if pull is None:
-            pull = self._running = _Pull(lambda: self.raw.pull(max_wait))
+            pull = self._running = Beside(lambda: self.raw.pull(max_wait), "headrace-pull")
         if not pull.wait(limit):
             raise self._late("pull", max_wait)
         self._running = None
@@ -125,16 +93,13 @@ class CheckedGeneration(Uncopyable):
         limit = self._limit(max_wait)
         with self._seam.during("apull"):
             if limit is None:
-                delta: object = await self._awaited(self.raw.apull(max_wait))
+                delta: object = await self.raw.apull(max_wait)
             else:
                 with anyio.move_on_after(limit) as scope:
-                    delta = await self._awaited(self.raw.apull(max_wait))
+                    delta = await self.raw.apull(max_wait)
                 if scope.cancelled_caught:
                     raise self._late("apull", max_wait)
         return self._delta("apull", delta, max_wait)
-
-    async def _awaited(self, call: Awaitable[_T]) -> _T:
-        return await call
 
     def _limit(self, max_wait: float | None) -> float | None:
         """Seconds until a pull is given up; None: it may wait as long as it likes."""

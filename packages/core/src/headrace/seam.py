@@ -11,7 +11,7 @@ from __future__ import annotations
 import opcode
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from types import CodeType, TracebackType
 from typing import Any, NoReturn
 
@@ -105,19 +105,23 @@ class Seam:
         """A ``with`` block around a call: what it raises that it should not gets a typed error."""
         return During(self, call)
 
-    def blame(self, call: str, error: BaseException) -> HeadraceError | None:
-        """The typed error for what a call raised; None if it is the caller's own."""
-        if is_callers(error) or not _may_be_a_backends(error):
-            return None
-        return error if isinstance(error, HeadraceError) else self.defect(call, error)
-
-    def defect(
+    def blame(
         self,
         call: str,
         error: BaseException,
         kind: Callable[..., HeadraceError] = BackendProtocolError,
-    ) -> HeadraceError:
-        """The error for an exception that a call must not raise."""
+    ) -> HeadraceError | None:
+        """The typed error for what a call raised; None if it is the caller's own.
+
+        Args:
+            call: What was called.
+            error: What it raised.
+            kind: The class for what it must not raise.
+        """
+        if is_callers(error) or not _may_be_a_backends(error):
+            return None
+        if isinstance(error, HeadraceError):
+            return error
         failure = kind(
             f"backend {self.backend!r} raised {type(error).__name__} in {call}: "
             f"{message_of(error, most=2000)}",
@@ -127,12 +131,24 @@ class Seam:
         failure.__cause__ = error
         return failure
 
-    def raise_for(self, call: str, error: BaseException) -> NoReturn:
+    def raise_for(
+        self,
+        call: str,
+        error: BaseException,
+        kind: Callable[..., HeadraceError] = BackendProtocolError,
+    ) -> NoReturn:
         """Raise what a call raised, with a typed error in place of what it must not raise."""
-        failure = self.blame(call, error)
+        failure = self.blame(call, error, kind)
         if failure is None or failure is error:
             raise error
         raise failure from error
+
+    def check_numbers(self, call: str, info: object, names: Iterable[str], least: int) -> None:
+        """Raise ``BackendProtocolError`` unless these fields are whole numbers of at least that."""
+        for name in names:
+            value = getattr(info, name)
+            if type(value) is not int or value < least:
+                raise self.breach(call, f"info.{name} must be at least {least}, got {value!r:.60}")
 
     def breach(self, call: str, what: str) -> BackendProtocolError:
         """The error for something that a call must not give."""

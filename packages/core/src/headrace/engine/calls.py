@@ -13,11 +13,10 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from headrace.engine.checked import Reported
+from headrace.engine.checked import Reported, is_poison
 from headrace.engine.ending import HEARTBEAT
 from headrace.engine.pulling import Pulling
 from headrace.engine.role import Driver
-from headrace.engine.steps import is_poison
 from headrace.engine.waiting import ThreadWaiter
 from headrace.errors import BusyError, HeadraceError
 

@@ -8,7 +8,7 @@ no text, or tokens of one user in the stream of another.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NoReturn, cast
+from typing import Any, NoReturn, TypeGuard, cast
 
 from headrace.errors import DecodeError, HeadraceError
 from headrace.machine import DeviceMemory
@@ -48,6 +48,11 @@ class Reported(Exception):
     def __init__(self, error: HeadraceError) -> None:
         super().__init__(error)
         self.error = error.kept()
+
+
+def is_poison(error: HeadraceError) -> TypeGuard[DecodeError]:
+    """Whether it is the end of all sessions of the engine."""
+    return isinstance(error, DecodeError) and error.poisoned
 
 
 class CheckedVocabulary:
@@ -132,14 +137,8 @@ def check_info(decoder: SequenceDecoder, seam: Seam) -> DecoderInfo:
         info = decoder.info
     if not isinstance(info, DecoderInfo):
         raise seam.breach("open_decoder", f"its info is {info!r:.60} instead of a DecoderInfo")
-    for name in _COUNTS:
-        value = getattr(info, name)
-        if type(value) is not int or value < 1:
-            raise seam.breach("open_decoder", f"info.{name} must be at least 1, got {value!r:.60}")
-    for name in ("max_draft", "width_multiple", "n_apart"):
-        value = getattr(info, name)
-        if type(value) is not int or value < 0:
-            raise seam.breach("open_decoder", f"info.{name} must be at least 0, got {value!r:.60}")
+    seam.check_numbers("open_decoder", info, _COUNTS, 1)
+    seam.check_numbers("open_decoder", info, ("max_draft", "width_multiple", "n_apart"), 0)
     if not isinstance(info.truncation, Truncation):
         raise seam.breach("open_decoder", f"info.truncation is {info.truncation!r:.60}")
     if info.n_apart and not isinstance(decoder, ApartDecoder):
@@ -383,11 +382,9 @@ class CheckedDecoder:
 
     def _report(self, call: str, error: BaseException) -> NoReturn:
         """Raise an exception as it is if it is the caller's, else a report of it."""
-        failure = self.seam.blame(call, error)
+        failure = self.seam.blame(call, error, DecodeError)
         if failure is None:
             raise error
-        if failure is not error:
-            failure = self.seam.defect(call, error, DecodeError)
         raise Reported(failure) from error
 
     def _breach(self, call: str, what: str) -> Reported:

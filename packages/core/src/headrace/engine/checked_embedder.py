@@ -10,6 +10,8 @@ from headrace.errors import DecodeError, HeadraceError
 from headrace.protocols.embedding import Embedder, EmbedderInfo, Pooling
 from headrace.seam import Seam
 
+_COUNTS = ("n_dimensions", "n_batch", "n_text", "n_texts")
+
 
 class CheckedEmbedder:
     """An ``Embedder`` that gives what the protocol says, or raises a typed error.
@@ -27,12 +29,7 @@ class CheckedEmbedder:
             info = embedder.info
         if not isinstance(info, EmbedderInfo):
             raise seam.breach("open_embedder", f"its info is {info!r:.60}")
-        for name in ("n_dimensions", "n_batch", "n_text", "n_texts"):
-            value = getattr(info, name)
-            if type(value) is not int or value < 1:
-                raise seam.breach(
-                    "open_embedder", f"info.{name} must be at least 1, got {value!r:.60}"
-                )
+        seam.check_numbers("open_embedder", info, _COUNTS, 1)
         self.info = info
         self.raw = embedder
         self._seam = seam
@@ -42,10 +39,7 @@ class CheckedEmbedder:
         try:
             vectors = self.raw.embed(call_id, texts)
         except BaseException as error:
-            failure = self._seam.blame("embed", error)
-            if failure is None or failure is error:
-                raise
-            raise self._seam.defect("embed", error, DecodeError) from error
+            self._seam.raise_for("embed", error, DecodeError)
         if vectors is not None:
             self._check(vectors, texts)
         return vectors

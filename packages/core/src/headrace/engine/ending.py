@@ -15,13 +15,13 @@ from collections.abc import Callable
 
 from headrace.copying import Uncopyable
 from headrace.engine import drafting
-from headrace.engine.checked import CheckedDecoder, CheckedVocabulary
+from headrace.engine.checked import CheckedDecoder, CheckedVocabulary, is_poison
 from headrace.engine.drafters import Drafter
 from headrace.engine.generation import EngineGeneration
 from headrace.engine.role import Driver, Role
 from headrace.engine.sequence import Sequence
 from headrace.engine.slots import Slots
-from headrace.engine.steps import PlannedRow, Planner, Step, is_poison
+from headrace.engine.steps import PlannedRow, Planner, Step
 from headrace.engine.waiting import ThreadWaiter
 from headrace.errors import ClosedError, DecodeError, HeadraceError
 from headrace.params import EngineParams
@@ -139,7 +139,7 @@ class Ending(Uncopyable):
 
     def _fail(self, step: Step, error: HeadraceError) -> None:
         """A whole step failed: end its streams, or all sessions if the context is lost."""
-        if isinstance(error, DecodeError) and is_poison(error):
+        if is_poison(error):
             error = self.failure = lost(error)
             for sequence in list(self._sequences):
                 self._retire(sequence, error)

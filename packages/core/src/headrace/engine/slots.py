@@ -11,9 +11,8 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from headrace.engine import fairness
-from headrace.engine.checked import CheckedDecoder, Reported
+from headrace.engine.checked import CheckedDecoder, Reported, is_poison
 from headrace.engine.sequence import Sequence, StoredMemory, common_prefix
-from headrace.errors import DecodeError
 
 _SHARE_AT_LEAST = 16
 """Tokens of common prefix from which another sequence's memory is copied."""
@@ -111,7 +110,7 @@ class Slots:
         try:
             data = self.write_down(holder)
         except Reported as report:
-            if isinstance(report.error, DecodeError) and report.error.poisoned:
+            if is_poison(report.error):
                 raise
             return
         if data.nbytes:

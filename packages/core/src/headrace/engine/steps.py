@@ -13,11 +13,11 @@ from collections.abc import Iterable
 import attrs
 
 from headrace.engine import drafting, fairness
-from headrace.engine.checked import CheckedDecoder, Reported
+from headrace.engine.checked import CheckedDecoder, Reported, is_poison
 from headrace.engine.generation import EngineGeneration
 from headrace.engine.sequence import Sequence
 from headrace.engine.slots import Slots
-from headrace.errors import DecodeError, HeadraceError
+from headrace.errors import HeadraceError
 from headrace.params.adapters import Use
 from headrace.protocols.decoder import Row, RowResult, Sampler
 from headrace.results import StopReason
@@ -258,11 +258,6 @@ def apply(step: Step, planned: PlannedRow, result: RowResult) -> None:
             sequence.in_line = False  # it ended in the middle of what was accepted
     elif whole and generation.max_tokens == 0 and result.length >= generation.prompt_end - 1:
         generation.end = StopReason.MAX_TOKENS
-
-
-def is_poison(error: HeadraceError) -> bool:
-    """Whether it is the end of all sessions of the engine."""
-    return isinstance(error, DecodeError) and error.poisoned
 
 
 def runnable(sequences: Iterable[Sequence], lookahead: int) -> list[Sequence]:
