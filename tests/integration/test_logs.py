@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 
 import pytest
@@ -13,6 +14,7 @@ from headrace_llamacpp._native import lib
 from tests.integration.driving import load_decoder_model
 from tests.support import tiny_gguf
 from tests.support.subprocesses import run_script
+from tests.unit.engine.test_interrupted_driver import InterruptAt
 
 SCRIPT = """
 import sys
@@ -116,6 +118,28 @@ def test_the_log_of_libllama_common_goes_the_same_way(caplog):
         logs.drain()
     assert [record.getMessage() for record in caplog.records] == ["a template is odd: 50 %"]
     assert caplog.records[0].levelno == logging.WARNING
+
+
+def test_an_exception_in_the_middle_of_it_stops_no_later_line(caplog):
+    """At any place of passing on what is new."""
+    caplog.set_level(logging.WARNING, logger="headrace.llamacpp")
+
+    def run(position):
+        interrupter = InterruptAt(position, KeyboardInterrupt, ("/headrace_llamacpp/logs.py",))
+        lib.hr_test_common_log(b"the first line\n")
+        with contextlib.suppress(KeyboardInterrupt), interrupter:
+            logs.drain()
+        caplog.clear()
+        lib.hr_test_common_log(b"the second line\n")
+        logs.drain()
+        assert "the second line" in [record.getMessage() for record in caplog.records], position
+        return interrupter.fired
+
+    run(10**9)
+    position = 0
+    while run(position):
+        position += 1
+    assert position > 5
 
 
 def test_the_log_of_libllama_common_starts_no_thread():

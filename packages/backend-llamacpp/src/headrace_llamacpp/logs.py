@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import logging
 import re
-import threading
 from collections.abc import Iterator
 
 import attrs
 
+from headrace.alone import Alone
 from headrace_llamacpp._native import ffi, lib, text
 
 logger = logging.getLogger("headrace.llamacpp")
@@ -43,7 +43,7 @@ _TABLES = re.compile(
 """Tables that llama.cpp writes of every model and context, hundreds of lines, at INFO."""
 _FUNCTION = re.compile(r"^[\w:~<>]+: +")
 _drained = 0
-_draining = threading.Lock()
+_draining = Alone()
 
 
 @attrs.frozen
@@ -65,16 +65,15 @@ def drain(ceiling: int = logging.CRITICAL) -> None:
         ceiling: Highest level to pass anything on at: what is a failure to llama.cpp
             may be in order here, as an interrupted computation is.
     """
+    _draining.attempt(lambda: _drain(ceiling))
+
+
+def _drain(ceiling: int) -> None:
     global _drained
-    if not _draining.acquire(blocking=False):
-        return  # another thread is at it
-    try:
-        lib.hr_log_keep_debug(logger.isEnabledFor(logging.DEBUG))
-        for entry in _entries(_drained):
-            _drained = entry.serial
-            logger.log(min(entry.level, ceiling), "%s", entry.text)
-    finally:
-        _draining.release()
+    lib.hr_log_keep_debug(logger.isEnabledFor(logging.DEBUG))
+    for entry in _entries(_drained):
+        _drained = entry.serial
+        logger.log(min(entry.level, ceiling), "%s", entry.text)
 
 
 def pending() -> bool:

@@ -9,12 +9,12 @@ import os
 import select
 import socket
 import sys
-import threading
 import weakref
 from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from headrace.alone import Alone
 from headrace.copying import Uncopyable
 from headrace.errors import BackendCrashedError, ClosedError, HeadraceError, ParamsError
 from headrace.params import IsolationParams
@@ -53,8 +53,8 @@ class Worker(Uncopyable):
         self._lines: deque[str] = deque(maxlen=_LAST_LINES)
         self._unfinished = b""
         self._last_words: str | None = None
-        self._draining = threading.Lock()
-        self._looking = threading.Lock()
+        self._draining = Alone()
+        self._looking = Alone()
         self._probe: wire.Channel | None = None
         self._asked = False
         self._advances: Any = None
@@ -257,13 +257,9 @@ class Worker(Uncopyable):
         Waits for nothing: each call asks anew and takes in what has arrived. None: it has not
         answered yet.
         """
-        if self._looking.acquire(blocking=False):
-            try:
-                # Whoever waits for the child learns of its end there.
-                with contextlib.suppress(wire.Disconnected, BackendCrashedError, BlockingIOError):
-                    self._ask()
-            finally:
-                self._looking.release()
+        # Whoever waits for the child learns of its end there.
+        with contextlib.suppress(wire.Disconnected, BackendCrashedError, BlockingIOError):
+            self._looking.attempt(self._ask)
         return self._advances
 
     def _ask(self) -> None:
@@ -286,13 +282,8 @@ class Worker(Uncopyable):
 
     def drain(self) -> None:
         """Take in what the child has written: records of its log, and other lines."""
-        # Another thread is at it, or this one further down its stack: it takes in all.
-        if not self._draining.acquire(blocking=False):
-            return
-        try:
-            self._drain()
-        finally:
-            self._draining.release()
+        # Where another thread is at it, or this one further down its stack, it takes in all.
+        self._draining.attempt(self._drain)
 
     def _drain(self) -> None:
         with contextlib.suppress(OSError):

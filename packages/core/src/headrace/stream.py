@@ -320,15 +320,16 @@ class TokenStream(Closing):
 
     def _raise_failure(self) -> None:
         """Raise what the generation failed with while nobody read it: its session was closed."""
-        if self._task_reads or not self._lock.acquire(blocking=False):
+        if self._task_reads or self._thread_reads:
             return  # whoever reads is told
         try:
-            self._generation.deliver(0)
+            # Held for as long as a reader needs at most, who came in between.
+            with self._lock:
+                self._generation.deliver(0)
         except HeadraceError as error:
             self._note_failure(error)
             raise
         finally:
-            self._lock.release()
             self._tell_end()
 
     @property
