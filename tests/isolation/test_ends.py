@@ -206,7 +206,7 @@ def system(request, monkeypatch):
     if request.param != "told":
         monkeypatch.setattr(process, "_code_by_handle", lambda handle: None)
     if request.param == "no descriptor":
-        monkeypatch.setattr(process, "_handle_of", lambda pid: -1)
+        monkeypatch.setattr(process, "_file_of", lambda pid: None)
     return request.param
 
 

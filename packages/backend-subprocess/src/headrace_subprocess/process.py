@@ -23,7 +23,7 @@ from typing import Any
 import attrs
 
 from headrace.copying import Uncopyable
-from headrace_subprocess import wire
+from headrace_subprocess import files
 
 _TICK = 0.01
 """Seconds between two looks at a process that no file descriptor stands for."""
@@ -48,26 +48,43 @@ class Ended:
     """Processor time that it had used, where that is known."""
 
 
+class _Start(subprocess.Popen[bytes]):
+    """Starts a process, and knows its number as soon as there is one."""
+
+    def __del__(self) -> None:
+        """Neither waits for it nor complains that it runs."""
+
+
 class Process(Uncopyable):
     """A child of this process, from its start until it is reaped.
 
-    Args:
-        arguments: What to run.
-        environment: Its environment.
-        passed: File descriptors that it inherits, above those of the standard streams.
-        output: Where its standard output and error go.
+    There before the process is, so that an interrupt of the start loses nothing.
     """
 
-    def __init__(
+    def __init__(self) -> None:
+        self.ended: Ended | None = None
+        self._started = _Start.__new__(_Start)
+        self._file: files.File | None = None
+        self._lock = threading.RLock()  # a signal handler may look while its thread does
+
+    def start(
         self,
         arguments: Sequence[str],
         environment: dict[str, str],
         passed: Sequence[int],
         output: int,
     ) -> None:
+        """Start it.
+
+        Args:
+            arguments: What to run.
+            environment: Its environment.
+            passed: File descriptors that it inherits, above those of the standard streams.
+            output: Where its standard output and error go.
+        """
         for other in list(_running.values()):
             other.look()  # one that died unnoticed is a zombie until somebody looks
-        popen = subprocess.Popen(
+        self._started.__init__(  # type: ignore[misc]
             arguments,
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -77,22 +94,28 @@ class Process(Uncopyable):
             # Ctrl-C in a terminal goes to every process in front: it is the parent's to handle.
             start_new_session=True,
         )
-        self.pid = popen.pid
-        self.ended: Ended | None = None
-        self._handle = _handle_of(popen.pid)
-        self._lock = threading.RLock()  # a signal handler may look while its thread does
+        self._file = _file_of(self.pid)
         _running[id(self)] = self
-        popen.returncode = 0  # or it would wait for the process too
+
+    @property
+    def pid(self) -> int:
+        """Its number; 0: it was not started."""
+        return getattr(self._started, "pid", None) or 0
+
+    @property
+    def _handle(self) -> int:
+        """The file descriptor that stands for it; -1: none."""
+        return -1 if self._file is None or self._file.closed else self._file.fileno()
 
     def look(self) -> bool:
         """Whether it has ended; it is reaped then."""
         with self._lock:
-            if self.ended is None:
+            if self.ended is None and self.pid:
                 ended = self._reaped()
                 if ended is not None and self.ended is None:
                     self.ended = ended
                     _running.pop(id(self), None)
-            return self.ended is not None
+            return self.ended is not None or not self.pid
 
     def _reaped(self) -> Ended | None:
         """How it has ended; None while it runs."""
@@ -149,7 +172,7 @@ class Process(Uncopyable):
 
     def see_off(self, grace: float) -> None:
         """``end`` for a finalizer: takes no lock and waits for nothing."""
-        if self.ended is None:
+        if self.ended is None and self.pid:
             with contextlib.suppress(RuntimeError):  # no threads any more: the program ends
                 _thread.start_new_thread(self._see_off, (grace,))
 
@@ -161,19 +184,15 @@ class Process(Uncopyable):
         self._lock = threading.RLock()
         self.ended = Ended(None)
 
-    def __del__(self) -> None:
-        if getattr(self, "_handle", -1) >= 0:
-            os.close(self._handle)
 
-
-def _handle_of(pid: int) -> int:
-    """A file descriptor for a process; -1 where the system has none."""
+def _file_of(pid: int) -> files.File | None:
+    """A file descriptor for a process; None where the system has none."""
     if not hasattr(os, "pidfd_open") or not hasattr(signal, "pidfd_send_signal"):
-        return -1
+        return None
     try:
-        return wire.above_standard(os.pidfd_open(pid))
+        return files.opened(os.pidfd_open, pid)
     except OSError:
-        return -1
+        return None
 
 
 def _code_by_handle(handle: int) -> int | None:

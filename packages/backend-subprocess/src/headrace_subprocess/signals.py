@@ -42,8 +42,6 @@ class Note:
 
 def send(pipe: int, note: Note) -> None:
     """Write a note; a child that is gone is told nothing."""
-    if pipe < 0:
-        return
     record = _RECORD.pack(note.signal, 0, note.session, note.generation)
     with contextlib.suppress(OSError):
         os.write(pipe, record)

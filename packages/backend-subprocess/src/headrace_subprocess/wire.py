@@ -9,7 +9,6 @@ raised inside of: ``synchronous`` tells.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import select
 import socket
@@ -21,6 +20,7 @@ from headrace.copying import Uncopyable
 from headrace_subprocess import codec
 
 if TYPE_CHECKING:
+    from headrace_subprocess.files import Socket
     from headrace_subprocess.patience import Patience
 
 _LENGTH = struct.Struct(">I")
@@ -50,10 +50,9 @@ class Channel(Uncopyable):
         end: A connected stream socket; owned from now on.
     """
 
-    def __init__(self, end: socket.socket) -> None:
+    def __init__(self, end: Socket) -> None:
         end.setblocking(False)
-        # A plain number: of a socket object that is dropped in a cycle Python may complain.
-        self._end = end.detach()
+        self._end = end
         self._buffer = bytearray()
         self._broken = False
         # Not the same: a reader in another thread may just be whole again when it is closed.
@@ -73,7 +72,7 @@ class Channel(Uncopyable):
 
     def fileno(self) -> int:
         """For waiting."""
-        return self._end
+        return self._end.fileno()
 
     def send(self, message: Any, patience: Patience | None = None) -> None:
         """Write a message; waits while the other side does not read.
@@ -94,7 +93,7 @@ class Channel(Uncopyable):
             left = memoryview(_LENGTH.pack(len(data)) + data)
             while left:
                 try:
-                    left = left[os.write(self._end, left) :]
+                    left = left[os.write(self._end.fileno(), left) :]
                 except BlockingIOError:
                     self._wait_for_room(patience)
         except OSError as error:
@@ -160,7 +159,7 @@ class Channel(Uncopyable):
         """Read what has arrived; does not wait."""
         self._broken = True
         try:
-            data = os.read(self._end, _AT_ONCE)
+            data = os.read(self._end.fileno(), _AT_ONCE)
         except BlockingIOError:
             self._broken = False
             return
@@ -173,54 +172,11 @@ class Channel(Uncopyable):
 
     def _ready(self, event: int, timeout: float | None) -> bool:
         poll = select.poll()
-        poll.register(self._end, event)
+        poll.register(self._end.fileno(), event)
         return bool(poll.poll(None if timeout is None else min(max(0.0, timeout), _DAY) * 1000))
 
     def close(self) -> None:
         """Let the other side know. Closing again does nothing."""
         self._closed = True
-        shut_down(self._end)
-
-    def __del__(self) -> None:
-        if hasattr(self, "_end"):
-            os.close(self._end)
-
-
-def pair() -> tuple[socket.socket, socket.socket]:
-    """Two connected sockets."""
-    one, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-    return _moved(one), _moved(other)
-
-
-def _moved(end: socket.socket) -> socket.socket:
-    if end.fileno() > 2:
-        return end
-    return socket.socket(fileno=above_standard(end.detach()))
-
-
-def pipe() -> tuple[int, int]:
-    """The two ends of a pipe."""
-    read, write = os.pipe()
-    return above_standard(read), above_standard(write)
-
-
-def above_standard(fd: int) -> int:
-    """The same open file, under a number that no standard stream has.
-
-    In a program that closed its own, a new file gets theirs: what is meant for a stream
-    would be written into it, and a child that is given it has its own stream there.
-    """
-    if fd > 2:
-        return fd
-    try:
-        return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3)
-    finally:
-        os.close(fd)
-
-
-def shut_down(fd: int) -> None:
-    """Tell the other end of a socket that nothing more comes; the number stays taken."""
-    end = socket.socket(fileno=fd)
-    with contextlib.suppress(OSError):
-        end.shutdown(socket.SHUT_RDWR)
-    end.detach()
+        with contextlib.suppress(OSError):
+            self._end.shutdown(socket.SHUT_RDWR)

@@ -18,7 +18,7 @@ from headrace.alone import Alone
 from headrace.copying import Uncopyable
 from headrace.errors import BackendCrashedError, ClosedError, HeadraceError, ParamsError
 from headrace.params import IsolationParams
-from headrace_subprocess import codec, signals, wire
+from headrace_subprocess import codec, files, signals, wire
 from headrace_subprocess.deaths import FATAL, describe
 from headrace_subprocess.patience import Patience
 from headrace_subprocess.process import Process
@@ -61,27 +61,28 @@ class Worker(Uncopyable):
         self._verdict: str | None = None
         self._reason: str | None = None
         self._closing = False
-        self._door = self._pipe = self._stderr = self._life = -1
+        self._process = Process()
         # The door hands new channels over, and its end is the end of the child.
-        door, theirs = wire.pair()
-        door.setblocking(False)
-        self._door = door.detach()
-        read, self._pipe = wire.pipe()
-        self._stderr, stderr = wire.pipe()
+        self._door, door = files.pair()
+        pipe, self._pipe = files.pipe()
+        self._stderr, stderr = files.pipe()
         # Nothing is ever written to this one: its end wakes a child that was stopped.
-        life, self._life = wire.pipe()
+        life, self._life = files.pipe()
         _workers.add(self)
         try:
-            os.set_blocking(self._pipe, False)
-            os.set_blocking(self._stderr, False)
-            os.set_blocking(stderr, False)  # what is not read in time is lost, and blocks nobody
-            self._process = self._start(theirs.fileno(), read, life, stderr)
+            self._door.setblocking(False)
+            # What is not read in time is lost, and blocks nobody.
+            for each in (self._pipe, self._stderr, stderr):
+                os.set_blocking(each.fileno(), False)
+            self._start(door.fileno(), pipe.fileno(), life.fileno(), stderr.fileno())
+        except BaseException:
+            self._process.kill()  # whoever keeps the exception keeps this object, too
+            raise
         finally:
-            theirs.close()
-            for each in (read, life, stderr):
-                os.close(each)
+            for theirs in (door, pipe, life, stderr):
+                theirs.close()
 
-    def _start(self, door: int, pipe: int, life: int, stderr: int) -> Process:
+    def _start(self, door: int, pipe: int, life: int, stderr: int) -> None:
         settings = {
             "door": door,
             "pipe": pipe,
@@ -90,7 +91,7 @@ class Worker(Uncopyable):
             "level": logging.getLogger("headrace").getEffectiveLevel(),
             "path": sys.path,
         }
-        return Process(
+        self._process.start(
             [sys.executable, "-m", "headrace_subprocess.child", json.dumps(settings)],
             {
                 **os.environ,
@@ -120,32 +121,30 @@ class Worker(Uncopyable):
         """
         doing = "opening a channel"
         patience = patience or self.patience(doing)
-        ours, theirs = wire.pair()
+        ours, theirs = files.pair()
         channel = wire.Channel(ours)
-        with theirs:
+        with contextlib.closing(theirs):
             while not self._hand_over(theirs, doing):
                 patience.over()
                 poll = select.poll()
-                poll.register(self._door, select.POLLOUT)
+                poll.register(self._door.fileno(), select.POLLOUT)
                 poll.poll(patience.wait * 1000)
         return channel
 
-    def _hand_over(self, end: socket.socket, doing: str) -> bool:
+    def _hand_over(self, end: files.Socket, doing: str) -> bool:
         """Send an end of a channel through the door; False while the child leaves no room."""
-        door = socket.socket(fileno=self._door)
         try:
-            socket.send_fds(door, [b"c"], [end.fileno()])
+            socket.send_fds(self._door, [b"c"], [end.fileno()])  # type: ignore[arg-type]
         except BlockingIOError:
             return False
         except OSError:
             raise self.crashed(doing) from None
-        finally:
-            door.detach()
         return True
 
     def signal(self, note: Note) -> None:
         """Tell the child at once. Takes no lock, never fails."""
-        signals.send(self._pipe, note)
+        if not self._pipe.closed:
+            signals.send(self._pipe.fileno(), note)
 
     def request(
         self,
@@ -265,10 +264,10 @@ class Worker(Uncopyable):
     def _ask(self) -> None:
         probe = self._probe
         if probe is None or not probe.synchronous:
-            ours, theirs = wire.pair()
+            ours, theirs = files.pair()
             self._probe = probe = wire.Channel(ours)
             self._asked = False
-            with theirs:
+            with contextlib.closing(theirs):
                 if not self._hand_over(theirs, "asking whether it lives"):
                     self._probe = None
                     return
@@ -287,7 +286,7 @@ class Worker(Uncopyable):
 
     def _drain(self) -> None:
         with contextlib.suppress(OSError):
-            while self._stderr >= 0 and (data := os.read(self._stderr, 2**16)):
+            while not self._stderr.closed and (data := os.read(self._stderr.fileno(), 2**16)):
                 *lines, self._unfinished = (self._unfinished + data).split(b"\n")
                 for line in lines:
                     self._take_line(line.decode("utf-8", errors="replace").rstrip())
@@ -369,28 +368,20 @@ class Worker(Uncopyable):
 
     def _let_go(self) -> None:
         """What tells the child to end."""
-        wire.shut_down(self._door)
-        life, self._life = self._life, -1
-        if life >= 0:
-            os.close(life)
+        with contextlib.suppress(OSError):
+            self._door.shutdown(socket.SHUT_RDWR)
+        self._life.close()
 
     def abandon(self) -> None:
         """In a forked process: let go of what keeps the child of another one alive."""
         self._closing = True
-        self._close_files()
-
-    def _close_files(self) -> None:
-        # Not before nobody can use them any more: the numbers are given to other files then,
-        # and a late note of a stream that was dropped would reach another child.
-        files = (self._door, self._pipe, self._stderr, self._life)
-        self._door = self._pipe = self._stderr = self._life = -1
-        for each in files:
-            if each >= 0:
-                os.close(each)
+        for each in (self._door, self._pipe, self._stderr, self._life):
+            each.close()
 
     def __del__(self) -> None:
-        process = getattr(self, "_process", None)
-        self._close_files()  # the child ends by itself
+        # The files are closed with this object, not before nobody can use them any more: a late
+        # note of a stream that was dropped could reach another child. This one ends by itself.
+        process = getattr(self, "_process", None)  # an interrupt may fall into __init__
         if process is not None:
             process.see_off(_GRACE)
 

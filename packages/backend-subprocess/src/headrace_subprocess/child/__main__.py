@@ -15,6 +15,7 @@ from headrace_subprocess import codec, signals
 from headrace_subprocess.child import limits, surroundings
 from headrace_subprocess.child.serving import Server
 from headrace_subprocess.child.sessions import ServedChannel
+from headrace_subprocess.files import Socket
 
 _logger = logging.getLogger("headrace.subprocess")
 _PATIENCE = 1.5
@@ -42,13 +43,14 @@ def main() -> None:
     limits.apply(codec.unpack(bytes.fromhex(settings["limits"])))
     server = Server()
     threading.Thread(target=_listen, args=(settings["pipe"], server), daemon=True).start()
-    door = socket.socket(fileno=settings["door"])
+    door = Socket(fileno=settings["door"])
+    door.setblocking(True)  # whatever the parent's default is
     while True:
-        message, fds, _, _ = socket.recv_fds(door, 1, 1)
+        message, fds, _, _ = socket.recv_fds(door, 1, 1)  # type: ignore[arg-type]
         if not message:
             break
         for fd in fds:
-            channel = ServedChannel(socket.socket(fileno=fd))
+            channel = ServedChannel(Socket(fileno=fd))
             threading.Thread(target=server.serve, args=(channel,), daemon=True).start()
     # Threads may be inside native code: nothing is torn down around them, and nothing waited
     # for that does not end.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import socket
 import threading
 from typing import Any
 
@@ -15,6 +14,7 @@ from headrace.results import StopReason
 from headrace.stream import TokenStream
 from headrace_subprocess import wire
 from headrace_subprocess.child.things import Things
+from headrace_subprocess.files import Socket
 
 
 class Overtaken(Exception):
@@ -28,7 +28,7 @@ class Overtaken(Exception):
 class ServedChannel(wire.Channel):
     """A channel, and whether its thread has ended."""
 
-    def __init__(self, end: socket.socket) -> None:
+    def __init__(self, end: Socket) -> None:
         super().__init__(end)
         self.ended = threading.Event()
 
