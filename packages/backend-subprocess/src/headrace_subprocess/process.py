@@ -113,8 +113,9 @@ class Process(Uncopyable):
             if self.ended is None and self.pid:
                 ended = self._reaped()
                 if ended is not None and self.ended is None:
-                    self.ended = ended
+                    # First: an interrupt in between would leave it there for good.
                     _running.pop(id(self), None)
+                    self.ended = ended
             return self.ended is not None or not self.pid
 
     def _reaped(self) -> Ended | None:
