@@ -18,7 +18,8 @@ class RaiseAt:
     """Raises at the n-th place in some files at which Python may look for signals.
 
     CPython does so after a call, when a function begins and when a loop turns. Finalizers are
-    left out: what is raised in one is nobody's.
+    left out: what is raised in one is nobody's. A call that raised is left out too: the
+    interpreter goes to the handler (``PUSH_EXC_INFO``) without a look.
     """
 
     def __init__(self, place: int, parts: tuple[str, ...], error: type[BaseException]) -> None:
@@ -59,7 +60,7 @@ class RaiseAt:
         before = self._previous.get(frame, "")
         self._previous[frame] = name
         looks = before.startswith("CALL") or name == "RESUME" or "JUMP_BACKWARD" in before
-        return looks and not _in_finalizer(frame)
+        return looks and name != "PUSH_EXC_INFO" and not _in_finalizer(frame)
 
 
 def _in_finalizer(frame: FrameType | None) -> bool:

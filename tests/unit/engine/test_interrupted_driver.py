@@ -46,7 +46,7 @@ class InterruptAt:
 
     CPython looks for signals after a call, when a function begins and when a
     loop turns, and nowhere else; that is what makes a ``with`` statement on a
-    lock safe.
+    lock safe. After a call that raised it goes to the handler without a look.
     """
 
     def __init__(
@@ -82,7 +82,8 @@ class InterruptAt:
             name = dis.opname[frame.f_code.co_code[frame.f_lasti]]
             before = self._previous.get(frame, "")
             self._previous[frame] = name
-            if before.startswith("CALL") or name == "RESUME" or "JUMP_BACKWARD" in before:
+            looks = before.startswith("CALL") or name == "RESUME" or "JUMP_BACKWARD" in before
+            if looks and name != "PUSH_EXC_INFO":
                 self.left -= 1
                 if self.left < 0:
                     self.fired = True
