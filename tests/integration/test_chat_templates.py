@@ -14,7 +14,7 @@ import pytest
 
 import headrace
 from headrace import ChatMessage, ChatParseError, ModelParams, TemplateError, Tool, ToolCall
-from headrace.chat.deltas import MessageDeltas
+from headrace.streams.deltas import MessageDeltas
 from tests.support import chat_templates, tiny_gguf
 
 ANSWER = "It rains in Paris."

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 import headrace
+from headrace.backend.plugins import discover
 from headrace.errors import ModelNotFoundError
-from headrace.plugins import discover
 from headrace.protocols import Backend
 from headrace_llamacpp import LlamaCppBackend
 from tests.support import tiny_gguf
@@ -25,7 +25,7 @@ def test_discovery_imports_nothing_native():
     ended = run_script(
         """
         import sys
-        from headrace.plugins import discover
+        from headrace.backend.plugins import discover
         import headrace_llamacpp
         assert any(each.name == "llamacpp" for each in discover().backends)
         print([name for name in sys.modules if name.startswith("headrace_llamacpp_ffi")])

@@ -16,7 +16,7 @@ import threading
 import attrs
 
 from headrace import Capability
-from headrace.plugins import hookimpl
+from headrace.protocols import hookimpl
 from headrace_fake import FakeBackend
 
 

@@ -11,7 +11,7 @@ import pytest
 
 import headrace
 from headrace import ModelParams
-from headrace.checks import CheckLimits
+from headrace.results.check import CheckLimits
 from headrace_subprocess.checker import ProcessChecker
 from headrace_subprocess.files import pair
 from headrace_subprocess.wire import Channel

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace import ChatMessage, ChatParseError, ToolCall
-from headrace.chat.deltas import MessageDeltas
+from headrace.streams.deltas import MessageDeltas
 from headrace_fake.chat import FakeChatParser
 
 TEXTS = st.text(st.sampled_from("ab <>/\ntool_calthink{}é"), max_size=30)

@@ -7,7 +7,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.text import StopStrings, TextAssembler, Utf8Decoder
+from headrace.streams.text import StopStrings, TextAssembler, Utf8Decoder
 
 SMALL = st.text(alphabet="ab\né語😀", max_size=30)
 STOPS = st.lists(st.text(alphabet="ab\né語", min_size=1, max_size=4), max_size=3)

@@ -14,6 +14,6 @@ def path() -> Path:
     given = os.environ.get(VARIABLE)
     if given:
         return Path(given)
-    from headrace.demo import model_path
+    from headrace.cli.demo_model import model_path
 
     return model_path()

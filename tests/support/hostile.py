@@ -10,8 +10,8 @@ from pathlib import Path
 import attrs
 
 import headrace
-from headrace.checking import open_checker
-from headrace.checks import CheckLimits, verdict_of
+from headrace.inspection.check import open_checker
+from headrace.results.check import CheckLimits, verdict_of
 from tests.support import mutations, tiny_gguf
 
 MODELS = ("attention", "window", "recurrent")
@@ -94,7 +94,7 @@ def check_files(chosen: list[tuple[str, int]], folder: Path, until: float | None
     return tally
 
 
-def _count(tally: Tally, kind: str, checker: headrace.checking.Checker, path: Path) -> None:
+def _count(tally: Tally, kind: str, checker: headrace.inspection.check.Checker, path: Path) -> None:
     began = time.monotonic()
     stages = checker.check(str(path))
     tally.slowest = max(tally.slowest, time.monotonic() - began)

@@ -21,7 +21,7 @@ from pathlib import Path
 import gguf
 import numpy as np
 
-from headrace.cache import cache_dir
+from headrace.common.cache import cache_dir
 from tests.support.bert import Bert
 from tests.support.wordpiece import WordPiece
 

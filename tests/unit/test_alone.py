@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from headrace.alone import Alone
+from headrace.common.alone import Alone
 from tests.unit.engine.test_interrupted_driver import ERRORS, InterruptAt
 
 
@@ -32,7 +32,7 @@ def test_an_exception_at_any_place_leaves_it_free(error):
     alone = Alone()
 
     def run(position):
-        interrupter = InterruptAt(position, error, ("/headrace/alone.py",))
+        interrupter = InterruptAt(position, error, ("/headrace/common/alone.py",))
         with contextlib.suppress(error), interrupter:
             alone.attempt(lambda: None)
         assert alone.attempt(lambda: None), position

@@ -9,7 +9,7 @@ import pytest
 
 import headrace
 from headrace import ParamsError
-from headrace.atomic import replacing
+from headrace.common.atomic import replacing
 
 OTHERS = ("directory", "FIFO", "socket", "device", "link that leads nowhere")
 

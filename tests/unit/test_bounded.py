@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from headrace.bounded import StillRunning, within
+from headrace.common.bounded import StillRunning, within
 
 
 def test_what_a_call_returns_or_raises_comes_out():

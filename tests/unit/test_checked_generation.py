@@ -7,9 +7,10 @@ import threading
 import anyio
 import pytest
 
-from headrace import StopReason, TokenStream, checked_generation
+from headrace import StopReason, TokenStream
 from headrace.errors import BackendProtocolError, DecodeError
 from headrace.protocols import Delta, Piece
+from headrace.streams import checked as checked_generation
 from tests.unit.test_stream import Script, pieces
 
 

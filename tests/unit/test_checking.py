@@ -6,10 +6,10 @@ import pytest
 
 import headrace
 from headrace import CheckLimits, CheckStage, ModelCheck, Outcome, Verdict
-from headrace.checking import run_stages
-from headrace.checks import verdict_of
+from headrace.backend.abilities import FileStage
 from headrace.errors import BackendNotFoundError, ModelFormatError, ParamsError, UnsupportedError
-from headrace.protocols.checking import FileStage
+from headrace.inspection.check import run_stages
+from headrace.results.check import verdict_of
 
 
 def _stages(backend, path="fake:Hello"):
@@ -114,7 +114,7 @@ def test_limits_are_checked(wrong):
 
 def test_without_a_backend_that_gives_processes_it_says_what_to_install(monkeypatch):
     """Nothing is looked at in this process instead."""
-    monkeypatch.setattr("headrace.checking.backends", dict)
+    monkeypatch.setattr("headrace.inspection.check.backends", dict)
     with pytest.raises(BackendNotFoundError, match="process of their own") as caught:
         headrace.check_model("fake:Hello")
     assert "headrace-subprocess" in caught.value.hint

@@ -6,9 +6,9 @@ import enum
 import inspect
 
 import headrace
-from headrace import plugins
-from headrace.references.hub import HubResolver
-from headrace.references.pypi import PyPIResolver
+from headrace.backend import plugins
+from headrace.loading.references.hub import HubResolver
+from headrace.loading.references.pypi import PyPIResolver
 from headrace_fake import FakeBackend
 
 FOR_OTHERS_TO_INHERIT = {"Observer"}

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 import headrace
-from headrace import BackendDiagnosis, Finding, diagnosing
-from headrace.plugins import Discovery, InstalledBackend, Quarantined
+from headrace import BackendDiagnosis, Finding
+from headrace.backend.plugins import Discovery, InstalledBackend, Quarantined
+from headrace.inspection import diagnose
 from headrace_fake import FakeBackend
 
 
@@ -44,7 +45,7 @@ def installed(monkeypatch):
             for each in backends
         )
         found = Discovery(entries, tuple(quarantine))
-        monkeypatch.setattr("headrace.plugins.discover", lambda *, refresh=False: found)
+        monkeypatch.setattr("headrace.backend.plugins.discover", lambda *, refresh=False: found)
 
     install(FakeBackend())
     return install
@@ -111,7 +112,7 @@ def test_a_can_load_that_blocks_is_broken_and_asked_no_more(installed, monkeypat
         def can_load(self, reference):
             return gate.wait(60)
 
-    monkeypatch.setattr(diagnosing, "ANSWER", 0.2)
+    monkeypatch.setattr(diagnose, "ANSWER", 0.2)
     installed(Odd(), FakeBackend())
     try:
         found = headrace.diagnose()
@@ -175,7 +176,7 @@ def test_strict_mode_does_not_end_a_diagnosis(monkeypatch):
     def strict(*, refresh=False):
         raise headrace.BackendProtocolError("plugin 'odd' failed")
 
-    monkeypatch.setattr("headrace.plugins.discover", strict)
+    monkeypatch.setattr("headrace.backend.plugins.discover", strict)
     assert only(headrace.diagnose(self_test=False), "plugins").message == "plugin 'odd' failed"
 
 
@@ -285,4 +286,4 @@ def test_the_worst_comes_first(installed, monkeypatch, tmp_path):
 def test_the_module_of_the_values_knows_no_backend():
     """Nothing is special-cased by name."""
     for name in ("fake", "llamacpp", "subprocess"):
-        assert name not in Path(diagnosing.__file__).read_text().replace("INSTALL_HINT", "")
+        assert name not in Path(diagnose.__file__).read_text().replace("INSTALL_HINT", "")

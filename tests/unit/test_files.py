@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 import headrace
-from headrace.atomic import replacing
-from headrace.protocols.files import FileInfo, ModelFiles, QuantizeRequest
+from headrace.backend.abilities import ModelFiles, QuantizeRequest
+from headrace.common.atomic import replacing
+from headrace.results.files import FileInfo
 from headrace_fake import FakeBackend
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 import headrace
-from headrace import DraftModel, PromptLookup, SessionParams, observing
+from headrace import DraftModel, PromptLookup, SessionParams
+from headrace.streams import observers
 from headrace_fake import FakeBackend
 from tests.support.interrupting import interrupt_everywhere
 from tests.unit.testing.text_only import EchoBackend
@@ -15,7 +16,7 @@ PARTS = (
     "/headrace/chat/",
     "/headrace_fake/",
     *(f"/headrace/{name}.py" for name in ("adapters", "bases", "loading", "observing", "process")),
-    "/headrace/stream.py",
+    "/headrace/streams/tokens.py",
 )
 HI = [{"role": "user", "content": "Hi"}]
 
@@ -90,5 +91,5 @@ def test_handles_of_other_backends():
 
 def test_an_observation(monkeypatch):
     """One whose handle was lost stays registered, as one whose handle was dropped does."""
-    monkeypatch.setattr(observing, "_entries", {})
+    monkeypatch.setattr(observers, "_entries", {})
     interrupt_everywhere(lambda: headrace.observe(headrace.Observer()), close, parts=PARTS)

@@ -9,8 +9,8 @@ import headrace
 from headrace import BackendError, EngineParams, ModelMemoryError, ModelParams, UnsupportedError
 from headrace.bases import ModelBase
 from headrace.errors import BackendProtocolError
-from headrace.inspection import survey
-from headrace.machine import DeviceMemory, MemoryEstimate
+from headrace.inspection.devices import survey
+from headrace.results.machine import DeviceMemory, MemoryEstimate
 from headrace_fake import FakeBackend
 
 

@@ -7,7 +7,7 @@ import signal
 import pytest
 
 import headrace
-from headrace.checking import run_stages
+from headrace.inspection.check import run_stages
 from headrace_fake import FakeBackend
 from tests.unit.engine.test_interrupted_driver import SoftTimeLimit, raised_by_signals
 
@@ -53,7 +53,7 @@ def test_in_an_observer():
 
 def test_in_a_resolver():
     """Nothing was wrong with the reference."""
-    from headrace.references import resolve
+    from headrace.loading.resolve import resolve
 
     with pytest.raises(SoftTimeLimit):
         resolve(Late(), "late:model", None)

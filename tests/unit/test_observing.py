@@ -17,8 +17,8 @@ from headrace import (
     GenerationStarted,
     ParamsError,
     StopReason,
-    observing,
 )
+from headrace.streams import observers
 
 from .test_stream import Script, pieces
 
@@ -47,7 +47,7 @@ def recorder():
     found = Recorder()
     with headrace.observe(found):
         yield found
-    observing._waiting.clear()
+    observers._waiting.clear()
 
 
 @pytest.fixture
@@ -193,13 +193,13 @@ def test_an_observer_that_raises_breaks_nothing_and_is_silenced(session, recorde
     with caplog.at_level(logging.ERROR, "headrace.observers"), headrace.observe(Breaks()) as handle:
         assert session.complete("x").text == "Hello"
         assert session.complete("y").stop_reason is StopReason.EOG
-        (failed,) = observing.failed_observers()
+        (failed,) = observers.failed_observers()
     assert len(caplog.records) == 1
     assert "Breaks" in caplog.text
     assert "observer's own" in failed.traceback
     assert handle.failure == failed
     assert len(recorder.events) == 4
-    assert observing.failed_observers() == ()
+    assert observers.failed_observers() == ()
 
 
 def test_an_unregistered_observer_hears_the_end_of_what_it_saw_begin(session):

@@ -13,8 +13,8 @@ import time
 import pytest
 
 from headrace import DecodeError, ModelMemoryError
+from headrace.common.seam import Seam, is_callers
 from headrace.errors import BackendProtocolError
-from headrace.seam import Seam, is_callers
 
 
 class SoftTimeLimit(Exception):

@@ -35,14 +35,15 @@ from headrace import (
     Usage,
     Verdict,
 )
+from headrace.backend import backend
 from headrace.grammar.gbnf import MAX_NESTING
-from headrace.protocols import waist
+from headrace.streams import generation
 
 WITH_HANDLES = {"AdapterUse", "ControlVectorUse", "DraftModel"}
 """Those that name a handle; ``test_copying`` has them."""
 CLASSES = {
     each.__name__: each
-    for module in (headrace, waist)
+    for module in (headrace, backend, generation)
     for each in vars(module).values()
     if isinstance(each, type) and attrs.has(each) and each.__name__ not in WITH_HANDLES
 }

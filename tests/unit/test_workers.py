@@ -10,7 +10,7 @@ import anyio.lowlevel
 import anyio.to_thread
 import pytest
 
-from headrace.workers import in_worker, let_go
+from headrace.common.workers import in_worker, let_go
 
 pytestmark = pytest.mark.anyio
 _PATIENCE = 30.0

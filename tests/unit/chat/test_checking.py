@@ -7,7 +7,7 @@ import json
 import pytest
 
 from headrace import ChatMessage, ParamsError, Tool, ToolCall
-from headrace.chat.checking import check_chat
+from headrace.requests.conversation import check_chat
 
 HI = {"role": "user", "content": "Hi"}
 ADD = {"name": "add", "parameters": {"type": "object", "properties": {"a": {"type": "integer"}}}}

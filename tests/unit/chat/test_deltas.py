@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from headrace import ChatChunk, ChatMessage, ChatParseError, ToolCall, ToolCallDelta
-from headrace.chat.deltas import MessageDeltas
+from headrace.streams.deltas import MessageDeltas
 
 
 def message(content="", reasoning="", *calls):

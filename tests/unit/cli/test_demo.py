@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import headrace
-from headrace import demo
+from headrace.cli import demo_model as demo
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import attrs
 import pytest
 
 import headrace
-from headrace.plugins import Discovery, Quarantined
+from headrace.backend.plugins import Discovery, Quarantined
 from headrace_fake.vocabulary import FIM
 
 

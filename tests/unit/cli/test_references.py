@@ -9,8 +9,8 @@ import socket
 import pytest
 
 import headrace
+from headrace.backend.plugins import Discovery, discover
 from headrace.cli.app import app
-from headrace.plugins import Discovery, discover
 
 LOADING = {
     "chat": ["Hi"],
@@ -168,7 +168,7 @@ def test_a_gguf_file_without_its_backend_names_what_to_install(call, tmp_path, m
     found = discover()
     kept = tuple(each for each in found.backends if each.name == "fake")
     others = Discovery(kept, found.quarantine, found.resolvers)
-    monkeypatch.setattr("headrace.loading._discover", lambda **how: others)
+    monkeypatch.setattr("headrace.loading.choose.look", lambda **how: others)
     ended = call("run", str(path), "hi")
     assert ended.code == 1
     assert "hint: It is a GGUF file: pip install headrace-llamacpp\n" in ended.err

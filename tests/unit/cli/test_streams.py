@@ -52,8 +52,8 @@ CONDITIONS = {
 PROGRAM = """
 import json, os, sys, tempfile
 import headrace.cli.app as application
-from headrace import demo
-from headrace.plugins import discover
+from headrace.cli import demo_model as demo
+from headrace.backend.plugins import discover
 demo.cached_model = lambda: "fake: Paris."
 discover()
 

@@ -12,8 +12,8 @@ import pytest
 from headrace import DecodeError
 from headrace.engine.checked import PATIENCE
 from headrace.errors import BackendProtocolError
-from headrace.machine import SystemInfo
 from headrace.protocols import RowResult, ScoreOutcome, StepOutcome, StepStatus
+from headrace.results.machine import SystemInfo
 from tests.unit.engine.conftest import GREEDY
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from headrace import StopReason
 
-ENGINE_FILES = ("/headrace/engine/", "/headrace/stream.py", "/headrace/seam.py")
+ENGINE_FILES = ("/headrace/engine/", "/headrace/streams/tokens.py", "/headrace/common/seam.py")
 
 
 class SoftTimeLimit(Exception):

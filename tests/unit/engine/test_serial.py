@@ -7,10 +7,10 @@ import sys
 import pytest
 
 from headrace import EngineParams, SamplingParams
+from headrace.backend.decoder import Row, StepStatus, Truncation
+from headrace.backend.serial_decoder import Alarm, SerialDecoder, decoder_info
 from headrace.errors import ClosedError, DecodeError, UnsupportedError
-from headrace.protocols.decoder import Row, StepStatus, Truncation
 from headrace.results import TokenLogprob
-from headrace.serial import Alarm, SerialDecoder, decoder_info
 
 GREEDY = SamplingParams(temperature=0.0)
 
@@ -217,13 +217,13 @@ def test_an_alarm_keeps_what_is_asked_of_later_steps():
 
 
 class _Bell:
-    """Raises a ``KeyboardInterrupt`` at the n-th line of ``headrace.serial``, or of this file."""
+    """Raises a ``KeyboardInterrupt`` at the n-th line of the serial decoder."""
 
     def __init__(self, n: int) -> None:
         self.left = n
 
     def __call__(self, frame, event, argument):
-        if not frame.f_code.co_filename.endswith("serial.py"):
+        if not frame.f_code.co_filename.endswith("serial_decoder.py"):
             return None
         if event == "line":
             self.left -= 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from headrace.backend.plugins import discover, validate_backend
 from headrace.errors import (
     BackendUnavailableError,
     ClosedError,
@@ -14,7 +15,6 @@ from headrace.errors import (
     ModelNotFoundError,
 )
 from headrace.params import EngineParams, ModelParams
-from headrace.plugins import discover, validate_backend
 from headrace.protocols import LoadRequest, Row
 from headrace.results import Capability
 from headrace_fake import BOS, EOS, FakeBackend, FakeModel, MisuseError

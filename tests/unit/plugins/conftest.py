@@ -12,10 +12,10 @@ from pathlib import Path
 import attrs
 import pytest
 
-from headrace import overdue
+from headrace.common import overdue
 
 GOOD_BACKEND = """
-    from headrace.plugins import hookimpl
+    from headrace.protocols import hookimpl
 
     class Backend:
         name = {name!r}

@@ -10,8 +10,8 @@ import threading
 import pytest
 
 import headrace
+from headrace.backend.plugins import discover, validate_backend
 from headrace.errors import BackendProtocolError
-from headrace.plugins import discover, validate_backend
 from tests.unit.plugins.test_discovery import backend_with, names, only_quarantined
 
 PANIC = """
@@ -33,7 +33,7 @@ PLACES = {
     "in capabilities": PANIC + backend_with(capabilities="panic"),
     "in an observer": PANIC
     + """
-    from headrace.plugins import hookimpl
+    from headrace.protocols import hookimpl
 
     class Observer:
         generation_started = property(panic)

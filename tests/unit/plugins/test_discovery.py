@@ -7,27 +7,27 @@ import sys
 
 import pytest
 
+from headrace.backend.plugins import Discovery, Quarantined, discover
 from headrace.errors import BackendProtocolError, BackendUnavailableError
-from headrace.plugins import Discovery, Quarantined, discover
 
 BROKEN_IMPORT = "import a_module_that_does_not_exist\n"
 NO_HOOK = "answer = 42\n"
 HOOK_RAISES = """
-    from headrace.plugins import hookimpl
+    from headrace.protocols import hookimpl
 
     @hookimpl
     def headrace_register_backends(register):
         raise ZeroDivisionError("in the hook")
 """
 UNKNOWN_ARGUMENT = """
-    from headrace.plugins import hookimpl
+    from headrace.protocols import hookimpl
 
     @hookimpl
     def headrace_register_backends(register, surprise):
         pass
 """
 UNKNOWN_HOOK = """
-    from headrace.plugins import hookimpl
+    from headrace.protocols import hookimpl
 
     @hookimpl
     def headrace_register_backends(register):
@@ -55,7 +55,7 @@ def backend_with(**changes: str) -> str:
     """Source of a plugin whose backend has some attributes replaced by expressions."""
     lines = "\n".join(f"        {name} = {value}" for name, value in changes.items())
     return f"""
-    from headrace.plugins import hookimpl
+    from headrace.protocols import hookimpl
 
     class Backend:
         name = "odd"
@@ -226,6 +226,8 @@ def test_damaged_metadata_hides_no_other_plugin(site):
 
 def test_discovery_imports_no_engine():
     """Looking for plugins, the fake's included, is cheap and loads nothing to run models with."""
-    code = "import sys; from headrace.plugins import discover; print(discover().backends);\n"
+    code = (
+        "import sys; from headrace.backend.plugins import discover; print(discover().backends);\n"
+    )
     code += "sys.exit([m for m in sys.modules if m.startswith('headrace.engine')] != [])"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -16,6 +16,7 @@ import anyio
 import anyio.from_thread
 import pytest
 
+from headrace.backend.plugins import discover
 from headrace.bases import ModelBase
 from headrace.errors import (
     BackendError,
@@ -27,9 +28,9 @@ from headrace.errors import (
     ModelNotFoundError,
     ParamsError,
 )
-from headrace.loading import aload_model, backends, load_model
+from headrace.loading.choose import backends
+from headrace.loading.load import aload_model, load_model
 from headrace.params import EngineParams, ModelParams
-from headrace.plugins import discover
 from tests.unit.plugins.conftest import GOOD_BACKEND
 
 

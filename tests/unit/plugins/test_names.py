@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 import headrace
+from headrace.backend.plugins import discover
 from headrace.errors import BackendProtocolError
-from headrace.plugins import discover
 from tests.unit.plugins.conftest import GOOD_BACKEND
 from tests.unit.plugins.test_resolvers import RESOLVER
 
@@ -81,7 +81,7 @@ def test_a_scheme_is_its_plugins_too(site):
 def test_observers_may_share_a_name(site):
     """It is that of a class, and nobody asks for it."""
     source = """
-    from headrace.plugins import hookimpl
+    from headrace.protocols import hookimpl
 
     class Metrics:
         def generation_started(self, event):

@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 
 import headrace
-from headrace import observing
-from headrace.plugins import discover
+from headrace.backend.plugins import discover
+from headrace.streams import observers
 
 OBSERVER = """
-    from headrace.plugins import hookimpl
+    from headrace.protocols import hookimpl
 
     events = []
 
@@ -45,13 +45,13 @@ def test_a_plugins_observer_that_raises_is_named_with_its_plugin(site, caplog, m
     site.install("metrics", OBSERVER.format(body="raise ZeroDivisionError"))
     assert hello() == "Hello"
     assert hello() == "Hello"
-    assert [each.name for each in observing.failed_observers()] == ["Metrics of plugin metrics"]
+    assert [each.name for each in observers.failed_observers()] == ["Metrics of plugin metrics"]
     assert (
         len([each for each in caplog.records if "Metrics of plugin metrics" in each.message]) == 1
     )
     monkeypatch.setenv("HEADRACE_PLUGINS", "fake")
     hello()
-    assert observing.failed_observers() == ()
+    assert observers.failed_observers() == ()
 
 
 def test_what_cannot_observe_is_quarantined(site):

@@ -8,8 +8,8 @@ import threading
 
 import pytest
 
-from headrace import overdue
-from headrace.plugins import discover
+from headrace.backend.plugins import discover
+from headrace.common import overdue
 from tests.unit.plugins.test_discovery import backend_with, names
 
 WAITS = """
@@ -53,7 +53,7 @@ def test_a_program_that_set_up_no_logs_shows_it_on_stderr():
     """Whoever waits at a terminal sees for whom."""
     code = (
         "import threading, sys\n"
-        "from headrace import overdue\n"
+        "from headrace.common import overdue\n"
         "shown = threading.Event()\n"
         "class Stderr:\n"
         "    def write(self, text):\n"

@@ -8,6 +8,7 @@ import attrs
 import pytest
 
 import headrace
+from headrace.backend.plugins import discover
 from headrace.errors import (
     BackendNotFoundError,
     BackendProtocolError,
@@ -16,12 +17,11 @@ from headrace.errors import (
     ModelNotFoundError,
     ParamsError,
 )
-from headrace.plugins import discover
 from headrace_fake import FakeBackend
 
 RESOLVER = """
     from pathlib import Path
-    from headrace.plugins import hookimpl
+    from headrace.protocols import hookimpl
 
     class Resolver:
         scheme = {scheme!r}

@@ -15,7 +15,7 @@ import pytest
 
 import headrace
 from headrace import scaffold
-from headrace.plugins import discover, validate_backend
+from headrace.backend.plugins import discover, validate_backend
 from headrace.protocols import PROTOCOL_VERSION
 from tests.unit.testing.text_only import EchoBackend
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import headrace
-from headrace.cache import cache_dir
+from headrace.common.cache import cache_dir
 from headrace.errors import (
     ModelDownloadError,
     ModelFormatError,

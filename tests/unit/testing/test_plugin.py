@@ -8,7 +8,7 @@ import sys
 import pytest
 
 import headrace
-from headrace.plugins import discover
+from headrace.backend.plugins import discover
 from tests.unit.testing.text_only import EchoBackend
 
 

@@ -19,8 +19,8 @@ from headrace import (
     UnsupportedError,
 )
 from headrace.bases import ModelBase, SessionBase
-from headrace.prompts import check_generation, check_text
 from headrace.protocols import Delta, GenerationReport, Piece
+from headrace.requests.checks import check_generation, check_text
 from headrace.results import Receipt, Timings, Usage
 
 INFO = ModelInfo(

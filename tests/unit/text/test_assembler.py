@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from headrace.text import TextAssembler
+from headrace.streams.text import TextAssembler
 
 
 def fed(*pieces: bytes, stop: tuple[str, ...] = (), carry: bytes = b"") -> TextAssembler:

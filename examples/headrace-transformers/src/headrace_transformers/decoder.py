@@ -12,9 +12,8 @@ from transformers.cache_utils import DynamicLayer
 
 from headrace.errors import DecodeError
 from headrace.params import EngineParams, SamplingParams
-from headrace.protocols import Truncation
+from headrace.protocols import SerialDecoder, Truncation, decoder_info
 from headrace.results import TokenLogprob
-from headrace.serial import SerialDecoder, decoder_info
 from headrace_transformers import sampling
 
 if TYPE_CHECKING:

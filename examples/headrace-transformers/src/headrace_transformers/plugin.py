@@ -2,8 +2,7 @@
 
 from collections.abc import Callable
 
-from headrace.plugins import hookimpl
-from headrace.protocols import Backend
+from headrace.protocols import Backend, hookimpl
 from headrace_transformers.backend import TransformersBackend
 
 

@@ -6,12 +6,12 @@ import contextlib
 import threading
 import time
 
-from headrace import serial
+from headrace.backend import serial_decoder
 
 _LONGEST_WAIT = threading.TIMEOUT_MAX
 
 
-class Alarm(serial.Alarm):
+class Alarm(serial_decoder.Alarm):
     """Ends the wait of one step, named by its id.
 
     ``threading.Event`` would not do: its ``set`` takes a lock that the waiting

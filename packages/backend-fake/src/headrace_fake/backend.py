@@ -8,13 +8,13 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
-from headrace.described import Described
-from headrace.diagnosis import BackendDiagnosis
+from headrace.backend.decoder import Truncation
+from headrace.common.description import Described
 from headrace.errors import ModelLoadCancelledError
-from headrace.machine import Device, MemoryEstimate, SystemInfo
 from headrace.protocols import LoadRequest, Model
-from headrace.protocols.decoder import Truncation
 from headrace.results import Capability
+from headrace.results.diagnosis import BackendDiagnosis
+from headrace.results.machine import Device, MemoryEstimate, SystemInfo
 from headrace_fake import memory_needs
 from headrace_fake._version import __version__
 from headrace_fake.decoder import FakeDecoder

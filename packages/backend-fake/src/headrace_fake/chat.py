@@ -16,10 +16,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from headrace.chat.types import ChatMessage, ToolCall
 from headrace.errors import ChatParseError, UnsupportedError
 from headrace.grammar import JsonSchema
 from headrace.protocols import ChatRequest, RenderedChat
+from headrace.results.chat import ChatMessage, ToolCall
 
 THINK, END_THINK = "<think>", "</think>"
 CALL, END_CALL = "<tool_call>", "</tool_call>"

@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from headrace.errors import DecodeError
-from headrace.machine import DeviceMemory
 from headrace.params import EngineParams, SamplingParams
 from headrace.protocols import (
     AppliedAdapter,
@@ -27,6 +26,7 @@ from headrace.protocols import (
     StepStatus,
     Truncation,
 )
+from headrace.results.machine import DeviceMemory
 from headrace_fake import memory_needs, scoring
 from headrace_fake.adapters import FakeAdapter, Flavour
 from headrace_fake.alarm import Alarm

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from headrace.errors import ModelMemoryError
-from headrace.machine import Device, DeviceMemory, MemoryEstimate
 from headrace.params import EngineParams
+from headrace.results.machine import Device, DeviceMemory, MemoryEstimate
 from headrace_fake.options import CELL, WEIGHTS, FakeOptions
 
 DEVICE = "FAKE"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 
 from headrace.errors import ClosedError
-from headrace.machine import SystemInfo
 from headrace.params import EngineParams, ModelParams
 from headrace.protocols import (
     ChatRequest,
@@ -17,6 +16,7 @@ from headrace.protocols import (
     Vocabulary,
 )
 from headrace.results import ModelInfo
+from headrace.results.machine import SystemInfo
 from headrace_fake import memory_needs
 from headrace_fake.adapters import FakeAdapter
 from headrace_fake.chat import render

@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from headrace.described import Described
-from headrace.diagnosis import BackendDiagnosis
+from headrace.backend.abilities import FileStage, QuantizeRequest
+from headrace.common.description import Described
 from headrace.errors import BackendUnavailableError
-from headrace.machine import Device, MemoryEstimate
 from headrace.protocols import LoadRequest, Model
-from headrace.protocols.checking import FileStage
-from headrace.protocols.files import FileInfo, QuantizeRequest, TensorInfo
 from headrace.results import Capability
+from headrace.results.diagnosis import BackendDiagnosis
+from headrace.results.files import FileInfo, TensorInfo
+from headrace.results.machine import Device, MemoryEstimate
 from headrace_llamacpp._version import __version__
 from headrace_llamacpp.abilities import ABILITIES
 from headrace_llamacpp.files import BACKEND, check_model_file, looks_like_model

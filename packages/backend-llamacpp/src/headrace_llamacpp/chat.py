@@ -11,10 +11,10 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from headrace.chat.types import ChatMessage, ToolCall
 from headrace.errors import ChatParseError, TemplateError, UnsupportedError
 from headrace.grammar import Gbnf, Lazy, Trigger
 from headrace.protocols import ChatRequest, RenderedChat
+from headrace.results.chat import ChatMessage, ToolCall
 from headrace_llamacpp._native import ffi, lib, new_report
 from headrace_llamacpp._statuses import Operation
 from headrace_llamacpp.callbacks import interruptible

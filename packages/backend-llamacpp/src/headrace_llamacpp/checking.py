@@ -9,9 +9,9 @@ import struct
 from collections.abc import Sequence
 from pathlib import Path
 
+from headrace.backend.abilities import FileStage
 from headrace.errors import ModelFormatError
 from headrace.params import ModelParams
-from headrace.protocols.checking import FileStage
 from headrace_llamacpp.files import check_model_file
 from headrace_llamacpp.gguf import GgufFile, Tensor
 from headrace_llamacpp.loading import load_model

@@ -9,8 +9,8 @@ import attrs
 
 from headrace.errors import ModelMemoryError, ParamsError
 from headrace.params import EngineParams
+from headrace.params.speculation import MAX_DRAFT
 from headrace.protocols import DecoderInfo
-from headrace.speculation.values import MAX_DRAFT
 from headrace_llamacpp import logs
 from headrace_llamacpp._native import ffi, lib, new_report
 from headrace_llamacpp._statuses import Operation

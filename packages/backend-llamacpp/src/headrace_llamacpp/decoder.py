@@ -15,9 +15,8 @@ from typing import Any
 
 import attrs
 
-from headrace.copying import Uncopyable
+from headrace.common.uncopyable import Uncopyable
 from headrace.errors import ClosedError, HeadraceError, StateError
-from headrace.machine import DeviceMemory
 from headrace.params import SamplingParams
 from headrace.protocols import (
     AppliedAdapter,
@@ -31,6 +30,7 @@ from headrace.protocols import (
     StepStatus,
 )
 from headrace.results import TokenLogprob
+from headrace.results.machine import DeviceMemory
 from headrace_llamacpp import callbacks, logs
 from headrace_llamacpp._native import ffi, lib, new_report
 from headrace_llamacpp._statuses import Operation

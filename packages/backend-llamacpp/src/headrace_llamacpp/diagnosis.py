@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
-from headrace.diagnosis import BackendDiagnosis, broken
 from headrace.errors import BackendUnavailableError
-from headrace.machine import SystemInfo
 from headrace.params import EngineParams, ModelParams
+from headrace.results.diagnosis import BackendDiagnosis, broken
+from headrace.results.machine import SystemInfo
 
 _DISTRIBUTIONS = ("headrace-llamacpp", "headrace-llamacpp-ffi", "cffi")
 _ENVIRONMENT = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")

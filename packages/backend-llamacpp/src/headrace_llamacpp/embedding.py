@@ -10,7 +10,7 @@ from array import array
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from headrace.copying import Uncopyable
+from headrace.common.uncopyable import Uncopyable
 from headrace.errors import ClosedError
 from headrace.params import EngineParams
 from headrace.protocols import EmbedderInfo, Pooling

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from headrace.copying import Uncopyable
+from headrace.common.uncopyable import Uncopyable
 from headrace_llamacpp._native import ffi
 
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 import attrs
 
-from headrace.alone import Alone
+from headrace.common.alone import Alone
 from headrace_llamacpp._native import ffi, lib, text
 
 logger = logging.getLogger("headrace.llamacpp")

@@ -17,8 +17,8 @@ from typing import Any
 import attrs
 
 from headrace.errors import HeadraceError, ModelMemoryError, UnsupportedError
-from headrace.machine import DeviceMemory, MemoryEstimate
 from headrace.params import EngineParams, ModelParams
+from headrace.results.machine import DeviceMemory, MemoryEstimate
 from headrace_llamacpp import logs
 from headrace_llamacpp._native import ffi, lib, new_report, text
 from headrace_llamacpp._statuses import Operation

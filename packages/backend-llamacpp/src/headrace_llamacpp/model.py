@@ -11,10 +11,8 @@ from typing import Any
 
 import attrs
 
-from headrace.copying import Uncopyable
+from headrace.common.uncopyable import Uncopyable
 from headrace.errors import ClosedError, UnsupportedError
-from headrace.infilling import FIM_NAMES
-from headrace.machine import SystemInfo
 from headrace.params import EngineParams, ModelParams, SamplingParams
 from headrace.protocols import (
     ChatRequest,
@@ -26,7 +24,9 @@ from headrace.protocols import (
     SequenceDecoder,
     Vocabulary,
 )
+from headrace.requests.infill import FIM_NAMES
 from headrace.results import Capability, ModelInfo
+from headrace.results.machine import SystemInfo
 from headrace_llamacpp import build
 from headrace_llamacpp._native import ffi, lib
 from headrace_llamacpp.abilities import ABILITIES

@@ -6,8 +6,8 @@ import os
 import re
 from typing import Any
 
+from headrace.backend.abilities import QuantizeRequest
 from headrace.errors import HeadraceError, ModelFormatError, ModelLoadCancelledError, ParamsError
-from headrace.protocols.files import QuantizeRequest
 from headrace_llamacpp import callbacks, logs
 from headrace_llamacpp._native import ffi, lib, new_report
 from headrace_llamacpp._statuses import Operation

@@ -15,7 +15,7 @@ from typing import IO
 
 import attrs
 
-from headrace.atomic import replacing
+from headrace.common.atomic import replacing
 from headrace.errors import ModelFormatError, ModelLoadCancelledError, ModelNotFoundError
 from headrace_llamacpp._native import ffi, lib, new_report
 from headrace_llamacpp._statuses import Operation

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from headrace.machine import Device, SystemInfo
 from headrace.params import EngineParams, ModelParams
+from headrace.results.machine import Device, SystemInfo
 from headrace_llamacpp import build
 from headrace_llamacpp._native import build_info, library_files
 from headrace_llamacpp.devices import all_devices, chosen_devices, features_of, memory_of

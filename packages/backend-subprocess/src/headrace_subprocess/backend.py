@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from headrace.checks import CheckLimits
-from headrace.described import Described
+from headrace.backend.abilities import Checker
+from headrace.common.description import Described
 from headrace.errors import (
     BackendUnavailableError,
     HeadraceError,
@@ -19,8 +19,8 @@ from headrace.errors import (
 )
 from headrace.params import IsolationParams, ModelParams
 from headrace.protocols import Backend, LoadRequest, Model
-from headrace.protocols.checking import Checker
 from headrace.results import Capability, ModelInfo
+from headrace.results.check import CheckLimits
 from headrace_subprocess._version import __version__
 from headrace_subprocess.signals import Note, Signal
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import attrs
 
-from headrace.checking import TEMPLATE
-from headrace.checks import CheckLimits, CheckStage, Outcome
-from headrace.copying import Uncopyable
+from headrace.backend.abilities import StageBegins
+from headrace.common.uncopyable import Uncopyable
 from headrace.errors import BackendCrashedError, HeadraceError
+from headrace.inspection.check import TEMPLATE
 from headrace.params import IsolationParams
-from headrace.protocols.checking import StageBegins
+from headrace.results.check import CheckLimits, CheckStage, Outcome
 from headrace_subprocess.wire import Channel, Disconnected, Garbled
 from headrace_subprocess.worker import Worker
 
@@ -45,7 +45,7 @@ class ProcessChecker(Uncopyable):
         """Processes started so far."""
 
     def check(self, path: str, begins: StageBegins | None = None) -> tuple[CheckStage, ...]:
-        """Run all stages on a file; see ``headrace.protocols.checking.Checker``."""
+        """Run all stages on a file; see ``headrace.backend.abilities.Checker``."""
         worker, channel = self._ready(path)
         self._files += 1
         stages: list[CheckStage] = []

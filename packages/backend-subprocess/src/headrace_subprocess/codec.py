@@ -17,16 +17,16 @@ import msgpack
 
 import headrace
 from headrace import errors
+from headrace.common.seam import interrupts, is_callers
 from headrace.errors import BackendError, HeadraceError, ParamsError
-from headrace.protocols import waist
-from headrace.seam import interrupts, is_callers
+from headrace.streams import generation
 
 _TAG = "!"
 
 
 def _public_classes() -> dict[str, type]:
     found: dict[str, type] = {}
-    for module in (headrace, waist):
+    for module in (headrace, generation):
         for name in dir(module):
             value = getattr(module, name)
             if isinstance(value, type) and (attrs.has(value) or issubclass(value, enum.Enum)):

@@ -6,11 +6,11 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from headrace.copying import Uncopyable
+from headrace.common.uncopyable import Uncopyable
+from headrace.common.workers import in_worker
 from headrace.errors import BackendCrashedError, ClosedError, HeadraceError
-from headrace.protocols.waist import Delta, GenerationReport, Piece
 from headrace.results import Receipt, StopReason, Timings, Usage
-from headrace.workers import in_worker
+from headrace.streams.generation import Delta, GenerationReport, Piece
 from headrace_subprocess import wire
 from headrace_subprocess.patience import Patience
 from headrace_subprocess.signals import Note, Signal

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from headrace.adapters import AdapterInfo
-from headrace.chat.types import ChatMessage
-from headrace.copying import Uncopyable
+from headrace.common.uncopyable import Uncopyable
+from headrace.common.workers import in_worker, let_go
 from headrace.errors import ChatParseError
-from headrace.protocols.chat import RenderedChat
-from headrace.workers import in_worker, let_go
+from headrace.results.chat import ChatMessage
+from headrace.streams.parser import RenderedChat
 from headrace_subprocess.patience import Expired, Patience
 from headrace_subprocess.signals import Note, Signal
 from headrace_subprocess.turns import turn

@@ -13,18 +13,23 @@ import attrs
 
 from headrace.adapters import Adapter, AdapterInfo, ControlVector, LoadedHandle
 from headrace.bases import ModelBase
-from headrace.chat.checking import check_chat
-from headrace.embeddings import Embeddings, Ranking, check_numpy
+from headrace.common.workers import in_worker
 from headrace.errors import BackendCrashedError, ClosedError, ParamsError
-from headrace.machine import MemoryUsage, SystemInfo
 from headrace.params import SamplingParams, SessionParams
 from headrace.params.adapters import check_uses
-from headrace.prompts import check_flags, check_path, check_session_params, check_tokens
-from headrace.protocols.chat import RenderedChat
-from headrace.protocols.waist import Texts
+from headrace.params.speculation import DraftModel
+from headrace.requests.checks import (
+    check_flags,
+    check_path,
+    check_session_params,
+    check_tokens,
+)
+from headrace.requests.conversation import check_chat
+from headrace.requests.keywords import Texts
 from headrace.results import Capability, ModelInfo
-from headrace.speculation import DraftModel
-from headrace.workers import in_worker
+from headrace.results.machine import MemoryUsage, SystemInfo
+from headrace.results.vectors import Embeddings, Ranking, check_numpy
+from headrace.streams.parser import RenderedChat
 from headrace_subprocess import wire
 from headrace_subprocess.calls import Call
 from headrace_subprocess.handles import RemoteAdapter, rendered_chat
@@ -36,7 +41,7 @@ from headrace_subprocess.worker import Others, Worker
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from headrace.chat.keywords import Messages, RenderKeywords
+    from headrace.requests.keywords import Messages, RenderKeywords
 
 _Handle = TypeVar("_Handle", bound=LoadedHandle)
 

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from headrace.workers import abandoned
+from headrace.common.workers import abandoned
 
 if TYPE_CHECKING:
     from headrace_subprocess.worker import Worker

@@ -22,7 +22,7 @@ from typing import Any
 
 import attrs
 
-from headrace.copying import Uncopyable
+from headrace.common.uncopyable import Uncopyable
 from headrace_subprocess import files
 
 _TICK = 0.01

@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import attrs
 
 from headrace.bases import SessionBase
-from headrace.chat.checking import check_chat
-from headrace.chat.stream import ChatStream
+from headrace.common.workers import in_worker, let_go
 from headrace.errors import BusyError, ClosedError, HeadraceError
-from headrace.machine import SessionMemory
 from headrace.params import SamplingParams, SessionParams
-from headrace.prompts import check_generation, check_tokens
-from headrace.protocols.chat import RenderedChat
-from headrace.protocols.waist import GenerationReport
+from headrace.requests.checks import check_generation, check_tokens
+from headrace.requests.conversation import check_chat
 from headrace.results import StopReason
-from headrace.scores import Score
+from headrace.results.machine import SessionMemory
+from headrace.results.score import Score
 from headrace.state import StateSource, StateTarget, read_state, write_state
 from headrace.state.files import check_target
-from headrace.stream import TokenStream
-from headrace.workers import in_worker, let_go
+from headrace.streams.chat import ChatStream
+from headrace.streams.generation import GenerationReport
+from headrace.streams.parser import RenderedChat
+from headrace.streams.tokens import TokenStream
 from headrace_subprocess import wire
 from headrace_subprocess.calls import Call
 from headrace_subprocess.exclusion import Exclusion
@@ -34,8 +34,8 @@ from headrace_subprocess.signals import Note, Signal
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from headrace.chat.keywords import ChatKeywords, Messages
-    from headrace.infilling import InfillKeywords
+    from headrace.requests.infill import InfillKeywords
+    from headrace.requests.keywords import ChatKeywords, Messages
     from headrace_subprocess.model import SubprocessModel
 
 _Stream = TypeVar("_Stream", TokenStream, ChatStream)

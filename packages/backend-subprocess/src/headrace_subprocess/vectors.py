@@ -6,9 +6,9 @@ from array import array
 from collections.abc import Sequence
 from typing import Any
 
-from headrace.embeddings import Embeddings, as_array, as_lists
-from headrace.protocols.embedding import Pooling
+from headrace.backend.abilities import Pooling
 from headrace.results import Usage
+from headrace.results.vectors import Embeddings, as_array, as_lists
 
 
 def plain_texts(texts: Any) -> Any:

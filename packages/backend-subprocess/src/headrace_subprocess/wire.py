@@ -16,7 +16,7 @@ import struct
 import time
 from typing import TYPE_CHECKING, Any
 
-from headrace.copying import Uncopyable
+from headrace.common.uncopyable import Uncopyable
 from headrace_subprocess import codec
 
 if TYPE_CHECKING:

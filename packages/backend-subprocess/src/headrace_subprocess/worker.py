@@ -14,8 +14,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from headrace.alone import Alone
-from headrace.copying import Uncopyable
+from headrace.common.alone import Alone
+from headrace.common.uncopyable import Uncopyable
 from headrace.errors import BackendCrashedError, ClosedError, HeadraceError, ParamsError
 from headrace.params import IsolationParams
 from headrace_subprocess import codec, files, signals, wire

@@ -12,29 +12,9 @@ Everything a caller needs is re-exported here; backends are plugins, found when
 a model is loaded.
 """
 
+from headrace._version import __version__
 from headrace.adapters import Adapter, AdapterInfo, ControlVector
-from headrace.chat.stream import ChatStream
-from headrace.chat.types import (
-    ChatChunk,
-    ChatCompletion,
-    ChatMessage,
-    Tool,
-    ToolCall,
-    ToolCallDelta,
-)
-from headrace.checking import acheck_model, check_model
-from headrace.checks import CheckLimits, CheckStage, ModelCheck, Outcome, Verdict
-from headrace.diagnosing import adiagnose, diagnose
-from headrace.diagnosis import (
-    BackendDiagnosis,
-    BackendReport,
-    CacheFolder,
-    Diagnosis,
-    Finding,
-    PluginReport,
-    SelfTest,
-)
-from headrace.embeddings import Embeddings, RankedDocument, Ranking
+from headrace.backend.backend import Backend
 from headrace.errors import (
     BackendCrashedError,
     BackendError,
@@ -65,27 +45,15 @@ from headrace.errors import (
     UnsupportedError,
     UsageError,
 )
-from headrace.files import inspect_file, merge_model, quantize_model, split_model
 from headrace.grammar import Choice, Gbnf, JsonSchema, Lazy, Regex, Trigger
-from headrace.inspection import aestimate_memory, devices, estimate_memory
-from headrace.loading import aload_model, backends, load_model
-from headrace.machine import (
-    Device,
-    DeviceMemory,
-    MemoryEstimate,
-    MemoryUsage,
-    SessionMemory,
-    SystemInfo,
-)
-from headrace.observing import (
-    GenerationEvent,
-    GenerationFailed,
-    GenerationFinished,
-    GenerationStarted,
-    Observation,
-    Observer,
-    observe,
-)
+from headrace.inspection.check import acheck_model, check_model
+from headrace.inspection.devices import aestimate_memory, devices, estimate_memory
+from headrace.inspection.diagnose import adiagnose, diagnose
+from headrace.inspection.files import inspect_file, merge_model, quantize_model, split_model
+from headrace.loading.choose import backends
+from headrace.loading.load import aload_model, load_model
+from headrace.loading.resolve import afetch_model, fetch_model
+from headrace.model import Model
 from headrace.params import (
     AdapterUse,
     ControlVectorUse,
@@ -95,10 +63,8 @@ from headrace.params import (
     SamplingParams,
     SessionParams,
 )
-from headrace.protocols.files import FileInfo, TensorInfo
-from headrace.protocols.waist import Backend, Model, Session
-from headrace.references import afetch_model, fetch_model
-from headrace.reloading import ModelReference
+from headrace.params.speculation import DraftModel, PromptLookup
+from headrace.reference import ModelReference
 from headrace.results import (
     Capability,
     Chunk,
@@ -111,11 +77,47 @@ from headrace.results import (
     TokenLogprob,
     Usage,
 )
-from headrace.scores import Score
-from headrace.speculation import DraftModel, PromptLookup
-from headrace.stream import TokenStream
-
-__version__ = "0.1.0"
+from headrace.results.chat import (
+    ChatChunk,
+    ChatCompletion,
+    ChatMessage,
+    Tool,
+    ToolCall,
+    ToolCallDelta,
+)
+from headrace.results.check import CheckLimits, CheckStage, ModelCheck, Outcome, Verdict
+from headrace.results.diagnosis import (
+    BackendDiagnosis,
+    BackendReport,
+    CacheFolder,
+    Diagnosis,
+    Finding,
+    PluginReport,
+    SelfTest,
+)
+from headrace.results.files import FileInfo, TensorInfo
+from headrace.results.machine import (
+    Device,
+    DeviceMemory,
+    MemoryEstimate,
+    MemoryUsage,
+    SessionMemory,
+    SystemInfo,
+)
+from headrace.results.score import Score
+from headrace.results.vectors import Embeddings, RankedDocument, Ranking
+from headrace.session import Session
+from headrace.streams.chat import ChatStream
+from headrace.streams.observers import (
+    GenerationEvent,
+    GenerationFailed,
+    GenerationFinished,
+    GenerationStarted,
+    Observation,
+    Observer,
+    observe,
+)
+from headrace.streams.tokens import TokenStream
 
 __all__ = [
     "Adapter",

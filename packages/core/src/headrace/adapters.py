@@ -7,15 +7,12 @@ decoder before a step that needs them.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import attrs
 
-from headrace.closing import Closing
+from headrace.common.closing import Closing
 from headrace.errors import ClosedError
-
-if TYPE_CHECKING:
-    from headrace.protocols.adapters import LoadedAdapter
 
 
 @attrs.frozen(kw_only=True)
@@ -47,6 +44,18 @@ class AdapterInfo:
     """Of a control vector, the first and the last layer it has a direction for."""
     metadata: dict[str, Any] = attrs.field(factory=dict)
     """The file's own key-value pairs."""
+
+
+class LoadedAdapter(Protocol):
+    """An adapter or control vector that a model has loaded."""
+
+    info: AdapterInfo
+
+    def close(self) -> None:
+        """Free it, at the latest when no decoder uses it any more. Closing again does nothing.
+
+        Comes from any thread, also while a step runs with it.
+        """
 
 
 class LoadedHandle(Closing):

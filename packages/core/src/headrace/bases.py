@@ -13,27 +13,27 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from headrace.adapters import Adapter, ControlVector
-from headrace.closing import Closing
-from headrace.embeddings import Embeddings, Ranking
+from headrace.common.closing import Closing
 from headrace.errors import UnsupportedError, UsageError
-from headrace.machine import MemoryUsage, SessionMemory, SystemInfo
 from headrace.params import SamplingParams
 from headrace.results import Completion
-from headrace.stream import TokenStream
+from headrace.results.machine import MemoryUsage, SessionMemory, SystemInfo
+from headrace.results.vectors import Embeddings, Ranking
+from headrace.streams.tokens import TokenStream
 from headrace.tasks import ModelTasks, SessionTasks
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from headrace.chat.keywords import ChatKeywords, Messages, RenderKeywords
-    from headrace.chat.stream import ChatStream
-    from headrace.chat.types import ChatCompletion
-    from headrace.infilling import InfillKeywords
-    from headrace.protocols.chat import RenderedChat
-    from headrace.protocols.waist import Session
-    from headrace.reloading import ModelReference
-    from headrace.scores import Score
+    from headrace.reference import ModelReference
+    from headrace.requests.infill import InfillKeywords
+    from headrace.requests.keywords import ChatKeywords, Messages, RenderKeywords
+    from headrace.results.chat import ChatCompletion
+    from headrace.results.score import Score
+    from headrace.session import Session
     from headrace.state import StateSource, StateTarget
+    from headrace.streams.chat import ChatStream
+    from headrace.streams.parser import RenderedChat
 
 _LACKS = "model.capabilities says what a model can do."
 

@@ -12,25 +12,26 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from headrace.workers import in_worker, let_go
+from headrace.common.workers import in_worker, let_go
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from headrace.adapters import Adapter, ControlVector
-    from headrace.chat.keywords import ChatKeywords, Messages, RenderKeywords
-    from headrace.chat.stream import ChatStream
-    from headrace.chat.types import ChatCompletion
-    from headrace.embeddings import Embeddings, Ranking
-    from headrace.infilling import InfillKeywords
-    from headrace.machine import MemoryUsage, SessionMemory, SystemInfo
+    from headrace.model import Model
     from headrace.params import SamplingParams, SessionParams
-    from headrace.protocols.chat import RenderedChat
-    from headrace.protocols.waist import Model, Session, Texts
+    from headrace.requests.infill import InfillKeywords
+    from headrace.requests.keywords import ChatKeywords, Messages, RenderKeywords, Texts
     from headrace.results import Completion
-    from headrace.scores import Score
+    from headrace.results.chat import ChatCompletion
+    from headrace.results.machine import MemoryUsage, SessionMemory, SystemInfo
+    from headrace.results.score import Score
+    from headrace.results.vectors import Embeddings, Ranking
+    from headrace.session import Session
     from headrace.state import StateSource, StateTarget
-    from headrace.stream import TokenStream
+    from headrace.streams.chat import ChatStream
+    from headrace.streams.parser import RenderedChat
+    from headrace.streams.tokens import TokenStream
 
 
 class ModelTasks:

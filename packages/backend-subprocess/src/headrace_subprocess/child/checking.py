@@ -5,8 +5,8 @@ from __future__ import annotations
 import resource
 
 import headrace
-from headrace.checking import run_stages
 from headrace.errors import BackendNotFoundError
+from headrace.inspection.check import run_stages
 from headrace_subprocess import wire
 
 

@@ -15,11 +15,12 @@ from headrace.errors import (
     ModelMemoryError,
     ParamsError,
 )
-from headrace.loading import choose_backend, load_with
+from headrace.loading.choose import choose_backend
+from headrace.loading.load import load_with
 from headrace.params import EngineParams, ModelParams, SessionParams
 from headrace.protocols import LoadRequest, Model
-from headrace.protocols.waist import GenerationReport
 from headrace.results import StopReason
+from headrace.streams.generation import GenerationReport
 from headrace_subprocess import wire
 from headrace_subprocess.child import checking
 from headrace_subprocess.child.sessions import Overtaken, ServedChannel, ServedSession

@@ -6,12 +6,12 @@ import contextlib
 import threading
 from typing import Any
 
-from headrace.chat.stream import ChatStream
 from headrace.errors import HeadraceError
 from headrace.protocols import Session
-from headrace.protocols.waist import Delta, Generation, GenerationReport
 from headrace.results import StopReason
-from headrace.stream import TokenStream
+from headrace.streams.chat import ChatStream
+from headrace.streams.generation import Delta, Generation, GenerationReport
+from headrace.streams.tokens import TokenStream
 from headrace_subprocess import wire
 from headrace_subprocess.child.things import Things
 from headrace_subprocess.files import Socket

@@ -11,7 +11,7 @@ from headrace.adapters import Adapter
 from headrace.errors import ClosedError
 from headrace.params import SessionParams
 from headrace.params.adapters import AdapterUse, ControlVectorUse
-from headrace.protocols.chat import RenderedChat
+from headrace.streams.parser import RenderedChat
 
 
 class Things:

@@ -7,8 +7,8 @@ import contextlib
 from collections import deque
 from typing import Any
 
-from headrace.embeddings import Embeddings
 from headrace.errors import ClosedError
+from headrace.results.vectors import Embeddings
 from headrace_subprocess import wire
 from headrace_subprocess.vectors import flattened
 

@@ -15,6 +15,7 @@ from typing import NoReturn
 import click
 
 import headrace
+from headrace.backend.plugins import discovery
 from headrace.cli import (
     backends,
     chat,
@@ -46,7 +47,6 @@ from headrace.cli.streams import (
     standard_streams,
 )
 from headrace.errors import HeadraceError, ParamsError, UsageError
-from headrace.plugins import discovery
 
 FAILURE, USAGE, INTERRUPTED, PIPE_CLOSED = 1, 2, 130, 141
 

@@ -6,13 +6,19 @@ from typing import Any
 
 import click
 
+from headrace.backend.plugins import (
+    Discovery,
+    Installed,
+    InstalledBackend,
+    Quarantined,
+    discover,
+)
 from headrace.cli.common import Settings, debug_option, json_option, write_json
+from headrace.common.quotes import in_brief
+from headrace.common.seam import Seam
 from headrace.errors import HeadraceError
-from headrace.inspection import library_of
-from headrace.loading import INSTALL_HINT
-from headrace.plugins import Discovery, Installed, InstalledBackend, Quarantined, discover
-from headrace.quoting import in_brief
-from headrace.seam import Seam
+from headrace.inspection.devices import library_of
+from headrace.loading.choose import INSTALL_HINT
 
 
 @click.command()

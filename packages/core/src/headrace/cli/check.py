@@ -6,10 +6,10 @@ import attrs
 import click
 
 import headrace
-from headrace.checks import CheckLimits, CheckStage, ModelCheck, Outcome, Verdict
 from headrace.cli.common import FILE, backend_option, debug_option, given, json_option, write_json
 from headrace.cli.report import one_line
 from headrace.cli.streams import draws
+from headrace.results.check import CheckLimits, CheckStage, ModelCheck, Outcome, Verdict
 
 _VERDICTS = {
     Verdict.FIT: "It is fit to use.",

@@ -7,12 +7,12 @@ from pathlib import Path
 import click
 
 import headrace
-from headrace import demo as model_source
-from headrace.cache import cache_dir
+from headrace.cli import demo_model as model_source
 from headrace.cli.common import debug_option, given, load, model_options, progress_bar, timeout
 from headrace.cli.report import size, summary
 from headrace.cli.run import INTERRUPTED, read
-from headrace.loading import INSTALL_HINT
+from headrace.common.cache import cache_dir
+from headrace.loading.choose import INSTALL_HINT
 
 PROMPT = "The capital of France is"
 # Greedy, so that everybody sees the same; without a penalty so small a model repeats itself.

@@ -7,9 +7,9 @@ import click
 
 from headrace.cli.common import debug_option, json_option, write_json
 from headrace.cli.report import binary_size
-from headrace.inspection import survey
-from headrace.loading import INSTALL_HINT, backends
-from headrace.machine import Device
+from headrace.inspection.devices import survey
+from headrace.loading.choose import INSTALL_HINT, backends
+from headrace.results.machine import Device
 
 
 @click.command()

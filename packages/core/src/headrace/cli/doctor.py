@@ -21,7 +21,7 @@ from headrace.cli.common import (
 from headrace.cli.limits import time_limit
 from headrace.cli.report import binary_size, one_line, size
 from headrace.cli.settings import isolation_option
-from headrace.quoting import in_brief
+from headrace.common.quotes import in_brief
 
 BROKEN = 1
 

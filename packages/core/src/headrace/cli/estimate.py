@@ -7,7 +7,7 @@ import click
 
 from headrace.cli.common import write_json
 from headrace.cli.report import binary_size
-from headrace.machine import DeviceMemory, MemoryEstimate
+from headrace.results.machine import DeviceMemory, MemoryEstimate
 
 _COLUMNS = ("device", "weights", "cache", "compute", "total", "free")
 

@@ -21,9 +21,9 @@ from headrace.cli.common import (
 from headrace.cli.estimate import show_estimate
 from headrace.cli.report import shortened, size
 from headrace.errors import ModelFormatError, UnsupportedError
-from headrace.inspection import estimate_memory
+from headrace.inspection.devices import estimate_memory
+from headrace.model import Model
 from headrace.params import EngineParams, ModelParams, SamplingParams
-from headrace.protocols.waist import Model
 from headrace.results import ModelInfo
 
 

@@ -6,12 +6,12 @@ from typing import Any
 
 import click
 
-from headrace.chat.types import ChatCompletion
 from headrace.cli.language import spoken
 from headrace.cli.limits import TimedOutError
 from headrace.cli.streams import StreamLostError, colour
 from headrace.errors import HeadraceError
 from headrace.results import Completion
+from headrace.results.chat import ChatCompletion
 
 _WIDEST_VALUE = 100
 _COLOURS = {"error": "red", "warning": "yellow"}

@@ -9,11 +9,11 @@ import threading
 
 import click
 
+from headrace.backend.abilities import ServesDevices
 from headrace.cli.common import debug_option
 from headrace.cli.sizes import number_of_bytes
 from headrace.errors import BackendError, BackendNotFoundError, HeadraceError, ParamsError
-from headrace.loading import backends, choose_backend
-from headrace.protocols.remote import ServesDevices
+from headrace.loading.choose import backends, choose_backend
 
 _LEAST = 2**26
 """Bytes of memory with which serving makes sense."""

@@ -18,8 +18,8 @@ from headrace.cli.common import (
 from headrace.cli.limits import time_limit
 from headrace.cli.settings import isolation_option
 from headrace.errors import ParamsError
+from headrace.model import Model
 from headrace.params import ModelParams
-from headrace.protocols import Model
 
 
 @click.command()

@@ -8,21 +8,21 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from headrace.bases import SessionBase
-from headrace.chat.stream import ChatStream
 from headrace.engine.beginning import Beginning
 from headrace.engine.sampling import check_sampling
 from headrace.errors import ParamsError
 from headrace.params import SamplingParams
-from headrace.prompts import check_generation
-from headrace.stream import TokenStream
+from headrace.requests.checks import check_generation
+from headrace.streams.chat import ChatStream
+from headrace.streams.tokens import TokenStream
 
 if TYPE_CHECKING:
-    from headrace.chat.keywords import Messages, Tools
     from headrace.engine.generation import EngineGeneration
     from headrace.engine.model import EngineModel
     from headrace.engine.scheduler import Engine
     from headrace.engine.sequence import Sequence as EngineSequence
-    from headrace.protocols.chat import RenderedChat
+    from headrace.requests.keywords import Messages, Tools
+    from headrace.streams.parser import RenderedChat
 
 
 class ChattingSession(SessionBase):

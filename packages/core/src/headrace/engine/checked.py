@@ -10,12 +10,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NoReturn, TypeGuard, cast
 
-from headrace.errors import DecodeError, HeadraceError
-from headrace.machine import DeviceMemory
-from headrace.params import SamplingParams
-from headrace.protocols.adapters import AdapterDecoder, AppliedAdapter
-from headrace.protocols.decoder import (
+from headrace.backend.abilities import (
+    AdapterDecoder,
     ApartDecoder,
+    AppliedAdapter,
+    ScoreOutcome,
+    ScoreRow,
+    ScoringDecoder,
+    StatefulDecoder,
+    TellsMemory,
+)
+from headrace.backend.decoder import (
     DecoderInfo,
     Row,
     RowResult,
@@ -26,11 +31,11 @@ from headrace.protocols.decoder import (
     Truncation,
     Vocabulary,
 )
-from headrace.protocols.machine import TellsMemory
-from headrace.protocols.score import ScoreOutcome, ScoreRow, ScoringDecoder
-from headrace.protocols.state import StatefulDecoder
+from headrace.common.seam import Seam
+from headrace.errors import DecodeError, HeadraceError
+from headrace.params import SamplingParams
 from headrace.results import TokenLogprob
-from headrace.seam import Seam
+from headrace.results.machine import DeviceMemory
 
 PATIENCE = 100
 """Calls in a row that may end early, with nobody having asked for it and nothing done."""

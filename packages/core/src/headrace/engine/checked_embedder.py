@@ -5,10 +5,10 @@ from __future__ import annotations
 from array import array
 from collections.abc import Sequence
 
+from headrace.backend.abilities import Embedder, EmbedderInfo, Pooling
+from headrace.common.seam import Seam
 from headrace.engine.checked import PATIENCE
 from headrace.errors import DecodeError, HeadraceError
-from headrace.protocols.embedding import Embedder, EmbedderInfo, Pooling
-from headrace.seam import Seam
 
 _COUNTS = ("n_dimensions", "n_batch", "n_text", "n_texts")
 

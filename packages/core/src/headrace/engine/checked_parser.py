@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from headrace.chat.types import ChatMessage
-from headrace.protocols.chat import ChatParser
-from headrace.seam import Seam
+from headrace.common.seam import Seam
+from headrace.results.chat import ChatMessage
+from headrace.streams.parser import ChatParser
 
 
 class CheckedParser:

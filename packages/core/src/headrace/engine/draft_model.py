@@ -13,18 +13,13 @@ import time
 from collections.abc import Callable, Sequence
 from itertools import islice
 
-from headrace.copying import Uncopyable
+from headrace.backend.decoder import Row, Sampler, StepStatus, Vocabulary
+from headrace.common.uncopyable import Uncopyable
 from headrace.engine.checked import CheckedDecoder, Reported
 from headrace.engine.sequence import common_prefix
 from headrace.engine.waiting import ThreadWaiter
 from headrace.errors import ParamsError
 from headrace.params import SamplingParams
-from headrace.protocols.decoder import (
-    Row,
-    Sampler,
-    StepStatus,
-    Vocabulary,
-)
 from headrace.results import ModelInfo
 
 _HEARTBEAT = 0.2

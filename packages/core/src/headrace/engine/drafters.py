@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from headrace.engine.sequence import common_prefix
-from headrace.speculation.values import PromptLookup
+from headrace.params.speculation import PromptLookup
 
 
 class Drafter(Protocol):

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from headrace.backend.decoder import DecoderInfo, Vocabulary
+from headrace.common.seam import is_callers
 from headrace.engine import fairness
 from headrace.engine.checked import Reported
 from headrace.engine.drafters import Drafter, LookupDrafter
 from headrace.errors import ParamsError, UnsupportedError
 from headrace.params import SessionParams
-from headrace.protocols.decoder import DecoderInfo, Vocabulary
-from headrace.seam import is_callers
-from headrace.speculation.values import DraftModel, PromptLookup
+from headrace.params.speculation import DraftModel, PromptLookup
 
 if TYPE_CHECKING:
     from headrace.engine.generation import EngineGeneration

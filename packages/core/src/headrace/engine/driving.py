@@ -10,6 +10,8 @@ from __future__ import annotations
 import threading
 import time
 
+from headrace.backend.abilities import AppliedAdapter
+from headrace.backend.decoder import StepOutcome, StepStatus
 from headrace.engine import drafting, fairness, steps
 from headrace.engine.checked import PATIENCE, Reported
 from headrace.engine.ending import Ending
@@ -19,8 +21,6 @@ from headrace.engine.steps import PlannedRow, Step
 from headrace.errors import ContextFullError, DecodeError, HeadraceError
 from headrace.params import ControlVectorUse
 from headrace.params.adapters import Use
-from headrace.protocols.adapters import AppliedAdapter
-from headrace.protocols.decoder import StepOutcome, StepStatus
 from headrace.results import StopReason
 
 

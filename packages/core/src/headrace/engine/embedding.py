@@ -6,8 +6,19 @@ from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
+from headrace.backend.abilities import EmbeddingModel, Pooling
+from headrace.backend.decoder import DecoderModel
 from headrace.bases import ModelBase
-from headrace.embeddings import (
+from headrace.common.seam import Seam
+from headrace.common.workers import in_worker
+from headrace.engine.checked import CheckedVocabulary
+from headrace.engine.texts import Text, read_texts, too_long
+from headrace.engine.vectors import Embedders, Progress, Slot, Work
+from headrace.errors import ParamsError, UnsupportedError
+from headrace.params import EngineParams
+from headrace.requests.checks import check_flags, check_text
+from headrace.results import ModelInfo, Usage
+from headrace.results.vectors import (
     Embeddings,
     RankedDocument,
     Ranking,
@@ -15,17 +26,6 @@ from headrace.embeddings import (
     as_lists,
     check_numpy,
 )
-from headrace.engine.checked import CheckedVocabulary
-from headrace.engine.texts import Text, read_texts, too_long
-from headrace.engine.vectors import Embedders, Progress, Slot, Work
-from headrace.errors import ParamsError, UnsupportedError
-from headrace.params import EngineParams
-from headrace.prompts import check_flags, check_text
-from headrace.protocols.decoder import DecoderModel
-from headrace.protocols.embedding import EmbeddingModel, Pooling
-from headrace.results import ModelInfo, Usage
-from headrace.seam import Seam
-from headrace.workers import in_worker
 
 _POOLINGS = [each.value for each in Pooling if each is not Pooling.RANK]
 

@@ -13,7 +13,8 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
-from headrace.copying import Uncopyable
+from headrace.backend.decoder import Sampler, Truncation
+from headrace.common.uncopyable import Uncopyable
 from headrace.engine import drafting
 from headrace.engine.checked import CheckedDecoder, CheckedVocabulary, is_poison
 from headrace.engine.drafters import Drafter
@@ -26,7 +27,6 @@ from headrace.engine.waiting import ThreadWaiter
 from headrace.errors import ClosedError, DecodeError, HeadraceError
 from headrace.params import EngineParams
 from headrace.params.adapters import Use
-from headrace.protocols.decoder import Sampler, Truncation
 from headrace.results import ModelInfo
 
 _log = logging.getLogger("headrace")

@@ -12,13 +12,13 @@ from collections.abc import Mapping
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
-from headrace.copying import Uncopyable
+from headrace.backend.decoder import RowResult, Sampler
+from headrace.common.uncopyable import Uncopyable
 from headrace.engine.pacing import Pace
 from headrace.errors import HeadraceError
 from headrace.params import SamplingParams
-from headrace.protocols.decoder import RowResult, Sampler
-from headrace.protocols.waist import Delta, GenerationReport, Piece
 from headrace.results import Receipt, StopReason, Timings, TokenLogprob, Usage
+from headrace.streams.generation import Delta, GenerationReport, Piece
 
 if TYPE_CHECKING:
     from headrace.engine.scheduler import Engine

@@ -6,11 +6,12 @@ from collections.abc import Iterable, Sequence
 
 from headrace.engine.beginning import Beginning
 from headrace.engine.chatting import ChattingSession
+from headrace.engine.infill_layout import infill_tokens
 from headrace.engine.sampling import check_sampling
-from headrace.infilling import check_infill, infill_tokens
 from headrace.params import SamplingParams
-from headrace.prompts import check_generation
-from headrace.stream import TokenStream
+from headrace.requests.checks import check_generation
+from headrace.requests.infill import check_infill
+from headrace.streams.tokens import TokenStream
 
 
 class InfillingSession(ChattingSession):

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import attrs
 
 from headrace.adapters import Adapter, ControlVector, LoadedHandle
+from headrace.backend.abilities import AdapterModel, ChatFormatter, RecommendsSampling, TellsSystem
+from headrace.backend.decoder import DecoderModel, Truncation
 from headrace.bases import no_chat
-from headrace.chat.checking import check_chat
+from headrace.common.workers import in_worker, let_go
 from headrace.engine import usage
 from headrace.engine.checked import CheckedDecoder
 from headrace.engine.checked_parser import CheckedParser
@@ -21,17 +23,18 @@ from headrace.engine.embedding import EmbeddingMethods
 from headrace.engine.scheduler import Engine
 from headrace.engine.session import EngineSession
 from headrace.errors import ClosedError, UnsupportedError
-from headrace.machine import MemoryUsage, SystemInfo
 from headrace.params import EngineParams, SamplingParams, SessionParams
 from headrace.params.adapters import check_uses
-from headrace.prompts import check_path, check_session_params, check_text, check_tokens
-from headrace.protocols.adapters import AdapterModel
-from headrace.protocols.chat import ChatFormatter, RenderedChat
-from headrace.protocols.decoder import DecoderModel, Truncation
-from headrace.protocols.machine import TellsSystem
-from headrace.protocols.recommending import RecommendsSampling
+from headrace.requests.checks import (
+    check_path,
+    check_session_params,
+    check_text,
+    check_tokens,
+)
+from headrace.requests.conversation import check_chat
 from headrace.results import Capability
-from headrace.workers import in_worker, let_go
+from headrace.results.machine import MemoryUsage, SystemInfo
+from headrace.streams.parser import RenderedChat
 
 _WITHOUT_SESSIONS = {Capability.TOKENIZE, Capability.EMBED, Capability.RERANK}
 _Handle = TypeVar("_Handle", bound=LoadedHandle)
@@ -39,7 +42,7 @@ _Handle = TypeVar("_Handle", bound=LoadedHandle)
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from headrace.chat.keywords import Messages, RenderKeywords
+    from headrace.requests.keywords import Messages, RenderKeywords
 
 
 class EngineModel(EmbeddingMethods):

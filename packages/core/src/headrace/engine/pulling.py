@@ -17,7 +17,7 @@ from headrace.engine.ending import HEARTBEAT
 from headrace.engine.generation import EngineGeneration
 from headrace.engine.waiting import TaskWaiter, ThreadWaiter
 from headrace.errors import BusyError, DecodeError
-from headrace.protocols.waist import Delta
+from headrace.streams.generation import Delta
 
 _WORTH_OVERLAPPING = 0.002
 """Seconds of a step from which the worker thread computes ahead of the tasks it works for.

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from headrace.engine import drafting
 from headrace.engine.calls import Calls
 from headrace.engine.generation import EngineGeneration
+from headrace.engine.prompts import draw_seed
 from headrace.engine.sequence import Line, Sequence, common_prefix
 from headrace.errors import (
     BusyError,
@@ -22,9 +23,8 @@ from headrace.errors import (
     UnsupportedError,
 )
 from headrace.params import SamplingParams, SessionParams
-from headrace.prompts import draw_seed
-from headrace.protocols.waist import GenerationReport
 from headrace.results import StopReason
+from headrace.streams.generation import GenerationReport
 
 _NOTHING: Mapping[int, bytes] = MappingProxyType({})
 

@@ -13,11 +13,11 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from headrace.backend.abilities import ScoreOutcome, ScoreRow
+from headrace.backend.decoder import StepStatus
 from headrace.engine.checked import PATIENCE, Reported
 from headrace.engine.sequence import Line, Sequence
 from headrace.errors import ContextFullError, DecodeError, UnsupportedError
-from headrace.protocols.decoder import StepStatus
-from headrace.protocols.score import ScoreOutcome, ScoreRow
 from headrace.results import TokenLogprob
 
 if TYPE_CHECKING:

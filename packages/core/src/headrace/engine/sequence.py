@@ -17,10 +17,10 @@ from headrace.params import SessionParams
 from headrace.params.adapters import Use
 
 if TYPE_CHECKING:
+    from headrace.backend.decoder import DecoderInfo
     from headrace.engine.drafters import Drafter
     from headrace.engine.drafting import Proposal
     from headrace.engine.generation import EngineGeneration
-    from headrace.protocols.decoder import DecoderInfo
 
 
 class Line(list[int]):

@@ -8,30 +8,24 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-import headrace
+from headrace._version import __version__
+from headrace.common.workers import in_worker, let_go
 from headrace.engine import saving, usage
 from headrace.engine.beginning import Beginning
 from headrace.engine.infilling import InfillingSession
+from headrace.engine.prompts import check_prompt, check_scored, draw_seed, is_short
 from headrace.engine.sampling import check_sampling
 from headrace.engine.scheduler import Engine
 from headrace.engine.scoring import Scoring
 from headrace.errors import ClosedError
-from headrace.machine import SessionMemory
 from headrace.params import SamplingParams, SessionParams
-from headrace.prompts import (
-    check_generation,
-    check_prompt,
-    check_scored,
-    check_top,
-    draw_seed,
-    is_short,
-)
+from headrace.requests.checks import check_generation, check_top
 from headrace.results import TokenLogprob
-from headrace.scores import Score
+from headrace.results.machine import SessionMemory
+from headrace.results.score import Score
 from headrace.state import StateSource, StateTarget, pack, read_state, unpack, write_state
 from headrace.state.files import check_target
-from headrace.stream import TokenStream
-from headrace.workers import in_worker, let_go
+from headrace.streams.tokens import TokenStream
 
 if TYPE_CHECKING:
     from headrace.engine.model import EngineModel
@@ -286,7 +280,7 @@ class EngineSession(InfillingSession):
     def _state_parts(self) -> list[bytes | memoryview]:
         self._check_process()
         state = saving.save(self._engine, self._sequence)
-        return pack(state, f"headrace {headrace.__version__}")
+        return pack(state, f"headrace {__version__}")
 
     def set_adapters(self, adapters: Iterable[object]) -> None:
         """Compute with these LoRA adapters from the next generation on, instead of those before.

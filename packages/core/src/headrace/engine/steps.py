@@ -12,6 +12,7 @@ from collections.abc import Iterable
 
 import attrs
 
+from headrace.backend.decoder import Row, RowResult, Sampler
 from headrace.engine import drafting, fairness
 from headrace.engine.checked import CheckedDecoder, Reported, is_poison
 from headrace.engine.generation import EngineGeneration
@@ -19,7 +20,6 @@ from headrace.engine.sequence import Sequence
 from headrace.engine.slots import Slots
 from headrace.errors import HeadraceError
 from headrace.params.adapters import Use
-from headrace.protocols.decoder import Row, RowResult, Sampler
 from headrace.results import StopReason
 
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import attrs
 
+from headrace.backend.abilities import EmbedderInfo
+from headrace.backend.decoder import Vocabulary
 from headrace.errors import ContextFullError, ParamsError
 from headrace.params import EngineParams
-from headrace.prompts import check_text, check_tokens
-from headrace.protocols.decoder import Vocabulary
-from headrace.protocols.embedding import EmbedderInfo
+from headrace.requests.checks import check_text, check_tokens
 
 
 @attrs.frozen

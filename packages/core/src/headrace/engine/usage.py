@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from headrace.engine.sequence import Sequence
 from headrace.errors import UnsupportedError
-from headrace.machine import MemoryUsage, SessionMemory
+from headrace.results.machine import MemoryUsage, SessionMemory
 
 if TYPE_CHECKING:
     from headrace.engine.scheduler import Engine

@@ -12,13 +12,13 @@ from array import array
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from headrace.backend.abilities import EmbeddingModel, Pooling
+from headrace.common.seam import Seam
 from headrace.engine.checked import PATIENCE
 from headrace.engine.checked_embedder import CheckedEmbedder
 from headrace.engine.texts import batches
 from headrace.errors import ClosedError, DecodeError
 from headrace.params import EngineParams
-from headrace.protocols.embedding import EmbeddingModel, Pooling
-from headrace.seam import Seam
 
 Progress = Callable[[float], object]
 _T = TypeVar("_T")

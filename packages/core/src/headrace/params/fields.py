@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 
 import attrs
 
+from headrace.common.quotes import shown
 from headrace.errors import ParamsError
-from headrace.quoting import shown
 
 _T = TypeVar("_T")
 Validator = Callable[[Any, "attrs.Attribute[Any]", Any], None]

@@ -15,7 +15,7 @@ from headrace.params.adapters import (
     control_vector_uses,
 )
 from headrace.params.fields import choice, flag, integer, refuse, strict_names
-from headrace.speculation.values import DraftModel, PromptLookup
+from headrace.params.speculation import DraftModel, PromptLookup
 
 
 def _is_speculation(instance: Any, field: attrs.Attribute[Any], value: Any) -> None:

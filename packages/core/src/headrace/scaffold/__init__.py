@@ -86,7 +86,7 @@ def _values(name: str) -> dict[str, str]:
 
 
 def _refuse_taken(name: str) -> None:
-    from headrace.plugins import discover
+    from headrace.backend.plugins import discover
 
     for each in discover().backends:
         if each.name == name:

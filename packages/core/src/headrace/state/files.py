@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from headrace.atomic import place_of, replacing
+from headrace.common.atomic import place_of, replacing
 from headrace.errors import ParamsError, StateError
 
 _MODE = 0o600

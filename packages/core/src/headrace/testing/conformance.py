@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 import attrs
 import pytest
 
+from headrace.backend.backend import Backend
 from headrace.errors import ParamsError
-from headrace.protocols import Backend
 from headrace.testing.kit import Kit, Subject
 from headrace.testing.report import Status
 from headrace.testing.rules import Rule, checked_skips, chosen

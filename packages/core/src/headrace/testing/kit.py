@@ -9,12 +9,15 @@ from typing import Any, TypeVar
 
 import attrs
 
+from headrace.backend.backend import Backend
 from headrace.errors import HeadraceError
-from headrace.loading import choose_backend, load_model
+from headrace.loading.choose import choose_backend
+from headrace.loading.load import load_model
+from headrace.model import Model
 from headrace.params import EngineParams, ModelParams, SamplingParams, SessionParams
-from headrace.protocols import Backend, Model, Session
 from headrace.results import Completion
-from headrace.stream import TokenStream
+from headrace.session import Session
+from headrace.streams.tokens import TokenStream
 
 _T = TypeVar("_T")
 _E = TypeVar("_E", bound=BaseException)

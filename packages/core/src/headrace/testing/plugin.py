@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
+from headrace.backend.backend import Backend
 from headrace.errors import HeadraceError, UnsupportedError
-from headrace.protocols import Backend, Model
+from headrace.model import Model
 
 
 @pytest.fixture
@@ -23,7 +24,7 @@ def fake_model() -> Iterator[Callable[..., Model]]:
     Keywords are those of ``headrace_fake.FakeOptions``, and ``engine`` for ``EngineParams``.
     Models are closed at the end of the test.
     """
-    from headrace.loading import load_model
+    from headrace.loading.load import load_model
 
     try:
         from headrace_fake import FakeBackend
@@ -65,7 +66,7 @@ def isolated_plugins(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], None]:
     ``HEADRACE_…`` cannot spoil the next one's discovery. A backend of the same name as an
     installed one takes its place, and that one is in quarantine meanwhile.
     """
-    from headrace.plugins import discovery, sources, validate_backend
+    from headrace.backend.plugins import discovery, sources, validate_backend
 
     monkeypatch.setattr(discovery, "_answer", None)
     for variable in ("HEADRACE_PLUGINS", "HEADRACE_STRICT_PLUGINS", "HEADRACE_BACKEND"):
@@ -85,7 +86,7 @@ def isolated_plugins(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], None]:
 
 def _plugin(backend: Backend) -> object:
     """What stands for a plugin's module."""
-    from headrace.plugins import hookimpl
+    from headrace.protocols import hookimpl
 
     class Plugin:
         @hookimpl

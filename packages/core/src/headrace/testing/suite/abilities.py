@@ -11,8 +11,8 @@ import attrs
 from headrace.errors import ParamsError
 from headrace.grammar import Choice, JsonSchema, Regex
 from headrace.params import SamplingParams
+from headrace.params.speculation import PromptLookup
 from headrace.results import Capability, StopReason
-from headrace.speculation import PromptLookup
 from headrace.testing.kit import Kit, Violation, closing_all, expect, expect_equal, expect_error
 from headrace.testing.rules import rule
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from headrace.plugins import validate_backend
+from headrace.backend.plugins import validate_backend
 from headrace.results import Capability
 from headrace.testing.kit import Kit, NotApplicable, expect
 from headrace.testing.rules import rule
@@ -11,7 +11,7 @@ from headrace.testing.rules import rule
 @rule("discovery.found")
 def found(kit: Kit) -> None:
     """The backend is installed, not quarantined, and found by its name."""
-    from headrace.plugins import discover
+    from headrace.backend.plugins import discover
 
     name = kit.subject.backend
     if not isinstance(name, str):

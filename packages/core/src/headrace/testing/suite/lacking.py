@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 from headrace.errors import UnsupportedError
 from headrace.grammar import Choice
+from headrace.model import Model
 from headrace.params import SamplingParams, SessionParams
-from headrace.protocols import Model, Session
 from headrace.results import Capability
+from headrace.session import Session
 from headrace.testing.kit import Kit, closing_all, expect_error
 from headrace.testing.rules import rule
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from headrace.errors import HeadraceError, ModelError, ModelLoadCancelledError
-from headrace.loading import load_model
+from headrace.loading.load import load_model
 from headrace.results import Capability
 from headrace.testing.kit import (
     Kit,

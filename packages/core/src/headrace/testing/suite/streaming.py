@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from headrace.errors import BusyError
 from headrace.results import Capability, Chunk
-from headrace.stream import TokenStream
+from headrace.streams.tokens import TokenStream
 from headrace.testing.kit import Kit, expect, expect_equal, expect_error
 from headrace.testing.rules import rule
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from headrace.embeddings import Embeddings
 from headrace.results import Capability
+from headrace.results.vectors import Embeddings
 from headrace.testing.kit import Kit, expect, expect_equal
 from headrace.testing.rules import rule
 

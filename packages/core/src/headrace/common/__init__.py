@@ -1,0 +1,1 @@
+"""What every other layer stands on: handles, threads, files, text for messages."""

@@ -1,0 +1,1 @@
+"""Looking at files, machines and the installation without using a model."""

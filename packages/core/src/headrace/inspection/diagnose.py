@@ -1,0 +1,342 @@
+"""``diagnose``: looks at everything, lets nothing stop it, and says what to do.
+
+Each part is asked on its own; what one raises becomes a finding beside the
+answers of the others.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from headrace._version import __version__
+from headrace.backend.abilities import Diagnoses
+from headrace.common.bounded import StillRunning, within
+from headrace.common.cache import cache_dir
+from headrace.common.overdue import told_when_overdue
+from headrace.common.quotes import shown
+from headrace.common.seam import Seam, interrupts
+from headrace.common.variables import BACKEND_VARIABLE
+from headrace.common.workers import in_worker, let_go
+from headrace.errors import BackendError, HeadraceError
+from headrace.inspection.devices import library_of, survey
+from headrace.loading.choose import INSTALL_HINT
+from headrace.loading.load import load_model
+from headrace.params import EngineParams, ModelParams, SamplingParams
+from headrace.results import Capability, StopReason
+from headrace.results.diagnosis import (
+    BROKEN,
+    REPORT,
+    WARNING,
+    BackendDiagnosis,
+    BackendReport,
+    Diagnosis,
+    Finding,
+    PluginReport,
+    SelfTest,
+    broken,
+)
+from headrace.streams.observers import failed_observers
+
+if TYPE_CHECKING:
+    from headrace.backend.plugins import Discovery, Installed, InstalledBackend
+
+_T = TypeVar("_T")
+_SMALL = EngineParams(n_ctx=256, n_sequences=1, n_batch=64, n_ubatch=64)
+_GREEDY = SamplingParams(temperature=0.0)
+_PATIENCE = 60.0
+"""Seconds a self-test waits for a model's text."""
+ANSWER = 10.0
+"""Seconds a backend has to say whether it can load something: it reads a few bytes."""
+_NOBODYS = "headrace-doctor-asks.no-such-model"
+_LEAVE_OUT = "HEADRACE_PLUGINS can leave plugins out"
+
+
+def diagnose(
+    *,
+    model: str | os.PathLike[str] | None = None,
+    self_test: bool = True,
+    params: ModelParams | None = None,
+) -> Diagnosis:
+    """Look at the whole installation; nothing that is broken raises.
+
+    Args:
+        model: A model to try: path or reference. None: what backends can load without a file,
+            which takes less than a second.
+        self_test: Whether to load models and ask them for some text.
+        params: How they are loaded, such as in a process of their own.
+
+    Returns:
+        What was found; its ``as_dict`` is fit to be published.
+    """
+    # Imports as much as all the rest of headrace.
+    from headrace.inspection import environment
+
+    findings: list[Finding] = []
+    discovery = _discover(findings)
+    silent = [each.name for each in discovery.backends if not _answers(each, model, findings)]
+    said = {each.name: _ask(each, findings) for each in discovery.backends}
+    with told_when_overdue("the backends to list their devices", _LEAVE_OUT):
+        seen = survey(each.backend for each in discovery.backends)
+    for name, error in seen.failures.items():
+        findings.append(broken(f"devices of {name}", error))
+    findings += _about_variables(discovery)
+    tests = list(_self_tests(said, model, params, silent, findings)) if self_test else []
+    cpu, features = environment.cpu()
+    total, available = environment.memory()
+    folders = [environment.folder(path) for path in _folders()]
+    return Diagnosis(
+        headrace=__version__,
+        python=environment.python(),
+        platform=environment.system(),
+        cpu=cpu,
+        cpu_features=features,
+        cpus=environment.cpus(),
+        memory_total=total,
+        memory_available=available,
+        limits=environment.limits(),
+        distributions=environment.distributions(_distributions(discovery, said)),
+        environment=environment.environment(
+            name for each in said.values() for name in each.environment
+        ),
+        backends=tuple(_report(each, said[each.name]) for each in discovery.backends),
+        devices=seen.devices,
+        plugins=tuple(_plugins(discovery)),
+        caches=tuple(each for each in folders if each is not None),
+        self_tests=tuple(tests),
+        findings=tuple(sorted(findings, key=lambda each: each.severity != BROKEN)),
+    )
+
+
+async def adiagnose(
+    *,
+    model: str | os.PathLike[str] | None = None,
+    self_test: bool = True,
+    params: ModelParams | None = None,
+) -> Diagnosis:
+    """``diagnose`` for a task of asyncio or trio."""
+    return await in_worker(
+        lambda: diagnose(model=model, self_test=self_test, params=params), cancel=let_go
+    )
+
+
+def _discover(findings: list[Finding]) -> Discovery:
+    from headrace.backend.plugins import Discovery, discover
+
+    try:
+        found = discover(refresh=True)
+    except HeadraceError as error:  # in strict mode
+        findings.append(broken("plugins", error))
+        return Discovery()
+    for entry in found.quarantine:
+        findings.append(
+            Finding(
+                severity=BROKEN,
+                about=f"plugin {entry.plugin} ({_origin(entry.distribution, entry)})",
+                message=entry.error.message,
+                remedy=entry.error.hint
+                or "Upgrade or uninstall it; headrace doctor --debug shows the traceback for its "
+                "author.",
+                traceback=entry.traceback,
+            )
+        )
+    if not found.backends:
+        message = "there is no backend that could load a model"
+        findings.append(
+            Finding(severity=BROKEN, about="backends", message=message, remedy=INSTALL_HINT)
+        )
+    for failed in failed_observers():
+        findings.append(
+            Finding(
+                severity=WARNING,
+                about=f"observer {failed.name}",
+                message="it raised, and is not called any more in this process",
+                remedy="Upgrade or uninstall its plugin.",
+                traceback=failed.traceback,
+            )
+        )
+    return found
+
+
+def _answers(
+    entry: InstalledBackend, model: str | os.PathLike[str] | None, findings: list[Finding]
+) -> bool:
+    """Whether a backend answers when it is asked what it can load; rightly or not."""
+    reference = _NOBODYS if model is None else os.fsdecode(model)
+    about = f"can_load of backend {entry.name}"
+
+    def ask() -> bool:
+        return within(ANSWER, lambda: entry.backend.can_load(reference))
+
+    try:
+        _guarded(about, ask, findings)
+    except StillRunning as error:
+        findings.append(
+            Finding(
+                severity=BROKEN,
+                about=about,
+                message=f"{error} to whether it can load {reference!r}; a load that names no "
+                "backend hangs",
+                remedy=f"Upgrade or uninstall it ({_origin(entry.distribution, entry)}), or name "
+                f"another one with --backend, backend=… or {BACKEND_VARIABLE}.",
+                traceback=error.stack,
+            )
+        )
+        return False
+    return True
+
+
+def _ask(entry: InstalledBackend, findings: list[Finding]) -> BackendDiagnosis:
+    with told_when_overdue(f"backend {entry.name!r} to look at itself", _LEAVE_OUT):
+        found = _guarded(f"backend {entry.name}", lambda: _diagnosis(entry), findings)
+    if found is None:
+        return BackendDiagnosis()
+    findings += found.findings
+    return found
+
+
+def _diagnosis(entry: InstalledBackend) -> BackendDiagnosis:
+    if not isinstance(entry.backend, Diagnoses):
+        return BackendDiagnosis()
+    found: Any = entry.backend.diagnose()
+    if not isinstance(found, BackendDiagnosis) or any(
+        not isinstance(each, Finding) for each in found.findings
+    ):
+        raise Seam(entry.name).breach("diagnose", f"{shown(found)} instead of a BackendDiagnosis")
+    return found
+
+
+def _guarded(about: str, call: Callable[[], _T], findings: list[Finding]) -> _T | None:
+    try:
+        return call()
+    except BaseException as error:  # whatever is broken, the rest is still looked at
+        if interrupts(error) or isinstance(error, StillRunning):
+            raise
+        findings.append(broken(about, error))
+        return None
+
+
+def _report(entry: InstalledBackend, said: BackendDiagnosis) -> BackendReport:
+    return BackendReport(
+        name=entry.name,
+        version=entry.backend.version,
+        distribution=_origin(entry.distribution, entry),
+        library=library_of(entry),
+        system=said.system,
+    )
+
+
+def _origin(distribution: str | None, entry: Installed | object) -> str:
+    version = getattr(entry, "distribution_version", None)
+    return f"{distribution} {version}" if distribution else "of no known distribution"
+
+
+def _plugins(discovery: Discovery) -> Iterator[PluginReport]:
+    for kind, entries in (("resolver", discovery.resolvers), ("observer", discovery.observers)):
+        for each in entries:
+            origin = _origin(each.distribution, each)
+            yield PluginReport(kind=kind, name=each.name, distribution=origin)
+
+
+def _distributions(discovery: Discovery, said: dict[str, BackendDiagnosis]) -> Iterable[str]:
+    named = (each.distribution for each in (*discovery.backends, *discovery.observers))
+    return (*filter(None, named), *(name for each in said.values() for name in each.distributions))
+
+
+def _about_variables(discovery: Discovery) -> Iterator[Finding]:
+    name = os.environ.get(BACKEND_VARIABLE)
+    if name and discovery.find(name) is None:
+        yield Finding(
+            severity=BROKEN,
+            about=BACKEND_VARIABLE,
+            message=f"it names {name!r}, and there is no such backend",
+            remedy="Unset it, or install that backend.",
+        )
+    for folder in (cache_dir(), *cache_dir().parents):
+        if folder.exists():
+            if not folder.is_dir() or not os.access(folder, os.W_OK):
+                yield Finding(
+                    severity=WARNING,
+                    about="cache",
+                    message=f"{cache_dir()} cannot be written",
+                    remedy="Set HEADRACE_CACHE_DIR to a folder that can.",
+                )
+            return
+
+
+def _folders() -> list[Path]:
+    root = cache_dir()
+    inside = sorted(each for each in root.iterdir() if each.is_dir()) if root.is_dir() else []
+    return [root, *inside]
+
+
+def _self_tests(
+    said: dict[str, BackendDiagnosis],
+    model: str | os.PathLike[str] | None,
+    params: ModelParams | None,
+    silent: list[str],
+    findings: list[Finding],
+) -> Iterator[SelfTest]:
+    if model is not None and silent:
+        told = f"not tried: it would hang, because {', '.join(silent)} would be asked"
+        yield SelfTest(reference=os.fsdecode(model), passed=False, told=told, seconds=0.0)
+        return
+    if model is not None:
+        yield _try(model, None, params, findings)
+        return
+    for name, diagnosis in said.items():
+        if diagnosis.self_test is not None:
+            yield _try(diagnosis.self_test, name, params, findings)
+
+
+def _try(
+    reference: str | os.PathLike[str],
+    backend: str | None,
+    params: ModelParams | None,
+    findings: list[Finding],
+) -> SelfTest:
+    began = time.monotonic()
+    told = _guarded(
+        f"self-test of {reference}", lambda: _exercise(reference, backend, params), findings
+    )
+    return SelfTest(
+        reference=os.fsdecode(reference),
+        passed=told is not None,
+        told=told or "failed",
+        seconds=time.monotonic() - began,
+    )
+
+
+def _exercise(
+    reference: str | os.PathLike[str], backend: str | None, params: ModelParams | None
+) -> str:
+    """Load a model, read some text, cancel some more; what happened."""
+    with load_model(reference, backend=backend, params=params, engine=_SMALL) as model:
+        loaded = f"{model.info.description} with {model.info.backend}: loaded"
+        if Capability.GENERATE not in model.capabilities:
+            return loaded
+        with model.open_session() as session:
+            done = session.complete(
+                "Once upon a time",
+                sampling=_GREEDY,
+                max_tokens=4,
+                ignore_eog=True,
+                timeout=_PATIENCE,
+            )
+            _expect(done.usage.completion_tokens > 0, "no token came")
+            _expect(done.stop_reason is not StopReason.TIMED_OUT, "its text took too long")
+            session.reset()
+            stream = session.generate("Once upon a time", sampling=_GREEDY, ignore_eog=True)
+            next(stream)
+            stream.close()
+            cancelled = stream.result.stop_reason
+            _expect(cancelled is StopReason.CANCELLED, f"a cancel ended as {cancelled}")
+        return f"{loaded}, {done.usage.completion_tokens} tokens read, a stream cancelled"
+
+
+def _expect(held: bool, otherwise: str) -> None:
+    if not held:
+        raise BackendError(f"the self-test went wrong: {otherwise}", hint=REPORT)

@@ -1,0 +1,1 @@
+"""From a reference to a loaded model: resolve it, choose a backend, load."""

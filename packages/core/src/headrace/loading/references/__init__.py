@@ -1,0 +1,1 @@
+"""The resolvers that headrace brings: ``hf:`` and ``pypi:``."""

@@ -1,0 +1,1 @@
+"""What callers ask for, checked before a backend sees it."""

@@ -1,0 +1,1 @@
+"""From a running generation to what its reader sees: tokens, text, messages, events."""

@@ -1,0 +1,95 @@
+"""Where a stream's tokens come from: what a session supplies for each of its streams."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import attrs
+
+from headrace.results import Receipt, StopReason, Timings, TokenLogprob, Usage
+
+
+@attrs.frozen
+class Piece:
+    """One token of output."""
+
+    token: int | None
+    """Its id; None where the backend sends text only."""
+    data: bytes
+    """The bytes it stands for: possibly part of a UTF-8 character, empty for an eog token."""
+    logprob: TokenLogprob | None = None
+    """If asked for."""
+
+
+@attrs.frozen
+class Delta:
+    """What one ``pull`` brought."""
+
+    pieces: tuple[Piece, ...] = ()
+    end: StopReason | None = None
+    """Set on the last delta of a generation."""
+
+
+@attrs.frozen
+class GenerationReport:
+    """The numbers of an ended generation."""
+
+    usage: Usage
+    timings: Timings
+    receipt: Receipt
+
+
+class Generation(Protocol):
+    """What a session supplies for one stream. One reader at a time.
+
+    One whose ``settle`` waits for another process or machine has an ``async def aside(work)``
+    too: it calls ``work``, which settles, where that blocks no event loop.
+    """
+
+    carry: bytes
+    """Bytes of remembered tokens whose text was never shown; the stream begins with them."""
+
+    interrupted: StopReason | None
+    """The reason of an early end that was asked for."""
+
+    def pull(self, max_wait: float | None) -> Delta | None:
+        """The next output, or None if none arrived within ``max_wait`` seconds (None: wait).
+
+        Raises:
+            HeadraceError: If the generation failed; the stream ends with it.
+        """
+        ...
+
+    async def apull(self, max_wait: float | None) -> Delta | None:
+        """The same for a task of asyncio or trio: waits without blocking the event loop."""
+        ...
+
+    def deliver(self, pieces: int) -> bool:
+        """The reader is about to see that many more pieces, in the order they were pulled.
+
+        Returns False, and counts nothing, if the generation was interrupted meanwhile.
+        """
+        ...
+
+    def interrupt(self, reason: StopReason) -> None:
+        """Ask for an early end, from any thread, a finalizer or a signal handler: takes no lock.
+
+        A pull that is waiting returns a delta whose ``end`` is the reason.
+        """
+        ...
+
+    def settle(self, reason: StopReason | None, seen: int, carry: bytes = b"") -> GenerationReport:
+        """End the generation: the session remembers what was seen and forgets the rest.
+
+        Settling again returns the same report.
+
+        Args:
+            reason: Why it ended; None if it failed.
+            seen: Pieces of all those pulled that the reader has seen.
+            carry: Bytes of seen pieces whose text was not shown.
+        """
+        ...
+
+    def counters(self) -> tuple[int, int, int]:
+        """Tokens buffered, steps taken part in, waits for another reader's step."""
+        ...
