@@ -10,7 +10,12 @@ from headrace_llamacpp.backend import LlamaCppBackend
 from tests.support import tiny_adapters, tiny_gguf
 from tests.support.interrupting import interrupt_everywhere
 
-PARTS = ("/headrace_llamacpp/", "/headrace/engine/", "/headrace/loading/load.py")
+PARTS = (
+    "/headrace_llamacpp/",
+    "/headrace/engine/",
+    "/headrace/loading/load.py",
+    "/headrace/loading/backend_call.py",
+)
 HI = [{"role": "user", "content": "Hi"}]
 TEMPLATE = "{% for message in messages %}{{ message.content }}{% endfor %}"
 ENGINE = EngineParams(n_ctx=128, n_threads=1)

@@ -11,7 +11,7 @@ import threading
 import pytest
 
 import headrace
-from headrace import ModelParams, ParamsError, SamplingParams, StopReason
+from headrace import BackendNotFoundError, ModelParams, ParamsError, SamplingParams, StopReason
 
 PROCESS = ModelParams(isolation="process")
 GREEDY = SamplingParams(temperature=0.0)
@@ -66,10 +66,12 @@ def test_a_cancel_ends_a_step_that_would_take_an_hour(load):
     assert session.tokens == []
 
 
-def test_backends_that_isolate_are_not_loaded_directly():
-    """The error says how."""
-    with pytest.raises(ParamsError, match="loads nothing by itself") as caught:
-        headrace.load_model("fake:", backend="subprocess")
+@pytest.mark.parametrize("name", ["subprocess", "process"])
+def test_the_host_is_no_backend(name):
+    """The error says how it is asked for."""
+    assert name not in headrace.backends()
+    with pytest.raises(BackendNotFoundError, match=f"no backend '{name}'") as caught:
+        headrace.load_model("fake:", backend=name)
     assert "isolation='process'" in caught.value.hint
 
 

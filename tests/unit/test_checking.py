@@ -112,10 +112,10 @@ def test_limits_are_checked(wrong):
         CheckLimits(**wrong)
 
 
-def test_without_a_backend_that_gives_processes_it_says_what_to_install(monkeypatch):
+def test_without_a_host_it_says_what_to_install(monkeypatch):
     """Nothing is looked at in this process instead."""
-    monkeypatch.setattr("headrace.inspection.check.backends", dict)
-    with pytest.raises(BackendNotFoundError, match="process of their own") as caught:
+    monkeypatch.setattr("headrace.loading.hosts.PROCESS", "none_such")
+    with pytest.raises(BackendNotFoundError, match="check_model needs a host") as caught:
         headrace.check_model("fake:Hello")
     assert "headrace-subprocess" in caught.value.hint
 

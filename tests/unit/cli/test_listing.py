@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import attrs
 import pytest
 
 import headrace
-from headrace.backend.plugins import Discovery, Quarantined
+from headrace.backend.plugins import Discovery, InstalledHost, Quarantined
 from headrace_fake.vocabulary import FIM
 
 
@@ -28,6 +29,16 @@ def test_backends_lists_what_is_installed(call):
     assert f"fake {headrace.backends()['fake'].version}  (headrace-fake " in ended.out
     assert "capabilities: batching, " in ended.out
     assert " generate, " in ended.out
+
+
+def test_backends_lists_hosts(call, monkeypatch):
+    """Beside the backends that they run, and in JSON."""
+    host = SimpleNamespace(name="mill", version="1.2", protocol_version=1)
+    entry = InstalledHost("mill", "mill", "headrace-mill", "0.3", host)
+    monkeypatch.setattr("headrace.cli.backends.discover", lambda: Discovery(hosts=(entry,)))
+    assert "mill 1.2: runs backends  (headrace-mill 0.3)" in call("backends").out
+    (found,) = json.loads(call("backends", "--json").out)["hosts"]
+    assert (found["name"], found["version"], found["protocol_version"]) == ("mill", "1.2", 1)
 
 
 def test_backends_lists_what_is_quarantined_and_why(call, one_quarantined):

@@ -1,12 +1,12 @@
-"""What the entry point names: registers the backend like any other."""
+"""What the entry point names: registers the host."""
 
 from collections.abc import Callable
 
-from headrace.protocols import Backend, hookimpl
-from headrace_subprocess.backend import SubprocessBackend
+from headrace.protocols import Host, hookimpl
+from headrace_subprocess.host import ProcessHost
 
 
 @hookimpl
-def headrace_register_backends(register: Callable[[Backend], None]) -> None:
-    """Register the backend named ``subprocess``."""
-    register(SubprocessBackend())
+def headrace_register_hosts(register: Callable[[Host], None]) -> None:
+    """Register the host named ``process``."""
+    register(ProcessHost())

@@ -36,6 +36,7 @@ from headrace.backend.decoder import (
     Truncation,
     Vocabulary,
 )
+from headrace.backend.host import Host
 from headrace.backend.plugins.hookspecs import hookimpl
 from headrace.backend.resolver import Resolver, ResolveRequest
 from headrace.backend.serial_decoder import SerialDecoder, decoder_info
@@ -63,6 +64,7 @@ __all__ = [
     "EmbeddingModel",
     "Generation",
     "GenerationReport",
+    "Host",
     "LoadRequest",
     "LoadedAdapter",
     "Model",

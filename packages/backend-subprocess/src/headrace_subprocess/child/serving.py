@@ -15,8 +15,8 @@ from headrace.errors import (
     ModelMemoryError,
     ParamsError,
 )
+from headrace.loading.backend_call import load_with
 from headrace.loading.choose import choose_backend
-from headrace.loading.load import load_with
 from headrace.params import EngineParams, ModelParams, SessionParams
 from headrace.protocols import LoadRequest, Model
 from headrace.results import StopReason

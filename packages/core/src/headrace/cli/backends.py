@@ -26,7 +26,7 @@ from headrace.loading.choose import INSTALL_HINT
 @debug_option
 @click.pass_obj
 def backends(settings: Settings, as_json: bool) -> None:
-    """List the installed backends, resolvers, observers and the quarantined plugins.
+    """List the installed backends, hosts, resolvers, observers and the quarantined plugins.
 
     With --debug the tracebacks of quarantined plugins are shown too.
     """
@@ -36,6 +36,8 @@ def backends(settings: Settings, as_json: bool) -> None:
         return
     for entry in found.backends:
         _show_backend(entry)
+    for host in found.hosts:
+        click.echo(f"{host.name} {in_brief(host.host.version)}: runs backends  ({_origin(host)})")
     for each in found.resolvers:
         click.echo(f"{each.name}: references  ({_origin(each)})")
         click.echo(f"    {in_brief(each.resolver.description)}")
@@ -97,6 +99,15 @@ def _as_json(found: Discovery) -> dict[str, Any]:
                 **_from(entry),
             }
             for entry in found.backends
+        ],
+        "hosts": [
+            {
+                "name": each.name,
+                "version": each.host.version,
+                "protocol_version": each.host.protocol_version,
+                **_from(each),
+            }
+            for each in found.hosts
         ],
         "resolvers": [
             {"scheme": each.name, "description": each.resolver.description, **_from(each)}

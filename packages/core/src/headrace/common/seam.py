@@ -97,9 +97,11 @@ class Seam:
 
     Args:
         backend: The name of what is behind it.
+        noun: What that is.
     """
 
     backend: str
+    noun: str = "backend"
 
     def during(self, call: str) -> During:
         """A ``with`` block around a call: what it raises that it should not gets a typed error."""
@@ -123,7 +125,7 @@ class Seam:
         if isinstance(error, HeadraceError):
             return error
         failure = kind(
-            f"backend {self.backend!r} raised {type(error).__name__} in {call}: "
+            f"{self.noun} {self.backend!r} raised {type(error).__name__} in {call}: "
             f"{message_of(error, most=2000)}",
             hint=DEFECT_HINT,
             backend=self.backend,
@@ -153,7 +155,7 @@ class Seam:
     def breach(self, call: str, what: str) -> BackendProtocolError:
         """The error for something that a call must not give."""
         return BackendProtocolError(
-            f"backend {self.backend!r} broke the protocol in {call}: {what}",
+            f"{self.noun} {self.backend!r} broke the protocol in {call}: {what}",
             hint=DEFECT_HINT,
             backend=self.backend,
         )

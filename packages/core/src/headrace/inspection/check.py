@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from headrace.backend.abilities import Checker, ChecksFiles, FileStage, HostsChecks
+from headrace.backend.abilities import ChecksFiles, FileStage
 from headrace.backend.backend import Backend, LoadRequest
 from headrace.common.seam import interrupts
 from headrace.common.workers import in_worker
@@ -22,8 +22,10 @@ from headrace.errors import (
     ModelNotFoundError,
     UnsupportedError,
 )
+from headrace.loading.arguments import checked, checked_reference
+from headrace.loading.backend_call import load_with
 from headrace.loading.choose import backends, choose_backend
-from headrace.loading.load import checked, checked_reference, load_with
+from headrace.loading.hosts import open_checker
 from headrace.model import Model
 from headrace.params import EngineParams, ModelParams, SamplingParams
 from headrace.results import Capability
@@ -115,21 +117,6 @@ async def acheck_model(
 
 class _Abandoned(Exception):
     """Nobody waits for the check any more."""
-
-
-def open_checker(backend: Backend, limits: CheckLimits) -> Checker:
-    """A checker that looks at many files in a row; close it.
-
-    Raises:
-        BackendNotFoundError: If no installed backend can give it a process.
-    """
-    for each in backends().values():
-        if isinstance(each, HostsChecks):
-            return each.open_checker(backend, limits)
-    raise BackendNotFoundError(
-        "check_model needs a backend that runs others in a process of their own",
-        hint="Install it: pip install headrace-subprocess",
-    )
 
 
 def _result(path: str, backend: str | None, stages: tuple[CheckStage, ...]) -> ModelCheck:

@@ -14,8 +14,9 @@ from headrace.common.quotes import shown
 from headrace.common.seam import Seam
 from headrace.common.workers import in_worker, let_go
 from headrace.errors import HeadraceError, UnsupportedError
+from headrace.loading.arguments import checked, checked_reference
 from headrace.loading.choose import backends, choose_backend
-from headrace.loading.load import checked, checked_reference, located
+from headrace.loading.load import located
 from headrace.params import EngineParams, ModelParams
 from headrace.results.machine import Device, MemoryEstimate
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -235,14 +235,20 @@ def _origin(distribution: str | None, entry: Installed | object) -> str:
 
 
 def _plugins(discovery: Discovery) -> Iterator[PluginReport]:
-    for kind, entries in (("resolver", discovery.resolvers), ("observer", discovery.observers)):
+    kinds: dict[str, Sequence[Installed]] = {
+        "host": discovery.hosts,
+        "resolver": discovery.resolvers,
+        "observer": discovery.observers,
+    }
+    for kind, entries in kinds.items():
         for each in entries:
             origin = _origin(each.distribution, each)
             yield PluginReport(kind=kind, name=each.name, distribution=origin)
 
 
 def _distributions(discovery: Discovery, said: dict[str, BackendDiagnosis]) -> Iterable[str]:
-    named = (each.distribution for each in (*discovery.backends, *discovery.observers))
+    entries = (*discovery.backends, *discovery.hosts, *discovery.observers)
+    named = (each.distribution for each in entries)
     return (*filter(None, named), *(name for each in said.values() for name in each.distributions))
 
 

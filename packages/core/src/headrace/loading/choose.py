@@ -71,9 +71,21 @@ def _named(name: str) -> Backend:
     close = difflib.get_close_matches(name, [each.name for each in discovery.backends], n=1)
     raise BackendNotFoundError(
         f"there is no backend {name!r} ({installed(discovery)})",
-        hint=f"Did you mean {close[0]!r}?" if close else INSTALL_HINT,
+        hint=_host_hint(name, discovery)
+        or (f"Did you mean {close[0]!r}?" if close else INSTALL_HINT),
         backend=name,
     )
+
+
+def _host_hint(name: str, discovery: Discovery) -> str | None:
+    """What to write instead of a host's name, or its plugin's; None if it is no host."""
+    for each in discovery.hosts:
+        if name in (each.name, each.plugin) or each.distribution == f"headrace-{name}":
+            return (
+                "That is a host, which runs backends: name the backend that loads the model, or "
+                f"none, and pass params=ModelParams(isolation={each.name!r})."
+            )
+    return None
 
 
 def _claiming(reference: str) -> Backend:

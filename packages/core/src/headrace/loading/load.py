@@ -1,47 +1,29 @@
 """``load_model``: from a reference to a model, through whichever backend can load it.
 
-The only place where a backend is chosen and called. What a backend does wrong
-in ``load`` ends here as a ``BackendError`` that names it; what the caller's
-own progress function raises passes through untouched.
+The parts are those of the way: the arguments are checked, a reference is fetched, a backend is
+chosen, and it, or the host that runs it, is called.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
 
-from headrace.backend.abilities import Isolating
 from headrace.backend.backend import Backend, LoadRequest
 from headrace.bases import ModelBase
-from headrace.common.quotes import shown, told
-from headrace.common.seam import is_callers
 from headrace.common.variables import BACKEND_VARIABLE
 from headrace.common.workers import Abandonable, in_worker
-from headrace.errors import (
-    BackendError,
-    BackendNotFoundError,
-    BackendProtocolError,
-    BackendUnavailableError,
-    HeadraceError,
-    ParamsError,
-)
-from headrace.loading.choose import choose_backend, installed, look, unclaimed
+from headrace.loading.arguments import checked, checked_reference
+from headrace.loading.backend_call import Progress, Watched, load_with
+from headrace.loading.choose import choose_backend, look, unclaimed
+from headrace.loading.hosts import host_for
 from headrace.loading.resolve import Staged, resolve, resolver_of
 from headrace.model import Model
 from headrace.params import EngineParams, ModelParams
 from headrace.reference import Loader, ModelReference, loaders
-from headrace.requests.checks import check_path
 from headrace.streams.observers import follow
 
-if TYPE_CHECKING:
-    pass
-
 log = logging.getLogger("headrace.loading")
-
-_T = TypeVar("_T")
-Progress = Callable[[float], "bool | None"]
 
 
 def load_model(
@@ -86,12 +68,12 @@ def load_model(
         reference=text,
         params=params,
         engine=engine,
-        progress=None if progress is None else _Watched(progress),
+        progress=None if progress is None else Watched(progress),
     )
     chosen = choose_backend(backend, text)
     follow((f"{each.name} of plugin {each.plugin}", each.observer) for each in look().observers)
-    isolated = request.params.isolation is not None
-    model = load_with(_Isolated(chosen, _isolating_backend()) if isolated else chosen, request)
+    host = None if params.isolation is None else host_for("ModelParams.isolation")
+    model = load_with(chosen, request, host)
     installed = look().find(chosen.name)
     note_reference(model, _reference_of(reference, chosen, params, engine, installed=installed))
     return model
@@ -127,20 +109,6 @@ def _drop(model: Model) -> None:
         log.exception("a model whose load was cancelled could not be closed")
 
 
-def checked_reference(reference: object, caller: str) -> str:
-    """A reference as text, or a ``ParamsError`` that names the function it was given to."""
-    return check_path(f"{caller}'s reference", reference)
-
-
-def checked(name: str, value: object, kind: type[_T], caller: str) -> _T:
-    """An argument, or the default of its class; a ``ParamsError`` if it is something else."""
-    if value is None:
-        return kind()
-    if not isinstance(value, kind):
-        raise ParamsError(f"{caller}'s {name} must be {kind.__name__}, got {value!r}")
-    return value
-
-
 def located(
     reference: str | os.PathLike[str],
     backend: str | Backend | None,
@@ -168,77 +136,6 @@ def located(
     staged = None if progress is None else Staged(progress)
     path = resolve(resolver, text, None if staged is None else staged.fetch)
     return str(path), None if staged is None else staged.load
-
-
-def _isolating_backend() -> Isolating:
-    """The installed backend that gives another one a process of its own.
-
-    Raises:
-        BackendNotFoundError: If there is none.
-    """
-    for entry in look().backends:
-        if isinstance(entry.backend, Isolating):
-            return entry.backend
-    raise BackendNotFoundError(
-        "ModelParams.isolation needs a backend that runs others in a process of their own "
-        f"({installed(look())})",
-        hint="Install it: pip install headrace-subprocess",
-    )
-
-
-class _Isolated:
-    """A backend whose models live in processes of their own."""
-
-    def __init__(self, backend: Backend, isolating: Isolating) -> None:
-        self.name = backend.name
-        self._backend = backend
-        self._isolating = isolating
-
-    def load(self, request: LoadRequest) -> Model:
-        return self._isolating.load_isolated(request, self._backend)
-
-
-class _Watched:
-    """Remembers what the caller's progress function raised: no backend is to blame for it."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-        self.error: BaseException | None = None
-
-    def __call__(self, fraction: float) -> bool | None:
-        try:
-            return self._progress(fraction)
-        except BaseException as error:
-            self.error = error
-            raise
-
-
-def load_with(backend: Backend | _Isolated, request: LoadRequest) -> Model:
-    """Have a backend load, and see to it that what it does wrong ends as an error.
-
-    Raises:
-        HeadraceError: What ``load_model`` raises.
-    """
-    name = backend.name
-    try:
-        model = backend.load(request)
-    except HeadraceError:
-        raise
-    except BaseException as error:  # sys.exit() and the panics of other languages, too
-        if isinstance(request.progress, _Watched) and request.progress.error is error:
-            raise
-        if is_callers(error):
-            raise
-        kind = BackendUnavailableError if isinstance(error, ImportError) else BackendError
-        raise kind(
-            f"backend {name!r} failed to load {request.reference!r}: {told(error, most=2000)}",
-            backend=name,
-        ) from error
-    if not isinstance(model, Model):
-        raise BackendProtocolError(
-            f"backend {name!r} returned {shown(model)}, which is no model", backend=name
-        )
-    return model
 
 
 def _reference_of(

@@ -67,12 +67,12 @@ class BackendReport:
 
 @attrs.frozen(kw_only=True)
 class PluginReport:
-    """A resolver or an observer."""
+    """A host, a resolver or an observer."""
 
     kind: str
     """Which of them."""
     name: str
-    """Its scheme or its class."""
+    """Its name, its scheme or its class."""
     distribution: str
     """Distribution that brought it, with its version."""
 
@@ -134,7 +134,7 @@ class Diagnosis:
     devices: tuple[Device, ...]
     """What they can compute on."""
     plugins: tuple[PluginReport, ...]
-    """Resolvers and observers."""
+    """Hosts, resolvers and observers."""
     caches: tuple[CacheFolder, ...]
     """Folders and their sizes."""
     self_tests: tuple[SelfTest, ...]

@@ -1,19 +1,15 @@
 """What authors can add, by the object that they add it to."""
 
 from headrace.backend.abilities.of_backend import (
-    Checker,
     ChecksFiles,
     Diagnoses,
     EstimatesMemory,
     FileStage,
-    HostsChecks,
-    Isolating,
     ListsDevices,
     ModelFiles,
     Progress,
     QuantizeRequest,
     ServesDevices,
-    StageBegins,
     TellsBuild,
 )
 from headrace.backend.abilities.of_decoder import (
@@ -26,6 +22,7 @@ from headrace.backend.abilities.of_decoder import (
     StatefulDecoder,
     TellsMemory,
 )
+from headrace.backend.abilities.of_host import Checker, HostsChecks, StageBegins
 from headrace.backend.abilities.of_model import (
     AdapterModel,
     ChatFormatter,
@@ -52,7 +49,6 @@ __all__ = [
     "EstimatesMemory",
     "FileStage",
     "HostsChecks",
-    "Isolating",
     "ListsDevices",
     "ModelFiles",
     "Pooling",

@@ -11,16 +11,13 @@ from typing import Protocol, runtime_checkable
 
 import attrs
 
-from headrace.backend.backend import Backend, LoadRequest
+from headrace.backend.backend import LoadRequest
 from headrace.model import Model
-from headrace.results.check import CheckLimits, CheckStage
 from headrace.results.diagnosis import BackendDiagnosis
 from headrace.results.files import FileInfo
 from headrace.results.machine import Device, MemoryEstimate
 
 Progress = Callable[[float], "bool | None"]
-StageBegins = Callable[[str], None]
-"""Told the name of each stage before it is run."""
 
 
 @runtime_checkable
@@ -172,44 +169,4 @@ class ChecksFiles(Protocol):
 
     def has_chat_template(self, model: Model) -> bool:
         """Whether a model that was loaded has a template to be rendered."""
-        ...
-
-
-class Checker(Protocol):
-    """Looks at one file after the other."""
-
-    def check(self, path: str, begins: StageBegins | None = None) -> tuple[CheckStage, ...]:
-        """Run all stages on a file.
-
-        Raises:
-            BackendCrashedError: If no process can be started.
-            BaseException: What ``begins`` raises.
-        """
-        ...
-
-    def close(self) -> None:
-        """End the process. Closing again does nothing."""
-        ...
-
-
-@runtime_checkable
-class HostsChecks(Protocol):
-    """A backend that gives checks a process of their own."""
-
-    def open_checker(self, backend: Backend, limits: CheckLimits) -> Checker:
-        """A checker whose process looks at files with another backend."""
-        ...
-
-
-@runtime_checkable
-class Isolating(Protocol):
-    """A backend that runs others."""
-
-    def load_isolated(self, request: LoadRequest, backend: Backend) -> Model:
-        """Load a model with another backend in a process of its own.
-
-        Raises:
-            BackendCrashedError: If that process dies.
-            HeadraceError: What the backend raises there.
-        """
         ...

@@ -5,7 +5,7 @@ the same name without a word. Here each plugin gets a manager of its own, every
 step is guarded, and what fails goes into a quarantine with its reason, where
 ``headrace backends`` shows it. One broken plugin never hides another.
 
-Entry points of two groups are plugins: ``headrace.backends``, and ``headrace.backend.plugins``
+Entry points of two groups are plugins: ``headrace.backends``, and ``headrace.plugins``
 for those that bring something else. Any hook may be implemented in either. What the
 core brings itself goes through the same hooks, and is there whatever is selected.
 
@@ -34,12 +34,15 @@ from typing import Any
 import attrs
 
 from headrace.backend.backend import Backend
+from headrace.backend.host import Host
 from headrace.backend.plugins import names, sources
 from headrace.backend.plugins.registration import (
     BACKENDS,
+    HOSTS,
     OBSERVERS,
     RESOLVERS,
     InstalledBackend,
+    InstalledHost,
     InstalledObserver,
     InstalledResolver,
     Kind,
@@ -91,10 +94,15 @@ class Discovery:
     quarantine: tuple[Quarantined, ...] = ()
     resolvers: tuple[InstalledResolver, ...] = ()
     observers: tuple[InstalledObserver, ...] = ()
+    hosts: tuple[InstalledHost, ...] = ()
 
     def resolver(self, scheme: str) -> Resolver | None:
         """The resolver of that scheme, or None."""
         return next((each.resolver for each in self.resolvers if each.name == scheme), None)
+
+    def host(self, name: str) -> Host | None:
+        """The host of that name, or None."""
+        return next((each.host for each in self.hosts if each.name == name), None)
 
     def find(self, name: str) -> Backend | None:
         """The backend of that name, or None."""
@@ -195,6 +203,7 @@ class _Collector:
             tuple(self._quarantine),
             _of_kind(used, RESOLVERS),
             _of_kind(used, OBSERVERS),
+            _of_kind(used, HOSTS),
         )
 
     def _settled(self) -> Iterator[names.Claim]:

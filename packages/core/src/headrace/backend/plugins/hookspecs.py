@@ -15,6 +15,7 @@ import pluggy
 from headrace.backend.backend import Backend
 
 if TYPE_CHECKING:
+    from headrace.backend.host import Host
     from headrace.backend.resolver import Resolver
     from headrace.streams.observers import Observer
 
@@ -31,6 +32,15 @@ def headrace_register_backends(register: Callable[[Backend], None]) -> None:
 
     Args:
         register: Takes a backend object, not its class.
+    """
+
+
+@hookspec
+def headrace_register_hosts(register: Callable[[Host], None]) -> None:
+    """Call ``register(host)`` for each host, which loads with any backend elsewhere.
+
+    Args:
+        register: Takes an object as ``headrace.backend.host`` describes it.
     """
 
 

@@ -1,4 +1,4 @@
-"""Who has a name that several plugins want: a backend's name, a resolver's scheme.
+"""Who has a name that several plugins want: a backend's name, a host's, a resolver's scheme.
 
 The order in which plugins are found says nothing of whose a name is. Its own
 entry point does: who installs a distribution whose entry point is ``llamacpp``

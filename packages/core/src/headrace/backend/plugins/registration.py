@@ -9,12 +9,17 @@ import attrs
 import pluggy
 
 from headrace.backend.plugins import hookspecs
-from headrace.backend.plugins.validation import validate_backend, validate_resolver
+from headrace.backend.plugins.validation import (
+    validate_backend,
+    validate_host,
+    validate_resolver,
+)
 from headrace.errors import BackendProtocolError, ParamsError, UsageError
 from headrace.streams.observers import check_observer
 
 if TYPE_CHECKING:
     from headrace.backend.backend import Backend
+    from headrace.backend.host import Host
     from headrace.backend.resolver import Resolver
 
 
@@ -23,7 +28,8 @@ class Installed:
     """Something of a plugin that passed every check, and where it came from."""
 
     name: str
-    """Its name: a backend's as in ``backend=…``, a resolver's scheme, an observer's class."""
+    """Its name: a backend's as in ``backend=…``, a host's, a resolver's scheme, an observer's
+    class."""
     plugin: str
     """Name of the entry point that brought it."""
     distribution: str | None
@@ -37,6 +43,13 @@ class InstalledBackend(Installed):
     """A backend."""
 
     backend: Backend
+
+
+@attrs.frozen
+class InstalledHost(Installed):
+    """A host, which loads with backends elsewhere."""
+
+    host: Host
 
 
 @attrs.frozen
@@ -80,6 +93,12 @@ BACKENDS = Kind(
     lambda it, distribution: validate_backend(it, distribution).name,
     InstalledBackend,
 )
+HOSTS = Kind(
+    "headrace_register_hosts",
+    "host",
+    lambda it, distribution: validate_host(it, distribution).name,
+    InstalledHost,
+)
 RESOLVERS = Kind(
     "headrace_register_resolvers",
     "resolver",
@@ -89,7 +108,7 @@ RESOLVERS = Kind(
 OBSERVERS = Kind(
     "headrace_register_observers", "observer", _observer_name, InstalledObserver, unique=False
 )
-_KINDS = (BACKENDS, RESOLVERS, OBSERVERS)
+_KINDS = (BACKENDS, HOSTS, RESOLVERS, OBSERVERS)
 
 
 def registered_by(plugin: object, name: str) -> list[tuple[Kind, object]]:

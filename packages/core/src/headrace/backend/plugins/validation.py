@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from headrace.backend.backend import PROTOCOL_VERSION, Backend
+from headrace.backend.host import Host
 from headrace.backend.resolver import Resolver
 from headrace.common.quotes import shown, told
 from headrace.common.seam import is_callers
@@ -35,20 +36,25 @@ def validate_backend(candidate: object, distribution: str | None = None) -> Back
     Raises:
         BackendProtocolError: Naming the attribute that is missing or wrong.
     """
-    _refuse_class(candidate, "a backend")
-    label = type(candidate).__qualname__
-    _check_version(candidate, label, distribution)
-    name = _attribute(candidate, label, "name")
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
-        raise BackendProtocolError(
-            f"{label}.name must be lower-case letters, digits, '-' and '_', got {shown(name)}"
-        )
-    version = _attribute(candidate, label, "version")
-    if not isinstance(version, str):
-        raise BackendProtocolError(f"{label}.version must be a string, got {shown(version)}")
+    label = _named_and_versioned(candidate, "a backend", distribution)
     for method in ("can_load", "load", "capabilities"):
         _method(candidate, label, method)
     _check_capabilities(candidate, label)
+    return candidate  # type: ignore[return-value]  # every member was looked at
+
+
+def validate_host(candidate: object, distribution: str | None = None) -> Host:
+    """Return the object if it keeps the ``Host`` protocol.
+
+    Args:
+        candidate: What was registered.
+        distribution: What brought it, for the remedy; None if that is not known.
+
+    Raises:
+        BackendProtocolError: Naming the attribute that is missing or wrong.
+    """
+    label = _named_and_versioned(candidate, "a host", distribution)
+    _method(candidate, label, "load")
     return candidate  # type: ignore[return-value]  # every member was looked at
 
 
@@ -70,6 +76,22 @@ def validate_resolver(candidate: object) -> Resolver:
         raise BackendProtocolError(f"{label}.description must be a string")
     _method(candidate, label, "resolve")
     return candidate  # type: ignore[return-value]  # every member was looked at
+
+
+def _named_and_versioned(candidate: object, wanted: str, distribution: str | None) -> str:
+    """Check what backends and hosts say of themselves; what the object is called in messages."""
+    _refuse_class(candidate, wanted)
+    label = type(candidate).__qualname__
+    _check_version(candidate, label, distribution)
+    name = _attribute(candidate, label, "name")
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise BackendProtocolError(
+            f"{label}.name must be lower-case letters, digits, '-' and '_', got {shown(name)}"
+        )
+    version = _attribute(candidate, label, "version")
+    if not isinstance(version, str):
+        raise BackendProtocolError(f"{label}.version must be a string, got {shown(version)}")
+    return label
 
 
 def _refuse_class(candidate: object, wanted: str) -> None:

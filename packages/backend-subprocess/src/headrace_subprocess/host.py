@@ -1,4 +1,4 @@
-"""The backend object: starts a child and has it load the model."""
+"""The host object: starts a child and has a backend load the model there."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from headrace.errors import (
     BackendUnavailableError,
     HeadraceError,
     ModelLoadCancelledError,
-    ParamsError,
 )
 from headrace.params import IsolationParams, ModelParams
 from headrace.protocols import Backend, LoadRequest, Model
@@ -28,45 +27,24 @@ if TYPE_CHECKING:
     from headrace_subprocess.wire import Channel
     from headrace_subprocess.worker import Worker
 
-BACKEND = "subprocess"
+HOST = "process"
 _START = 120.0
 """Seconds a process has to import what it needs."""
 _STOPPING = 2.0
 """Seconds a load has to stop that is not wanted any more."""
 
 
-class SubprocessBackend(Described):
-    """Runs other backends, each model in a process of its own."""
+class ProcessHost(Described):
+    """Runs backends, each model in a process of its own."""
 
-    name = BACKEND
+    name = HOST
     protocol_version = 1
     version = __version__
 
     def _described(self) -> str:
         return f"{self.name!r} {self.version}"
 
-    def can_load(self, reference: str) -> bool:
-        """No: it is asked for by ``ModelParams.isolation``, beside the backend that can."""
-        return False
-
-    def capabilities(self) -> frozenset[Capability]:
-        """Those of the backend in the process."""
-        return frozenset(Capability)
-
-    def load(self, request: LoadRequest) -> Model:
-        """Refuse: there is nothing here to load a model with.
-
-        Raises:
-            ParamsError: Always.
-        """
-        raise ParamsError(
-            "backend='subprocess' loads nothing by itself",
-            hint="Name the backend that loads the model, or none, and pass "
-            "params=ModelParams(isolation='process').",
-            backend=BACKEND,
-        )
-
-    def load_isolated(self, request: LoadRequest, backend: Backend) -> Model:
+    def load(self, request: LoadRequest, backend: Backend) -> Model:
         """Load a model with another backend in a process of its own.
 
         Raises:
@@ -175,9 +153,8 @@ def _needed_parts() -> Iterator[None]:
         yield
     except ImportError as error:
         raise BackendUnavailableError(
-            f"the subprocess backend does not work on this system: {error}",
+            f"isolation={HOST!r} does not work on this system: {error}",
             hint="It needs POSIX and the package msgpack.",
-            backend=BACKEND,
         ) from error
 
 
