@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import headrace
-from headrace import CheckLimits, Outcome, Verdict
+from headrace import CheckLimits, CheckOutcome, CheckVerdict
 from tests.support import hostile, mutations, raw_gguf, tiny_gguf
 
 pytest.importorskip("headrace_subprocess")
@@ -49,8 +49,8 @@ def test_a_sound_file_is_fit(tmp_path):
     """Every stage passes; with a template, it is rendered."""
     data = mutations.with_template(tiny_gguf.path("attention"), "sound")
     found = _check(tmp_path, data)
-    assert found.verdict is Verdict.FIT
-    assert {each.outcome for each in found.stages} == {Outcome.PASSED}
+    assert found.verdict is CheckVerdict.FIT
+    assert {each.outcome for each in found.stages} == {CheckOutcome.PASSED}
     names = [each.name for each in found.stages]
     assert names == [
         "header",
@@ -68,7 +68,7 @@ def test_what_is_wrong_is_said_where_it_is(tmp_path):
     raw = raw_gguf.RawGguf.read(tiny_gguf.path("attention"))
     raw.n_tensors = 2**40
     found = _check(tmp_path, raw.build())
-    assert (found.verdict, found.problem.name) == (Verdict.DAMAGED, "header")
+    assert (found.verdict, found.problem.name) == (CheckVerdict.DAMAGED, "header")
     assert "do not fit" in found.problem.message
     raw.n_tensors = None
     del raw.data[-1000:]
@@ -77,7 +77,7 @@ def test_what_is_wrong_is_said_where_it_is(tmp_path):
     raw = raw_gguf.RawGguf.read(tiny_gguf.path("attention"))
     raw.data[400:404] = b"\x00\x00\xc0\x7f"
     found = _check(tmp_path, raw.build())
-    assert (found.verdict, found.problem.name) == (Verdict.DAMAGED, "load")
+    assert (found.verdict, found.problem.name) == (CheckVerdict.DAMAGED, "load")
 
 
 @pytest.mark.parametrize("name", ["endless", "exponential", "long"])
@@ -85,8 +85,8 @@ def test_a_template_that_does_not_end_is_ended(tmp_path, name):
     """Within its limits of time and memory; the other stages have passed by then."""
     data = mutations.with_template(tiny_gguf.path("attention"), name)
     found = _check(tmp_path, data, template_seconds=0.5)
-    assert found.verdict in (Verdict.DANGEROUS, Verdict.DAMAGED)
+    assert found.verdict in (CheckVerdict.DANGEROUS, CheckVerdict.DAMAGED)
     assert found.problem.name == "chat template"
-    assert [each.outcome for each in found.stages[:-1]] == [Outcome.PASSED] * 6
+    assert [each.outcome for each in found.stages[:-1]] == [CheckOutcome.PASSED] * 6
     if name == "endless":
-        assert found.problem.outcome is Outcome.HUNG
+        assert found.problem.outcome is CheckOutcome.HUNG

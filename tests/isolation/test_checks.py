@@ -7,7 +7,7 @@ import json
 import pytest
 
 import headrace
-from headrace import CheckLimits, Outcome, Verdict
+from headrace import CheckLimits, CheckOutcome, CheckVerdict
 from headrace.loading.hosts import open_checker
 
 _LIMITS = CheckLimits(memory_bytes=2**30, stage_seconds=30, template_seconds=30)
@@ -17,7 +17,7 @@ def test_a_sound_model_is_fit():
     """And each stage was announced."""
     begun = []
     found = headrace.check_model("fake:Hello", progress=begun.append)
-    assert (found.verdict, found.backend, found.problem) == (Verdict.FIT, "fake", None)
+    assert (found.verdict, found.backend, found.problem) == (CheckVerdict.FIT, "fake", None)
     assert begun == ["load", "tokens", "chat template"]
 
 
@@ -28,8 +28,8 @@ def test_a_sound_model_is_fit():
 def test_a_file_that_ends_the_process_is_dangerous(death, said):
     """What ended it is told, and the stage."""
     found = headrace.check_model(f"fake:#load_fault={death}", limits=_LIMITS)
-    assert found.verdict is Verdict.DANGEROUS
-    assert (found.problem.name, found.problem.outcome) == ("load", Outcome.CRASHED)
+    assert found.verdict is CheckVerdict.DANGEROUS
+    assert (found.problem.name, found.problem.outcome) == ("load", CheckOutcome.CRASHED)
     assert said in found.problem.message
 
 
@@ -37,19 +37,19 @@ def test_a_file_that_hangs_is_dangerous():
     """The process is ended when the stage is over its time."""
     limits = CheckLimits(stage_seconds=0.5)
     found = headrace.check_model("fake:#load_fault=hang", limits=limits)
-    assert found.verdict is Verdict.DANGEROUS
-    assert (found.problem.name, found.problem.outcome) == ("load", Outcome.HUNG)
+    assert found.verdict is CheckVerdict.DANGEROUS
+    assert (found.problem.name, found.problem.outcome) == ("load", CheckOutcome.HUNG)
 
 
 def test_one_checker_goes_on_after_a_death():
     """With a new process, and with the same one as long as nobody dies."""
     checker = open_checker(headrace.backends()["fake"], _LIMITS)
     try:
-        assert checker.check("fake:a")[0].outcome is Outcome.PASSED
+        assert checker.check("fake:a")[0].outcome is CheckOutcome.PASSED
         assert checker.check("fake:#load_fault=format")[0].error == "ModelFormatError"
         assert checker.processes == 1
-        assert checker.check("fake:#load_fault=abort")[0].outcome is Outcome.CRASHED
-        assert [each.outcome for each in checker.check("fake:b")] == [Outcome.PASSED] * 3
+        assert checker.check("fake:#load_fault=abort")[0].outcome is CheckOutcome.CRASHED
+        assert [each.outcome for each in checker.check("fake:b")] == [CheckOutcome.PASSED] * 3
         assert checker.processes == 2
     finally:
         checker.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import headrace
-from headrace import CheckLimits, CheckStage, ModelCheck, Outcome, Verdict
+from headrace import CheckLimits, CheckOutcome, CheckStage, CheckVerdict, ModelCheck
 from headrace.backend.abilities import FileStage
 from headrace.errors import BackendNotFoundError, ModelFormatError, ParamsError, UnsupportedError
 from headrace.inspection.check import run_stages
@@ -48,9 +48,9 @@ def test_every_backend_has_three_stages():
     """The model is loaded, writes a few tokens and renders a conversation."""
     found, begun = _stages(headrace.backends()["fake"])
     assert [(each.name, each.outcome) for each in found] == [
-        ("load", Outcome.PASSED),
-        ("tokens", Outcome.PASSED),
-        ("chat template", Outcome.PASSED),
+        ("load", CheckOutcome.PASSED),
+        ("tokens", CheckOutcome.PASSED),
+        ("chat template", CheckOutcome.PASSED),
     ]
     assert begun == [each.name for each in found]
     assert found[1].message == "4 tokens"
@@ -68,26 +68,29 @@ def test_a_stage_that_lacks_what_it_needs_is_not_run():
 def test_a_model_without_a_template_has_none_rendered():
     """It is no fault of the file."""
     found, _ = _stages(_Looking("fine"))
-    assert found[-1].outcome is Outcome.SKIPPED
-    assert verdict_of(found) is Verdict.FIT
+    assert found[-1].outcome is CheckOutcome.SKIPPED
+    assert verdict_of(found) is CheckVerdict.FIT
 
 
 def test_what_a_backend_raises_by_mistake_is_a_result_too():
     """Whatever it is."""
     found, _ = _stages(_Looking(KeyError("x")))
-    assert (found[0].outcome, found[0].error) == (Outcome.FAILED, "KeyError")
+    assert (found[0].outcome, found[0].error) == (CheckOutcome.FAILED, "KeyError")
 
 
 @pytest.mark.parametrize(
     ("stages", "verdict"),
     [
-        ([], Verdict.FIT),
-        ([(Outcome.PASSED, None), (Outcome.SKIPPED, None)], Verdict.FIT),
-        ([(Outcome.FAILED, "UnsupportedError")], Verdict.UNUSABLE),
-        ([(Outcome.FAILED, "ModelMemoryError")], Verdict.UNUSABLE),
-        ([(Outcome.FAILED, "ModelLoadError"), (Outcome.FAILED, "TemplateError")], Verdict.DAMAGED),
-        ([(Outcome.FAILED, "KeyError"), (Outcome.HUNG, None)], Verdict.DANGEROUS),
-        ([(Outcome.CRASHED, "BackendCrashedError")], Verdict.DANGEROUS),
+        ([], CheckVerdict.FIT),
+        ([(CheckOutcome.PASSED, None), (CheckOutcome.SKIPPED, None)], CheckVerdict.FIT),
+        ([(CheckOutcome.FAILED, "UnsupportedError")], CheckVerdict.UNUSABLE),
+        ([(CheckOutcome.FAILED, "ModelMemoryError")], CheckVerdict.UNUSABLE),
+        (
+            [(CheckOutcome.FAILED, "ModelLoadError"), (CheckOutcome.FAILED, "TemplateError")],
+            CheckVerdict.DAMAGED,
+        ),
+        ([(CheckOutcome.FAILED, "KeyError"), (CheckOutcome.HUNG, None)], CheckVerdict.DANGEROUS),
+        ([(CheckOutcome.CRASHED, "BackendCrashedError")], CheckVerdict.DANGEROUS),
     ],
 )
 def test_the_verdict_is_the_worst_that_a_stage_speaks_for(stages, verdict):
@@ -98,7 +101,7 @@ def test_the_verdict_is_the_worst_that_a_stage_speaks_for(stages, verdict):
     )
     assert verdict_of(list(made)) is verdict
     found = ModelCheck(path="x", backend="fake", verdict=verdict, stages=made, seconds=0)
-    assert found.fit is (verdict is Verdict.FIT)
+    assert found.fit is (verdict is CheckVerdict.FIT)
     assert found.problem is (None if found.fit else made[-1])
 
 
@@ -125,7 +128,7 @@ def test_a_file_that_no_backend_knows_is_unusable(tmp_path):
     path = tmp_path / "notes.txt"
     path.write_text("no model")
     found = headrace.check_model(path)
-    assert (found.verdict, found.backend) == (Verdict.UNUSABLE, None)
+    assert (found.verdict, found.backend) == (CheckVerdict.UNUSABLE, None)
     assert found.problem.error == "BackendNotFoundError"
 
 

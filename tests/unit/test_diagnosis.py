@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import headrace
-from headrace import BackendDiagnosis, Finding
+from headrace import BackendDiagnosis, DiagnosisFinding
 from headrace.backend.plugins import Discovery, InstalledBackend, Quarantined
 from headrace.inspection import diagnose
 from headrace_fake import FakeBackend
@@ -51,7 +51,7 @@ def installed(monkeypatch):
     return install
 
 
-def only(found, about: str) -> Finding:
+def only(found, about: str) -> DiagnosisFinding:
     """The finding about something, which must be the only one."""
     (finding,) = [each for each in found.findings if about in each.about]
     return finding
@@ -185,7 +185,9 @@ def test_what_a_backend_finds_out_itself_is_told(installed):
 
     class Careful(FakeBackend):
         def diagnose(self):
-            finding = Finding(severity="warning", about="fan", message="loud", remedy="Clean it.")
+            finding = DiagnosisFinding(
+                severity="warning", about="fan", message="loud", remedy="Clean it."
+            )
             return BackendDiagnosis(
                 distributions=("pytest",), environment=("MILL_WHEELS",), findings=(finding,)
             )

@@ -17,3 +17,8 @@ def test_the_names_of_the_first_example_are_among_them():
     assert {"load_model", "EngineParams", "ModelParams", "SamplingParams", "SessionParams"} <= set(
         headrace.__all__
     )
+
+
+def test_general_words_are_left_to_the_programs():
+    """``Outcome`` of what? A name at the top level says it."""
+    assert {"Outcome", "Verdict", "Finding"}.isdisjoint(dir(headrace))

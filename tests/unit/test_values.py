@@ -14,7 +14,9 @@ import headrace
 from headrace import (
     AdapterInfo,
     ChatMessage,
+    CheckOutcome,
     CheckStage,
+    CheckVerdict,
     Choice,
     Completion,
     Gbnf,
@@ -22,7 +24,6 @@ from headrace import (
     JsonSchema,
     ModelParams,
     ModelReference,
-    Outcome,
     Receipt,
     Regex,
     SamplingParams,
@@ -33,7 +34,6 @@ from headrace import (
     ToolCall,
     Trigger,
     Usage,
-    Verdict,
 )
 from headrace.backend import backend
 from headrace.grammar.gbnf import MAX_NESTING
@@ -83,8 +83,8 @@ PLAIN = {
     "bytes": b"\xff",
     "Any": [0.5],
     "Path": Path("/x"),
-    "Outcome": Outcome.FAILED,
-    "Verdict": Verdict.UNUSABLE,
+    "CheckOutcome": CheckOutcome.FAILED,
+    "CheckVerdict": CheckVerdict.UNUSABLE,
     "StopReason": StopReason.EOG,
     "tuple[int, ...]": (1, 2),
     "tuple[bytes, ...]": (b"a",),

@@ -13,7 +13,7 @@ from headrace.common.uncopyable import Uncopyable
 from headrace.errors import BackendCrashedError, HeadraceError
 from headrace.inspection.check import TEMPLATE
 from headrace.params import IsolationParams
-from headrace.results.check import CheckLimits, CheckStage, Outcome
+from headrace.results.check import CheckLimits, CheckOutcome, CheckStage
 from headrace_subprocess.wire import Channel, Disconnected, Garbled
 from headrace_subprocess.worker import Worker
 
@@ -87,19 +87,19 @@ class ProcessChecker(Uncopyable):
                 elif kind == "stage" and isinstance(value, CheckStage):
                     stages.append(_bounded(value))
                 elif kind == "error" and isinstance(value, HeadraceError):
-                    stages.append(_ended(stage, value, Outcome.FAILED, began))
+                    stages.append(_ended(stage, value, CheckOutcome.FAILED, began))
                     return False
                 else:
                     break
         except Garbled:
             pass
         except Disconnected:
-            stages.append(_ended(stage, worker.crashed(stage), Outcome.CRASHED, began))
+            stages.append(_ended(stage, worker.crashed(stage), CheckOutcome.CRASHED, began))
             return False
         # It sends what no check sends: nobody knows what runs in it by now.
         worker.kill()
         taken_over = BackendCrashedError("the process no longer did what it was told to")
-        stages.append(_ended(stage, taken_over, Outcome.CRASHED, began))
+        stages.append(_ended(stage, taken_over, CheckOutcome.CRASHED, began))
         return False
 
     def _patience(self, stage: str) -> float:
@@ -110,7 +110,7 @@ class ProcessChecker(Uncopyable):
         patience = self._patience(stage)
         return CheckStage(
             name=stage,
-            outcome=Outcome.HUNG,
+            outcome=CheckOutcome.HUNG,
             message=f"it had not ended after {patience:g} s",
             seconds=patience,
         )
@@ -170,7 +170,7 @@ def _size_of(path: str) -> int:
     return -(-size // 2**28) * 2**28
 
 
-def _ended(stage: str, error: HeadraceError, outcome: Outcome, began: float) -> CheckStage:
+def _ended(stage: str, error: HeadraceError, outcome: CheckOutcome, began: float) -> CheckStage:
     return _bounded(
         CheckStage(
             name=stage,
@@ -188,7 +188,7 @@ def _bounded(stage: CheckStage) -> CheckStage:
     return attrs.evolve(
         stage,
         name=str(stage.name)[:100],
-        outcome=Outcome(stage.outcome),
+        outcome=CheckOutcome(stage.outcome),
         message=str(stage.message)[:_MOST_WORDS],
         error=None if stage.error is None else str(stage.error)[:100],
         native_log=tuple(str(line)[:_MOST_WORDS] for line in stage.native_log[-_MOST_LINES:]),

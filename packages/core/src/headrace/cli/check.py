@@ -9,20 +9,21 @@ import headrace
 from headrace.cli.common import FILE, backend_option, debug_option, given, json_option, write_json
 from headrace.cli.report import one_line
 from headrace.cli.streams import draws
-from headrace.results.check import CheckLimits, CheckStage, ModelCheck, Outcome, Verdict
+from headrace.results.check import CheckLimits, CheckOutcome, CheckStage, CheckVerdict, ModelCheck
 
 _VERDICTS = {
-    Verdict.FIT: "It is fit to use.",
-    Verdict.UNUSABLE: "Nothing wrong was seen, but this backend cannot use it within these limits.",
-    Verdict.DAMAGED: "It is damaged: loading or using it fails.",
-    Verdict.DANGEROUS: "It is dangerous: it crashed or hung the process that looked at it.",
+    CheckVerdict.FIT: "It is fit to use.",
+    CheckVerdict.UNUSABLE: "Nothing wrong was seen, but this backend cannot use it within these "
+    "limits.",
+    CheckVerdict.DAMAGED: "It is damaged: loading or using it fails.",
+    CheckVerdict.DANGEROUS: "It is dangerous: it crashed or hung the process that looked at it.",
 }
 _COLOURS = {
-    Outcome.PASSED: "green",
-    Outcome.SKIPPED: None,
-    Outcome.FAILED: "red",
-    Outcome.CRASHED: "red",
-    Outcome.HUNG: "red",
+    CheckOutcome.PASSED: "green",
+    CheckOutcome.SKIPPED: None,
+    CheckOutcome.FAILED: "red",
+    CheckOutcome.CRASHED: "red",
+    CheckOutcome.HUNG: "red",
 }
 _LOG_LINES = 8
 
@@ -83,7 +84,9 @@ def _show(found: ModelCheck) -> None:
 
 
 def _timed(stage: CheckStage) -> str:
-    return f"{stage.seconds * 1000:7.0f} ms" if stage.outcome is not Outcome.SKIPPED else " " * 10
+    return (
+        f"{stage.seconds * 1000:7.0f} ms" if stage.outcome is not CheckOutcome.SKIPPED else " " * 10
+    )
 
 
 def _words(stage: CheckStage) -> str:

@@ -29,7 +29,7 @@ from headrace.loading.hosts import open_checker
 from headrace.model import Model
 from headrace.params import EngineParams, ModelParams, SamplingParams
 from headrace.results import Capability
-from headrace.results.check import CheckLimits, CheckStage, ModelCheck, Outcome, verdict_of
+from headrace.results.check import CheckLimits, CheckOutcome, CheckStage, ModelCheck, verdict_of
 
 LOAD, TOKENS, TEMPLATE = "load", "tokens", "chat template"
 _N_TOKENS = 4
@@ -146,13 +146,13 @@ def run_stages(backend: Backend, path: str, begins: Callable[[str], None]) -> It
             if each.needs not in passed:
                 yield CheckStage(
                     name=each.name,
-                    outcome=Outcome.SKIPPED,
+                    outcome=CheckOutcome.SKIPPED,
                     message=f"the stage {each.needs!r} did not pass",
                 )
                 continue
             begins(each.name)
             stage = _run(each)
-            if stage.outcome is Outcome.PASSED:
+            if stage.outcome is CheckOutcome.PASSED:
                 passed.add(each.name)
             yield stage
     finally:
@@ -167,7 +167,7 @@ def _run(stage: FileStage) -> CheckStage:
         # A model without such a thing is no bad one; a load that is refused is another matter.
         failed = _failed(stage.name, error, began)
         if stage.name in (TOKENS, TEMPLATE):
-            return CheckStage(name=stage.name, outcome=Outcome.SKIPPED, message=failed.message)
+            return CheckStage(name=stage.name, outcome=CheckOutcome.SKIPPED, message=failed.message)
         return failed
     except Exception as error:
         if interrupts(error):
@@ -175,7 +175,7 @@ def _run(stage: FileStage) -> CheckStage:
         return _failed(stage.name, error, began)
     return CheckStage(
         name=stage.name,
-        outcome=Outcome.PASSED,
+        outcome=CheckOutcome.PASSED,
         message=found[:_MOST_WORDS],
         seconds=time.monotonic() - began,
     )
@@ -187,7 +187,7 @@ def _failed(name: str, error: Exception, began: float) -> CheckStage:
     hint = error.hint if isinstance(error, HeadraceError) else None
     return CheckStage(
         name=name,
-        outcome=Outcome.FAILED,
+        outcome=CheckOutcome.FAILED,
         message=(message if ours else f"{type(error).__name__}: {message}")[:_MOST_WORDS]
         + (f" ({hint})" if hint and isinstance(error, UnsupportedError) else ""),
         error=type(error).__name__,

@@ -34,7 +34,7 @@ from headrace.results.diagnosis import (
     BackendDiagnosis,
     BackendReport,
     Diagnosis,
-    Finding,
+    DiagnosisFinding,
     PluginReport,
     SelfTest,
     broken,
@@ -75,7 +75,7 @@ def diagnose(
     # Imports as much as all the rest of headrace.
     from headrace.inspection import environment
 
-    findings: list[Finding] = []
+    findings: list[DiagnosisFinding] = []
     discovery = _discover(findings)
     silent = [each.name for each in discovery.backends if not _answers(each, model, findings)]
     said = {each.name: _ask(each, findings) for each in discovery.backends}
@@ -123,7 +123,7 @@ async def adiagnose(
     )
 
 
-def _discover(findings: list[Finding]) -> Discovery:
+def _discover(findings: list[DiagnosisFinding]) -> Discovery:
     from headrace.backend.plugins import Discovery, discover
 
     try:
@@ -133,7 +133,7 @@ def _discover(findings: list[Finding]) -> Discovery:
         return Discovery()
     for entry in found.quarantine:
         findings.append(
-            Finding(
+            DiagnosisFinding(
                 severity=BROKEN,
                 about=f"plugin {entry.plugin} ({_origin(entry.distribution, entry)})",
                 message=entry.error.message,
@@ -146,11 +146,13 @@ def _discover(findings: list[Finding]) -> Discovery:
     if not found.backends:
         message = "there is no backend that could load a model"
         findings.append(
-            Finding(severity=BROKEN, about="backends", message=message, remedy=INSTALL_HINT)
+            DiagnosisFinding(
+                severity=BROKEN, about="backends", message=message, remedy=INSTALL_HINT
+            )
         )
     for failed in failed_observers():
         findings.append(
-            Finding(
+            DiagnosisFinding(
                 severity=WARNING,
                 about=f"observer {failed.name}",
                 message="it raised, and is not called any more in this process",
@@ -162,7 +164,7 @@ def _discover(findings: list[Finding]) -> Discovery:
 
 
 def _answers(
-    entry: InstalledBackend, model: str | os.PathLike[str] | None, findings: list[Finding]
+    entry: InstalledBackend, model: str | os.PathLike[str] | None, findings: list[DiagnosisFinding]
 ) -> bool:
     """Whether a backend answers when it is asked what it can load; rightly or not."""
     reference = _NOBODYS if model is None else os.fsdecode(model)
@@ -175,7 +177,7 @@ def _answers(
         _guarded(about, ask, findings)
     except StillRunning as error:
         findings.append(
-            Finding(
+            DiagnosisFinding(
                 severity=BROKEN,
                 about=about,
                 message=f"{error} to whether it can load {reference!r}; a load that names no "
@@ -189,7 +191,7 @@ def _answers(
     return True
 
 
-def _ask(entry: InstalledBackend, findings: list[Finding]) -> BackendDiagnosis:
+def _ask(entry: InstalledBackend, findings: list[DiagnosisFinding]) -> BackendDiagnosis:
     with told_when_overdue(f"backend {entry.name!r} to look at itself", _LEAVE_OUT):
         found = _guarded(f"backend {entry.name}", lambda: _diagnosis(entry), findings)
     if found is None:
@@ -203,13 +205,13 @@ def _diagnosis(entry: InstalledBackend) -> BackendDiagnosis:
         return BackendDiagnosis()
     found: Any = entry.backend.diagnose()
     if not isinstance(found, BackendDiagnosis) or any(
-        not isinstance(each, Finding) for each in found.findings
+        not isinstance(each, DiagnosisFinding) for each in found.findings
     ):
         raise Seam(entry.name).breach("diagnose", f"{shown(found)} instead of a BackendDiagnosis")
     return found
 
 
-def _guarded(about: str, call: Callable[[], _T], findings: list[Finding]) -> _T | None:
+def _guarded(about: str, call: Callable[[], _T], findings: list[DiagnosisFinding]) -> _T | None:
     try:
         return call()
     except BaseException as error:  # whatever is broken, the rest is still looked at
@@ -252,10 +254,10 @@ def _distributions(discovery: Discovery, said: dict[str, BackendDiagnosis]) -> I
     return (*filter(None, named), *(name for each in said.values() for name in each.distributions))
 
 
-def _about_variables(discovery: Discovery) -> Iterator[Finding]:
+def _about_variables(discovery: Discovery) -> Iterator[DiagnosisFinding]:
     name = os.environ.get(BACKEND_VARIABLE)
     if name and discovery.find(name) is None:
-        yield Finding(
+        yield DiagnosisFinding(
             severity=BROKEN,
             about=BACKEND_VARIABLE,
             message=f"it names {name!r}, and there is no such backend",
@@ -264,7 +266,7 @@ def _about_variables(discovery: Discovery) -> Iterator[Finding]:
     for folder in (cache_dir(), *cache_dir().parents):
         if folder.exists():
             if not folder.is_dir() or not os.access(folder, os.W_OK):
-                yield Finding(
+                yield DiagnosisFinding(
                     severity=WARNING,
                     about="cache",
                     message=f"{cache_dir()} cannot be written",
@@ -284,7 +286,7 @@ def _self_tests(
     model: str | os.PathLike[str] | None,
     params: ModelParams | None,
     silent: list[str],
-    findings: list[Finding],
+    findings: list[DiagnosisFinding],
 ) -> Iterator[SelfTest]:
     if model is not None and silent:
         told = f"not tried: it would hang, because {', '.join(silent)} would be asked"
@@ -302,7 +304,7 @@ def _try(
     reference: str | os.PathLike[str],
     backend: str | None,
     params: ModelParams | None,
-    findings: list[Finding],
+    findings: list[DiagnosisFinding],
 ) -> SelfTest:
     began = time.monotonic()
     told = _guarded(

@@ -10,7 +10,7 @@ import attrs
 from headrace.params.fields import integer, number, strict_names
 
 
-class Outcome(str, enum.Enum):
+class CheckOutcome(str, enum.Enum):
     """How a stage of a check ended."""
 
     PASSED = "passed"
@@ -24,8 +24,8 @@ class Outcome(str, enum.Enum):
     """Not run: what it needs is not there, or the model has nothing of the kind."""
 
 
-class Verdict(str, enum.Enum):
-    """What is to be thought of a file."""
+class CheckVerdict(str, enum.Enum):
+    """What is to be thought of a file, the worst last."""
 
     FIT = "fit"
     """Every stage passed that applies to it."""
@@ -70,7 +70,7 @@ class CheckStage:
 
     name: str
     """Such as ``header``, ``load`` or ``chat template``."""
-    outcome: Outcome
+    outcome: CheckOutcome
     message: str = ""
     """What was found, or why it failed or was skipped."""
     error: str | None = None
@@ -88,7 +88,7 @@ class ModelCheck:
     path: Path
     backend: str | None
     """Name of the backend that looked at it; None if no installed one knows such a file."""
-    verdict: Verdict
+    verdict: CheckVerdict
     stages: tuple[CheckStage, ...]
     """In the order in which they were run."""
     seconds: float
@@ -97,7 +97,7 @@ class ModelCheck:
     @property
     def fit(self) -> bool:
         """Whether the file can be used."""
-        return self.verdict is Verdict.FIT
+        return self.verdict is CheckVerdict.FIT
 
     @property
     def problem(self) -> CheckStage | None:
@@ -107,19 +107,20 @@ class ModelCheck:
         return next(each for each in self.stages if verdict_of([each]) is self.verdict)
 
 
-_BAD = (Outcome.FAILED, Outcome.CRASHED, Outcome.HUNG)
+_BAD = (CheckOutcome.FAILED, CheckOutcome.CRASHED, CheckOutcome.HUNG)
 _NOT_ITS_FAULT = ("UnsupportedError", "ModelLoadError", "ModelMemoryError", "BackendNotFoundError")
-_WORST_LAST = (Verdict.FIT, Verdict.UNUSABLE, Verdict.DAMAGED, Verdict.DANGEROUS)
+_WORST_LAST = list(CheckVerdict)
 
 
-def verdict_of(stages: list[CheckStage]) -> Verdict:
+def verdict_of(stages: list[CheckStage]) -> CheckVerdict:
     """The worst that a stage speaks for."""
-    return max((_speaks_for(each) for each in stages), key=_WORST_LAST.index, default=Verdict.FIT)
+    spoken = [CheckVerdict.FIT, *(_speaks_for(each) for each in stages)]
+    return max(spoken, key=_WORST_LAST.index)
 
 
-def _speaks_for(stage: CheckStage) -> Verdict:
+def _speaks_for(stage: CheckStage) -> CheckVerdict:
     if stage.outcome not in _BAD:
-        return Verdict.FIT
-    if stage.outcome is not Outcome.FAILED:
-        return Verdict.DANGEROUS
-    return Verdict.UNUSABLE if stage.error in _NOT_ITS_FAULT else Verdict.DAMAGED
+        return CheckVerdict.FIT
+    if stage.outcome is not CheckOutcome.FAILED:
+        return CheckVerdict.DANGEROUS
+    return CheckVerdict.UNUSABLE if stage.error in _NOT_ITS_FAULT else CheckVerdict.DAMAGED

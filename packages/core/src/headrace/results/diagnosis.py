@@ -18,7 +18,7 @@ REPORT = "Run headrace doctor --debug for the traceback, and report it."
 
 
 @attrs.frozen(kw_only=True)
-class Finding:
+class DiagnosisFinding:
     """Something that is not as it should be."""
 
     severity: str
@@ -45,7 +45,7 @@ class BackendDiagnosis:
     """Environment variables that it, or a library of it, heeds."""
     self_test: str | None = None
     """A reference that it can load without a file, to be tried."""
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[DiagnosisFinding, ...] = ()
     """What it found wrong with itself."""
 
 
@@ -139,7 +139,7 @@ class Diagnosis:
     """Folders and their sizes."""
     self_tests: tuple[SelfTest, ...]
     """What was tried."""
-    findings: tuple[Finding, ...]
+    findings: tuple[DiagnosisFinding, ...]
     """What is wrong, the worst first."""
 
     @property
@@ -155,12 +155,12 @@ class Diagnosis:
         return hidden
 
 
-def broken(about: str, error: BaseException) -> Finding:
+def broken(about: str, error: BaseException) -> DiagnosisFinding:
     """The finding of what was raised."""
     message, hint = told(error, most=2000), None
     if isinstance(error, HeadraceError):
         message, hint = error.message, error.hint
-    return Finding(
+    return DiagnosisFinding(
         severity=BROKEN,
         about=about,
         message=message,
