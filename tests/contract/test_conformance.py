@@ -21,6 +21,7 @@ class TestFake(BackendConformance):
     backend_name = "fake"
     model = "fake:#mean_length=0"
     adapter = "fake:#seed=1"
+    shifts_exactly = True
 
 
 class TestFakeWindow(BackendConformance):
@@ -29,6 +30,7 @@ class TestFakeWindow(BackendConformance):
     backend_name = FakeBackend(mean_length=0, truncation="recent", reach=8)
     model = "fake:"
     adapter = "fake:#seed=1"
+    shifts_exactly = True
     skip_rules = BY_OBJECT
 
 
@@ -38,6 +40,7 @@ class TestFakeRecurrent(BackendConformance):
     backend_name = FakeBackend(mean_length=0, truncation="none", can_copy=False)
     model = "fake:"
     adapter = "fake:#seed=1"
+    shifts_exactly = True
     skip_rules = BY_OBJECT
 
 
@@ -49,6 +52,7 @@ if os.environ.get("HEADRACE_TEST_LLAMACPP") == "1":
         backend_name = "fake"
         model = "fake:#mean_length=0"
         adapter = "fake:#seed=1"
+        shifts_exactly = True
         params = ModelParams(isolation="process")
         examples = 5
         skip_rules = {  # noqa: RUF012
@@ -60,6 +64,7 @@ if os.environ.get("HEADRACE_TEST_LLAMACPP") == "1":
         backend_name = "llamacpp"
         kind = "attention"
         chat_options = {"template": TEMPLATE}  # noqa: RUF012
+        tie = 0.02
 
         @classmethod
         def subject(cls) -> Subject:

@@ -106,9 +106,10 @@ def test_a_repeat_penalty_looks_at_the_recent_tokens(open_bench):
             written.append(token)
         return written
 
-    assert text(3, 1.0) == text(4, 1.0)
-    assert text(3, 1.1) == text(3, 1.1)
-    assert text(3, 1.1) != text(4, 1.1)
+    whole = len(PROMPT)
+    assert text(1, 1.0) == text(whole, 1.0)
+    assert text(whole, 3.0) == text(whole, 3.0)
+    assert text(1, 3.0) != text(whole, 3.0)
 
 
 def test_seeded_text_ends_after_its_mean_length_or_never(open_bench):

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 
+import attrs
 import pytest
 from click.testing import CliRunner
 
@@ -14,6 +15,9 @@ from headrace.cli.app import app
 from headrace.cli.common import Settings
 from headrace.testing import Status, Subject, all_rules, check_backend
 from headrace_fake import FakeBackend
+from tests.unit.testing import faulty
+from tests.unit.testing.broken import BREAKERS
+from tests.unit.testing.broken.making import wrap
 from tests.unit.testing.text_only import EchoBackend
 
 HEALTHY = Subject(backend=FakeBackend(mean_length=0), model="fake:")
@@ -28,6 +32,77 @@ def test_a_backend_that_knows_only_text_conforms():
     assert ends["history.order"] is Status.NOT_APPLICABLE
     assert ends["cancel.ends"] is Status.PASSED
     assert ends["async.cancel"] is Status.PASSED
+
+
+def test_a_model_that_cannot_be_loaded_is_told_once():
+    """What needs no model is looked at before, nothing after it."""
+    report = check_backend(Subject(backend=FakeBackend(load_fault="format"), model="fake:"))
+    assert not report.conforms
+    (failed,) = report.of(Status.FAILED)
+    assert "cannot be loaded" in failed.reason
+    assert report.outcomes[-1] is failed
+    assert report.stopped == failed.reason
+    assert report.summary.endswith(failed.reason)
+    assert [each.rule.id for each in report.of(Status.PASSED)] == [
+        "discovery.protocol",
+        "discovery.can_load",
+    ]
+
+
+class EndsForItself(EchoBackend):
+    """A service that cannot be kept from ending."""
+
+    def load(self, request):
+        """A model whose sessions refuse it."""
+        model = super().load(request)
+        wrap(model, "open_session", lambda inner, *a: self._refusing(inner(*a)))
+        return model
+
+    @staticmethod
+    def _refusing(session):
+        def generate(inner, prompt, *, ignore_eog=False, **keywords):
+            stream = inner(prompt, ignore_eog=ignore_eog, **keywords)
+            if ignore_eog:
+                raise UnsupportedError("it ends where it likes")
+            return stream
+
+        wrap(session, "generate", generate)
+        return session
+
+
+def test_a_backend_that_refuses_ignore_eog_conforms():
+    """The rules do without, and those that cannot do not apply."""
+    report = check_backend(Subject(backend=EndsForItself(), model="echo:", examples=10))
+    assert report.conforms, str(report)
+    ends = {each.rule.id: each for each in report.outcomes}
+    assert ends["threads.share"].status is Status.PASSED
+    assert ends["threads.close"].reason == "the backend takes no ignore_eog=True"
+
+
+def test_a_rule_that_hangs_fails_with_its_place_and_the_others_go_on():
+    """What it left behind is held up, not they."""
+    backend = faulty.FaultyBackend("close_hangs")
+    subject = Subject(backend=backend, model="faulty:", rule_seconds=0.5)
+    rules = ["lifecycle.close_twice", "stop.max_tokens", "stop.string"]
+    try:
+        report = check_backend(subject, rules=rules)
+    finally:
+        faulty.RELEASE.set()
+        faulty.RELEASE.clear()
+    ends = {each.rule.id: each for each in report.outcomes}
+    assert ends["stop.string"].status is Status.PASSED
+    overdue = ends["lifecycle.close_twice"]
+    assert overdue.status is Status.FAILED
+    assert "was not over after 0.5 s" in overdue.reason
+    assert "RELEASE.wait" in overdue.traceback
+
+
+def test_a_generation_that_raises_in_a_thread_does_not_hang_the_rule():
+    """The one beside it is told."""
+    subject = BREAKERS["threads.share"]()
+    (outcome,) = check_backend(subject, rules=["threads.close"]).outcomes
+    assert outcome.status is Status.FAILED
+    assert "not in the thread" in outcome.reason
 
 
 def test_rules_are_chosen_by_id_and_by_area():
@@ -113,6 +188,29 @@ def test_the_command_lists_the_rules():
     code, output = run("--list")
     assert code == 0
     assert len(output.splitlines()) == len(all_rules())
+
+
+def test_the_command_takes_what_the_subject_has():
+    """But for what has options of its own."""
+    names = {option.name for option in app.commands["conformance"].params}
+    others = {"params", "engine", "sampling", "chat_options"}
+    assert {field.name for field in attrs.fields(Subject)} - others <= names
+
+
+def test_the_command_looks_for_a_model_that_is_not_there():
+    """At the reference that it is told."""
+    arguments = ("--backend", "fake", "--model", "fake:#mean_length=0", "--rule", "load.missing")
+    code, output = run(*arguments, "--missing-model", "fake:Here it is")
+    assert code == 1
+    assert "fake:Here it is" in output
+
+
+def test_the_command_stops_at_a_model_that_cannot_be_loaded():
+    """With one failure."""
+    code, output = run("--backend", "fake", "--model", "fake:#load_fault=format")
+    assert code == 1
+    assert output.count("FAILS") == 1
+    assert "cannot be loaded" in output
 
 
 def test_the_command_wants_to_know_what_to_test():

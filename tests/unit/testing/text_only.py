@@ -39,6 +39,9 @@ class EchoBackend:
 
     name, version, protocol_version = "echo", "1", 1
 
+    def __init__(self, *, fault=""):
+        self.fault = fault
+
     def can_load(self, reference):
         return reference.startswith("echo:")
 
@@ -48,15 +51,16 @@ class EchoBackend:
     def load(self, request):
         if not self.can_load(request.reference):
             raise ModelNotFoundError(f"there is no model {request.reference!r}")
-        return EchoModel()
+        return EchoModel(self.fault)
 
 
 class EchoModel(ModelBase):
     info = INFO
     capabilities = frozenset({Capability.GENERATE})
 
-    def __init__(self):
+    def __init__(self, fault=""):
         super().__init__()
+        self.fault = fault
         self.sessions = []
         self.closed = False
 
@@ -66,7 +70,7 @@ class EchoModel(ModelBase):
             raise ClosedError("the model was closed")
         if params is not None and (params.reproducible or params.on_context_full == "shift"):
             raise UnsupportedError("echo promises nothing")
-        session = EchoSession()
+        session = EchoSession(self.fault)
         self.sessions.append(session)
         return session
 
@@ -78,8 +82,10 @@ class EchoModel(ModelBase):
 
 
 class EchoSession(SessionBase):
-    def __init__(self):
+    def __init__(self, fault=""):
         super().__init__()
+        self.fault = fault
+        self.count = 0
         self.begun = False
         self.closed = False
         self.running = None
@@ -109,6 +115,16 @@ class EchoSession(SessionBase):
         self.running = EchoGeneration(self, max_tokens)
         return TokenStream(self.running, stop=stops, timeout=timeout, owner=self)
 
+    def reset(self):
+        self.begun = False
+        if self.fault != "reset":
+            self.count = 0
+
+    def fork(self):
+        forked = EchoSession(self.fault)
+        forked.begun, forked.count = self.begun, self.count + (self.fault == "fork")
+        return forked
+
     def close(self):
         if self._in_own_process():
             self.closed = True
@@ -123,6 +139,7 @@ class EchoGeneration:
         self.interrupted = None
         self.report = None
         self.made = 0
+        self.start = session.count
         self.lock = threading.Lock()
 
     @property
@@ -138,7 +155,7 @@ class EchoGeneration:
             if self.made == self.max_tokens:
                 return Delta(end=StopReason.MAX_TOKENS)
             self.made += 1
-            return Delta((Piece(None, f"{self.made} ".encode()),))
+            return Delta((Piece(None, f"{self.start + self.made} ".encode()),))
 
     async def apull(self, max_wait):
         import anyio.lowlevel
@@ -155,6 +172,8 @@ class EchoGeneration:
 
     def settle(self, reason, seen, carry=b""):
         if self.report is None:
+            wrong = {"goes_on": -seen, "cancelled": int(reason is StopReason.CANCELLED)}
+            self.session.count += seen + wrong.get(self.session.fault, 0)
             receipt = Receipt("echo", "1", None, False, "a service that promises nothing")
             timings = Timings(first_token_seconds=0.0, total_seconds=1.0)
             self.report = GenerationReport(Usage(completion_tokens=seen), timings, receipt)

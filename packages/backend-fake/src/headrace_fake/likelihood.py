@@ -9,24 +9,46 @@ log-probabilities, whatever the sampling.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from headrace.results import TokenLogprob
 from headrace_fake import chain
-from headrace_fake.vocabulary import ByteVocabulary
+from headrace_fake.vocabulary import EOS, ByteVocabulary
 
-_HALF = math.log(0.5)
+LETTERS = b"      eeeeetttaaaooiinnsshhrrddllcumwfgypb"
+"""What seeded text is made of, as often as each is wanted."""
+
+HALF = math.log(0.5)
 _SALT = 0x10F
+_LETTERS = sorted(set(LETTERS))
 
 
-def logprob(token: int, likeliest: int, letters: bytes, hash_: int, n_top: int) -> TokenLogprob:
+def letter(memory_hash: int, salt: int, mean_length: int) -> int:
+    """The likeliest token after a memory; ``EOS`` once in ``mean_length`` times, unless it is 0."""
+    bits = chain.scatter(memory_hash, salt)
+    if mean_length and (bits >> 32) % mean_length == 0:
+        return EOS
+    return LETTERS[bits % len(LETTERS)]
+
+
+def ranking(memory_hash: int, salt: int, mean_length: int) -> list[int]:
+    """All tokens, the likeliest first: an end, where it is due, then the letter, then others."""
+    first = (letter(memory_hash, salt, mean_length), letter(memory_hash, salt, 0))
+    return _ranked(first, memory_hash)
+
+
+def written(token: int, memory_hash: int) -> list[int]:
+    """The ranking where it is certain which token comes: in a script, or under a grammar."""
+    return _ranked((token,), memory_hash)
+
+
+def logprob(token: int, ranked: Sequence[int], n_top: int) -> TokenLogprob:
     """The log-probability of a token, and of the ``n_top`` likeliest."""
-    ranking = _ranking(likeliest, sorted(set(letters)), hash_)
-    logprobs = {each: (rank + 1) * _HALF for rank, each in enumerate(ranking)}
-    top = tuple((each, logprobs[each]) for each in ranking[:n_top])
-    return TokenLogprob(token, logprobs[token], top)
+    top = tuple((each, (rank + 1) * HALF) for rank, each in enumerate(ranked[:n_top]))
+    return TokenLogprob(token, (ranked.index(token) + 1) * HALF, top)
 
 
-def _ranking(likeliest: int, letters: list[int], hash_: int) -> list[int]:
-    turn = chain.scatter(hash_, _SALT) % len(letters)
-    first = [likeliest, *letters[turn:], *letters[:turn]]
-    return list(dict.fromkeys([*first, *range(ByteVocabulary.n_tokens)]))
+def _ranked(first: Sequence[int], hash_: int) -> list[int]:
+    turn = chain.scatter(hash_, _SALT) % len(_LETTERS)
+    order = [*first, *_LETTERS[turn:], *_LETTERS[:turn]]
+    return list(dict.fromkeys([*order, *range(ByteVocabulary.n_tokens)]))

@@ -165,7 +165,7 @@ class FakeOptions:
     """Without a script: chooses the text, together with all that is in memory."""
 
     mean_length: int = attrs.field(default=64, validator=integer(0, 2**20))
-    """Without a script: tokens until ``EOS``, on average; 0: it never comes."""
+    """Without a script: tokens until ``EOS`` is the likeliest, on average; 0: it never is."""
 
     delay: float = attrs.field(default=0.0, validator=number(0))
     """Seconds a step takes, however many rows it has: batching pays off."""

@@ -2,9 +2,9 @@
 
 With a script, a generation writes the script from its beginning; the sampler,
 which lives as long as the generation, counts how far it is. Without one, the
-token depends on the options' seed and on every token in memory, so that the
-text is a function of the history alone, as a model's is. A temperature above
-0 adds the sampling seed and the count, a repeat penalty the recent tokens.
+likelihoods depend on the options' seed and on every token in memory, so that the
+greedy text is a function of the history alone, as a model's is. With a temperature
+above 0 the token is drawn from them by the memory, the sampling seed and the count.
 
 Either way the sampler knows what memory must hold: at first the history it was
 made for at its end, then what it held before and the token chosen. Anything
@@ -22,16 +22,13 @@ from headrace.errors import HeadraceError
 from headrace.params import SamplingParams
 from headrace.protocols import RowResult
 from headrace.results import TokenLogprob
-from headrace_fake import chain, likelihood
+from headrace_fake import chain, drawing, likelihood
 from headrace_fake.adapters import Flavour
 from headrace_fake.constrained import constrained
 from headrace_fake.memory import Memory
 from headrace_fake.misuse import MisuseLog
 from headrace_fake.options import FakeOptions
 from headrace_fake.vocabulary import EOS
-
-LETTERS = b"      eeeeetttaaaooiinnsshhrrddllcumwfgypb"
-"""What seeded text is made of, as often as each is wanted."""
 
 
 class _State(NamedTuple):
@@ -47,14 +44,6 @@ class _State(NamedTuple):
     """What a repeat penalty looks at."""
     logprobs: tuple[TokenLogprob, ...] = ()
     """Of these, if asked for."""
-
-
-def letter(memory_hash: int, salt: int, mean_length: int) -> int:
-    """The token that follows a memory; ``EOS`` once in ``mean_length`` times, unless it is 0."""
-    bits = chain.scatter(memory_hash, salt)
-    if mean_length and (bits >> 32) % mean_length == 0:
-        return EOS
-    return LETTERS[bits % len(LETTERS)]
 
 
 class FakeSampler:
@@ -80,10 +69,9 @@ class FakeSampler:
         self._ban_eog = ban_eog
         self._misuse = misuse
         self._n_logprobs = params.logprobs
-        self._greedy_salt = self._salt = options.seed
-        self._draws = params.temperature > 0
-        if self._draws:
-            self._salt = chain.scatter(options.seed, seed + 1)
+        self._params = params
+        self._salt = options.seed
+        self._draw = chain.scatter(options.seed, seed + 1)
         looks_back = params.repeat_penalty != 1.0
         self._penalised = params.window(params.repeat_last_n, n_ctx) if looks_back else 0
         self._grammar = params.grammar
@@ -101,7 +89,7 @@ class FakeSampler:
             self._constrained = constrained(
                 self._grammar,
                 memory.flavour.script or self._script,
-                chain.scatter(now, self._salt),
+                chain.scatter(now, self._draw if self._params.temperature else self._salt),
             )
         state = state._replace(tokens=(), logprobs=(), step_id=step_id)
         flavour = memory.flavour
@@ -155,22 +143,27 @@ class FakeSampler:
         return script[count % len(script)] if script else ord(" ")
 
     def _seeded(self, memory_hash: int, state: _State, salt: int) -> int:
-        salt += self._salt + state.n_chosen if self._draws else self._salt
-        if self._penalised:
-            recent = state.recent[-self._penalised :]
-            salt ^= chain.links(chain.EMPTY, recent)[-1] if recent else 1
-        return self._letter(memory_hash, salt, ends=not self._ban_eog)
+        recent = state.recent[-self._penalised :] if self._penalised else ()
+        if self._params.temperature == 0 and not recent:
+            ends = 0 if self._ban_eog else self._mean_length
+            return likelihood.letter(memory_hash, self._salt + salt, ends)
+        ranked = self._ranked(memory_hash, salt)
+        if self._ban_eog:
+            ranked.remove(EOS)
+        number = (chain.scatter(memory_hash, self._draw + state.n_chosen) >> 11) / 2**53
+        return drawing.draw(ranked, self._params, recent=recent, number=number)
 
-    def _letter(self, memory_hash: int, salt: int, *, ends: bool) -> int:
-        return letter(memory_hash, salt, self._mean_length if ends else 0)
+    def _ranked(self, memory_hash: int, salt: int) -> list[int]:
+        return likelihood.ranking(memory_hash, self._salt + salt, self._mean_length)
 
     def _logprobs(self, token: int, memory_hash: int, flavour: Flavour) -> tuple[TokenLogprob, ...]:
         if self._n_logprobs is None:
             return ()
-        likeliest = token
         if self._script is None and self._constrained is None:
-            likeliest = self._letter(memory_hash, self._greedy_salt + flavour.salt, ends=True)
-        return (likelihood.logprob(token, likeliest, LETTERS, memory_hash, self._n_logprobs),)
+            ranked = self._ranked(memory_hash, flavour.salt)
+        else:
+            ranked = likelihood.written(token, memory_hash)
+        return (likelihood.logprob(token, ranked, self._n_logprobs),)
 
     def _check(self, state: _State, memory: Memory, now: int) -> None:
         if state.expected is None:

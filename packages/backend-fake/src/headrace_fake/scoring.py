@@ -7,7 +7,6 @@ from headrace.results import TokenLogprob
 from headrace_fake import likelihood
 from headrace_fake.memory import Memory
 from headrace_fake.options import FakeOptions
-from headrace_fake.sampler import LETTERS, letter
 
 
 def logprobs(options: FakeOptions, row: ScoreRow, memory: Memory) -> list[TokenLogprob]:
@@ -16,6 +15,6 @@ def logprobs(options: FakeOptions, row: ScoreRow, memory: Memory) -> list[TokenL
     salt = options.seed + memory.flavour.salt
     for index, target in enumerate(row.targets):
         hash_ = memory.hash_at(row.position + index + 1)
-        likeliest = letter(hash_, salt, options.mean_length)
-        found.append(likelihood.logprob(target, likeliest, LETTERS, hash_, row.n_top))
+        ranked = likelihood.ranking(hash_, salt, options.mean_length)
+        found.append(likelihood.logprob(target, ranked, row.n_top))
     return found

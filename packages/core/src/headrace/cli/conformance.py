@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -26,6 +27,70 @@ if TYPE_CHECKING:
 _COLOURS = {"passed": "green", "failed": "red", "skipped": "yellow"}
 
 
+def subject_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """What the kit may be told of a subject, as the Python class has it."""
+    for option in reversed(_SUBJECT_OPTIONS):
+        command = option(command)
+    return command
+
+
+_SUBJECT_OPTIONS = (
+    click.option("--adapter", type=FILE, metavar="PATH", help="A LoRA adapter of the model."),
+    click.option(
+        "--missing-model",
+        type=FILE,
+        metavar="REF",
+        help="A reference of the backend's at which there is nothing; to load it must fail.",
+    ),
+    click.option(
+        "--damaged-model",
+        type=FILE,
+        metavar="REF",
+        help="A model that is damaged; to load it must fail.",
+    ),
+    click.option("--prompt", metavar="TEXT", help="What generations begin with."),
+    click.option(
+        "--ending-prompt",
+        metavar="TEXT",
+        help="A prompt after which the model, greedy, ends by itself within 32 tokens.",
+    ),
+    click.option(
+        "--ignore-eog/--no-ignore-eog",
+        default=None,
+        help="Whether the backend can be told not to end; unless given, it is tried.",
+    ),
+    click.option("--pooling", metavar="NAME", help="For embeddings."),
+    click.option("--examples", type=click.IntRange(1), help="Examples of each property test."),
+    click.option(
+        "--most-buffered",
+        type=click.IntRange(0),
+        help="Tokens that a stream may hold for a reader who does not read.",
+    ),
+    click.option(
+        "--tie",
+        type=click.FloatRange(0),
+        help="Log-probabilities nearer than this may change places in other batches; "
+        "unless given, none may.",
+    ),
+    click.option(
+        "--shifts-exactly",
+        is_flag=True,
+        default=None,
+        help="A shifted memory is what a new one with the same tokens is.",
+    ),
+    click.option(
+        "--interrupt-seconds",
+        type=click.FloatRange(0, min_open=True),
+        help="Within which a cancel ends a stream, inside of a step too.",
+    ),
+    click.option(
+        "--rule-seconds",
+        type=click.FloatRange(0, min_open=True),
+        help="Time limit of each rule.",
+    ),
+)
+
+
 @click.command()
 @click.option("--model", type=FILE, metavar="REF", help="A small model that the backend can load.")
 @click.option(
@@ -42,13 +107,7 @@ _COLOURS = {"passed": "green", "failed": "red", "skipped": "yellow"}
     metavar="ID=REASON",
     help="Do not look at a rule, and why; may be repeated.",
 )
-@click.option("--adapter", type=FILE, metavar="PATH", help="A LoRA adapter of the model.")
-@click.option(
-    "--damaged-model",
-    type=FILE,
-    metavar="REF",
-    help="A model that is damaged; to load it must fail.",
-)
+@subject_options
 @click.option("--chat-template", metavar="TEXT", help="A chat template, for a model that has none.")
 @click.option("--list", "listing", is_flag=True, help="List the rules and run nothing.")
 @json_option
@@ -57,21 +116,22 @@ _COLOURS = {"passed": "green", "failed": "red", "skipped": "yellow"}
 @click.pass_context
 def conformance(
     context: click.Context,
+    /,
     model: str | None,
     backend: str | None,
     n_ctx: int | None,
     threads: int | None,
     rules: tuple[str, ...],
     skips: tuple[str, ...],
-    adapter: str | None,
-    damaged_model: str | None,
     chat_template: str | None,
     listing: bool,
     as_json: bool,
+    **fields: Any,
 ) -> None:
     """Test a backend against every rule of the protocol.
 
-    The exit code is 0 if no rule fails, else 1. With --debug failures have their tracebacks.
+    The exit code is 0 if no rule fails, else 1. A model that cannot be loaded ends the test. With
+    --debug failures have their tracebacks.
     """
     from headrace.testing.rules import chosen
 
@@ -84,26 +144,19 @@ def conformance(
     from headrace.testing.kit import Subject
     from headrace.testing.running import check_backend
 
-    options: dict[str, Any] = {"chat_options": {"template": chat_template} if chat_template else {}}
-    default = Subject(backend=backend, model=model)
-    engine = attrs.evolve(default.engine, **given(n_ctx=n_ctx, n_threads=threads))
-    params, engine = with_options(default.params, engine)
-    subject = Subject(
-        backend=backend,
-        model=model,
-        params=params,
-        engine=engine,
-        adapter=adapter,
-        damaged_model=damaged_model,
-        **options,
-    )
+    if chat_template:
+        fields["chat_options"] = {"template": chat_template}
+    subject = Subject(backend=backend, model=model, **given(**fields))
+    engine = attrs.evolve(subject.engine, **given(n_ctx=n_ctx, n_threads=threads))
+    params, engine = with_options(subject.params, engine)
+    subject = attrs.evolve(subject, params=params, engine=engine)
     tell = None if as_json else _Teller(context.obj.debug)
     with time_limit(timeout(), "testing"):
         report = check_backend(subject, rules=rules, skip_rules=dict(map(_skip, skips)), tell=tell)
     if as_json:
         write_json(report.as_json())
     else:
-        click.echo(list(report.lines())[-1])
+        click.echo(report.summary)
     context.exit(0 if report.conforms else 1)
 
 

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import attrs
 
 from headrace.backend.backend import Backend
-from headrace.errors import HeadraceError
+from headrace.errors import UnsupportedError
 from headrace.loading.choose import choose_backend
 from headrace.loading.load import load_model
 from headrace.model import Model
@@ -18,9 +18,11 @@ from headrace.params import EngineParams, ModelParams, SamplingParams, SessionPa
 from headrace.results import Completion
 from headrace.session import Session
 from headrace.streams.tokens import TokenStream
+from headrace.testing.limits import within
 
 _T = TypeVar("_T")
 _E = TypeVar("_E", bound=BaseException)
+_CLOSE_SECONDS = 10.0
 
 
 class Violation(AssertionError):
@@ -62,6 +64,21 @@ class Subject:
     """Examples of each property test."""
     most_buffered: int = 16
     """Tokens that a stream may hold for a reader who does not read."""
+    ignore_eog: bool | None = None
+    """Whether the backend takes ``ignore_eog=True``; None: it is tried. Where it does not, rules
+    do without, and those that need streams without an end do not apply."""
+    ending_prompt: str | None = None
+    """A prompt after which the model, greedy, ends by itself within 32 tokens. None: an end is
+    looked for at a high temperature, and may not be found in a large vocabulary."""
+    tie: float = 0.0
+    """Two log-probabilities that are nearer to each other than this may change places where a
+    batch of another size is computed with other kernels; 0: the same tokens always."""
+    shifts_exactly: bool = False
+    """Whether a shifted memory is what a new one with the same tokens is."""
+    interrupt_seconds: float = 10.0
+    """Seconds within which a cancel and a time-out end a stream, even inside of a step."""
+    rule_seconds: float = 120.0
+    """Time limit of each rule. What is overdue is left behind, and fails."""
 
 
 class Kit:
@@ -70,7 +87,10 @@ class Kit:
     def __init__(self, subject: Subject) -> None:
         self.subject = subject
         self.notes: dict[str, float] = {}
+        self.unloadable: str | None = None
+        """Why the model cannot be loaded; None while that is not known."""
         self._model: Model | None = None
+        self._ignores: bool | None = subject.ignore_eog
 
     # -- having models and sessions -----------------------------------------
 
@@ -103,11 +123,27 @@ class Kit:
         return self.model.open_session(SessionParams(**params))
 
     def forget_model(self) -> None:
-        """Close the shared model; the next rule that wants one loads it again."""
+        """Close the shared model; the next rule that wants one loads it again.
+
+        One that cannot be closed, as something hangs in it, is left behind.
+        """
         model, self._model = self._model, None
         if model is not None:
-            with contextlib.suppress(HeadraceError):
-                model.close()
+            with contextlib.suppress(Exception):
+                within(min(_CLOSE_SECONDS, self.subject.rule_seconds), model.close, "closing")
+
+    @property
+    def ignores_eog(self) -> bool:
+        """Whether a generation can be kept from ending by itself."""
+        if self._ignores is None:
+            with self.session() as session:
+                try:
+                    session.generate(self.subject.prompt, max_tokens=1, ignore_eog=True).close()
+                except UnsupportedError:
+                    self._ignores = False
+                else:
+                    self._ignores = True
+        return self._ignores
 
     # -- talking -----------------------------------------------------------
 
@@ -119,7 +155,7 @@ class Kit:
         return prompt, {
             "sampling": self.subject.sampling,
             "max_tokens": n,
-            "ignore_eog": True,
+            "ignore_eog": self.ignores_eog,
             **more,
         }
 
@@ -131,7 +167,7 @@ class Kit:
     def stream(
         self, session: Session, prompt: Any = ..., n: int | None = None, **more: Any
     ) -> TokenStream:
-        """A stream without an end of its own, unless one is asked for."""
+        """A stream without an end of its own, unless one is asked for or must be taken."""
         prompt, keywords = self.arguments(prompt, n, more)
         return session.generate(prompt, **keywords)
 

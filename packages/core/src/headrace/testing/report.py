@@ -58,23 +58,32 @@ class Report:
     model: str
     """Reference of the model it was tested with."""
     outcomes: tuple[Outcome, ...]
+    stopped: str = ""
+    """Why the rules after the last outcome were not looked at; empty if all were."""
 
     @property
     def conforms(self) -> bool:
         """Whether no rule failed and at least one holds."""
-        return not self.of(Status.FAILED) and bool(self.of(Status.PASSED))
+        failed = self.stopped or self.of(Status.FAILED)
+        return not failed and bool(self.of(Status.PASSED))
 
     def of(self, status: Status) -> list[Outcome]:
         """The outcomes of this kind."""
         return [each for each in self.outcomes if each.status is status]
 
     def lines(self) -> Iterable[str]:
-        """The table, a rule to a line, and a line of counts."""
+        """The table, a rule to a line, and the summary."""
         yield f"{self.backend} with {self.model}"
         for outcome in self.outcomes:
             yield from outcome_lines(outcome)
+        yield self.summary
+
+    @property
+    def summary(self) -> str:
+        """How many rules came to which end."""
         counts = (f"{len(self.of(status))} {str(status).replace('_', ' ')}" for status in Status)
-        yield ", ".join(counts)
+        told = ", ".join(counts)
+        return f"{told}; stopped: {self.stopped}" if self.stopped else told
 
     def __str__(self) -> str:
         return "\n".join(self.lines())
@@ -85,6 +94,7 @@ class Report:
             "backend": self.backend,
             "model": self.model,
             "conforms": self.conforms,
+            "stopped": self.stopped,
             "rules": [
                 {
                     "id": each.rule.id,

@@ -36,6 +36,10 @@ class Rule:
     """The rule is for models without this one."""
     given: str | None = None
     """The rule is for subjects with this field set."""
+    without_model: bool = False
+    """The rule is looked at before the model is loaded, and where it cannot be."""
+    endless: bool = False
+    """The rule is for models that can be kept from ending, with ``ignore_eog``."""
 
     @property
     def area(self) -> str:
@@ -53,13 +57,15 @@ def rule(
     needs: Iterable[Capability] = (),
     lacking: Capability | None = None,
     given: str | None = None,
+    without_model: bool = False,
+    endless: bool = False,
 ) -> Callable[[Check], Check]:
-    """Make a rule of a function, whose docstring is its sentence unless one is given."""
+    """Make a rule of a function, whose docstring begins with its sentence unless one is given."""
 
     def register(check: Check) -> Check:
         assert id not in _rules, id
-        told = sentence or check.__doc__ or ""
-        _rules[id] = Rule(id, told, check, frozenset(needs), lacking, given)
+        told = sentence or (check.__doc__ or "").partition("\n")[0]
+        _rules[id] = Rule(id, told, check, frozenset(needs), lacking, given, without_model, endless)
         return check
 
     return register

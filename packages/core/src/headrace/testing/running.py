@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 from headrace.errors import UnsupportedError
-from headrace.testing.kit import Kit, NotApplicable, Subject, described, traced
+from headrace.testing.kit import Kit, NotApplicable, Subject, Violation, described, traced
+from headrace.testing.limits import Overdue, within
 from headrace.testing.report import Outcome, Report, Status
 from headrace.testing.rules import Rule, checked_skips, chosen
 
@@ -39,19 +40,38 @@ def check_backend(
             outcomes.append(outcome)
             if tell is not None:
                 tell(outcome)
+            if kit.unloadable:
+                break
     finally:
         kit.forget_model()
-    return Report(
-        str(getattr(subject.backend, "name", subject.backend)), subject.model, tuple(outcomes)
-    )
+    name = str(getattr(subject.backend, "name", subject.backend))
+    return Report(name, subject.model, tuple(outcomes), kit.unloadable or "")
 
 
 def run_rule(kit: Kit, rule: Rule, skip: str | None = None) -> Outcome:
-    """Run one rule."""
+    """Run one rule, in a thread of its own and within its time limit.
+
+    The first rule that needs the model fails if it cannot be loaded; those after it are skipped.
+    """
     if skip is not None:
         return Outcome(rule, Status.SKIPPED, skip)
+    if kit.unloadable and not rule.without_model:
+        return Outcome(rule, Status.SKIPPED, kit.unloadable)
     kit.notes.clear()
     try:
+        return within(
+            kit.subject.rule_seconds, lambda: _looked_at(kit, rule), f"the rule {rule.id}"
+        )
+    except Overdue as error:
+        # What hangs may hold the model for ever: the next rule loads one of its own.
+        kit.forget_model()
+        return Outcome(rule, Status.FAILED, str(error), dict(kit.notes), error.stack)
+
+
+def _looked_at(kit: Kit, rule: Rule) -> Outcome:
+    try:
+        if not rule.without_model:
+            _have_model(kit)
         unfit = _unfit(kit, rule)
         if unfit is not None:
             return Outcome(rule, Status.NOT_APPLICABLE, unfit)
@@ -65,10 +85,21 @@ def run_rule(kit: Kit, rule: Rule, skip: str | None = None) -> Outcome:
     return Outcome(rule, Status.PASSED, "", dict(kit.notes))
 
 
+def _have_model(kit: Kit) -> None:
+    """Load the shared model; the first time that it cannot be loaded is the last."""
+    try:
+        _ = kit.model
+    except Exception as error:
+        kit.unloadable = f"the model {kit.subject.model!r} cannot be loaded: {described(error)}"
+        raise Violation(kit.unloadable) from error
+
+
 def _unfit(kit: Kit, rule: Rule) -> str | None:
     """Why a rule is not for this subject; None if it is."""
     if rule.given is not None and getattr(kit.subject, rule.given) is None:
         return f"no {rule.given} was given"
+    if rule.endless and not kit.ignores_eog:
+        return "the backend takes no ignore_eog=True"
     if not rule.needs and rule.lacking is None:
         return None
     has = kit.model.capabilities

@@ -7,6 +7,9 @@ import threading
 import warnings
 from collections.abc import Callable
 
+KIT_THREAD = "headrace.testing"
+"""What the names of the kit's own threads begin with."""
+
 
 def run_all(*actions: Callable[[], object]) -> None:
     """Run callables in threads of their own; raises the first error of any of them."""
@@ -18,7 +21,10 @@ def run_all(*actions: Callable[[], object]) -> None:
         except BaseException as error:
             errors.append(error)
 
-    threads = [threading.Thread(target=guarded, args=(action,), daemon=True) for action in actions]
+    threads = [
+        threading.Thread(target=guarded, args=(action,), name=f"{KIT_THREAD}: {at}", daemon=True)
+        for at, action in enumerate(actions)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:

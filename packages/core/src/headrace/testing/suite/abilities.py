@@ -1,4 +1,4 @@
-"""Log-probabilities, scores, grammars, chat, speculation, adapters: where a model has them."""
+"""Grammars, chat, infilling, adapters: where a model has them."""
 
 from __future__ import annotations
 
@@ -11,76 +11,12 @@ import attrs
 from headrace.errors import ParamsError
 from headrace.grammar import Choice, JsonSchema, Regex
 from headrace.params import SamplingParams
-from headrace.params.speculation import PromptLookup
 from headrace.results import Capability, StopReason
 from headrace.testing.kit import Kit, Violation, closing_all, expect, expect_equal, expect_error
 from headrace.testing.rules import rule
 
-LOGPROBS = (Capability.TOKENIZE, Capability.LOGPROBS)
-SCORE = (Capability.TOKENIZE, Capability.SCORE)
 GRAMMAR = (Capability.GRAMMAR,)
 CHAT = (Capability.CHAT,)
-
-
-@rule("logprobs.beside", needs=LOGPROBS)
-def beside(kit: Kit) -> None:
-    """Each token has its log-probability beside it."""
-    sampling = attrs.evolve(kit.subject.sampling, logprobs=3)
-    with kit.session() as session:
-        stream = kit.stream(session, n=10, sampling=sampling)
-        for chunk in stream:
-            expect_equal(tuple(each.token for each in chunk.logprobs), chunk.tokens, "tokens")
-        done = stream.result
-        expect_equal(tuple(each.token for each in done.logprobs), done.tokens, "tokens of all")
-        expect(all(each.logprob <= 0 for each in done.logprobs), "a log-probability is above 0")
-
-
-@rule("logprobs.top", needs=LOGPROBS)
-def top(kit: Kit) -> None:
-    """The alternatives are as many as asked for, best first."""
-    sampling = attrs.evolve(kit.subject.sampling, logprobs=3)
-    with kit.session() as session:
-        for each in kit.say(session, n=6, sampling=sampling).logprobs:
-            values = [logprob for _, logprob in each.top]
-            expect_equal(len(values), 3, "alternatives")
-            expect(values == sorted(values, reverse=True), f"not best first: {values}")
-            expect(each.logprob <= values[0] + 1e-6, f"{each.logprob} is more than {values[0]}")
-            named = dict(each.top).get(each.token, each.logprob)
-            expect_equal(named, each.logprob, "the chosen one among the alternatives")
-
-
-@rule("logprobs.unasked", needs=LOGPROBS)
-def unasked(kit: Kit) -> None:
-    """Without being asked for there are none."""
-    with kit.session() as session:
-        expect_equal(kit.say(session, n=3).logprobs, (), "logprobs")
-
-
-@rule("score.as_generated", needs=[*SCORE, Capability.LOGPROBS])
-def as_generated(kit: Kit) -> None:
-    """Generated tokens score as they were generated."""
-    sampling = attrs.evolve(kit.subject.sampling, logprobs=0)
-    with kit.session() as writer, kit.session() as session:
-        done = kit.say(writer, n=12, sampling=sampling)
-        kit.say(session, n=0)
-        score = session.score(done.tokens)
-        expect_equal(score.tokens, done.tokens, "tokens of the score")
-        for found, wanted in zip(score.logprobs, done.logprobs, strict=True):
-            # Batches of other sizes are computed with other kernels.
-            near = found is not None and abs(found - wanted.logprob) <= 0.02
-            expect(near, f"scored {found}, generated with {wanted.logprob}")
-
-
-@rule("score.leaves", needs=SCORE)
-def score_leaves(kit: Kit) -> None:
-    """Scoring leaves the session as it is."""
-    with kit.session() as session:
-        kit.say(session, n=4)
-        before = session.tokens
-        score = session.score(" something else")
-        expect(score.total <= 0, f"a log-probability of {score.total}")
-        expect_equal(session.tokens, before, "history")
-        expect(kit.say(session, None, n=2).text, "nothing was written afterwards")
 
 
 @rule("grammar.pattern", needs=GRAMMAR)
@@ -167,21 +103,6 @@ def bad_message(kit: Kit) -> None:
             "a role that does not exist",
             said="messages[1]",
         )
-
-
-@rule("speculate.same", needs=[Capability.SPECULATE, Capability.REPRODUCIBLE])
-def speculate(kit: Kit) -> None:
-    """Drafts change no token."""
-    prompt = " ".join([kit.subject.prompt] * 3)
-    with (
-        kit.session(reproducible=True, decode_width=4) as plain,
-        kit.session(
-            reproducible=True, decode_width=4, speculate=PromptLookup(max_draft=3)
-        ) as drafting,
-    ):
-        wanted = kit.say(plain, prompt, n=24)
-        found = kit.say(drafting, prompt, n=24)
-        expect_equal(found.tokens, wanted.tokens, "tokens with drafts")
 
 
 @rule("infill.writes", needs=[Capability.INFILL])

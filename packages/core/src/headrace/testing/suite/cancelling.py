@@ -7,11 +7,14 @@ import threading
 import time
 
 from headrace.results import Capability, StopReason
+from headrace.streams.tokens import TokenStream
 from headrace.testing.kit import Kit, expect, expect_equal
+from headrace.testing.limits import within
 from headrace.testing.rules import rule
-from headrace.testing.threads import run_all
+from headrace.testing.threads import KIT_THREAD, run_all
 
-_EARLY = (StopReason.CANCELLED, StopReason.CONTEXT_FULL)
+_EARLY = (StopReason.CANCELLED, StopReason.CONTEXT_FULL, StopReason.EOG)
+"""How a stream ends that was cancelled when it was perhaps over already."""
 
 
 @rule("cancel.ends")
@@ -103,3 +106,60 @@ def others(kit: Kit) -> None:
         for _ in stays:
             pass
         expect_equal(stays.result.stop_reason, StopReason.MAX_TOKENS, "the other's stop_reason")
+
+
+@rule("cancel.in_time", endless=True)
+def in_time(kit: Kit) -> None:
+    """A cancel ends a stream within the time that the author states, inside of a step too."""
+    slowest = 0.0
+    model = kit.load(n_ctx=4096)  # not closed if it is stuck: that would wait for it
+    for pause in (0.0, 0.01, 0.1):
+        session = model.open_session()
+        stream = kit.stream(session, f"{kit.subject.prompt} " * _LONG)
+        slowest = max(slowest, _until_over(kit, stream, pause))
+        session.close()
+    model.close()
+    kit.note("seconds from cancel to end", slowest)
+
+
+_LONG = 50
+"""How often a prompt is repeated that is to take a while."""
+
+
+def _until_over(kit: Kit, stream: TokenStream, pause: float) -> float:
+    """Seconds from a cancel in the midst of reading to the end of it."""
+    over = threading.Event()
+    errors: list[BaseException] = []
+
+    def read() -> None:
+        try:
+            for _ in stream:
+                pass
+        except BaseException as error:
+            errors.append(error)
+        finally:
+            over.set()
+
+    threading.Thread(target=read, name=f"{KIT_THREAD}: reader", daemon=True).start()
+    over.wait(pause)
+    asked = time.monotonic()
+    stream.cancel()
+    bound = kit.subject.interrupt_seconds
+    expect(over.wait(bound), f"{bound:g} s after a cancel the stream was not over")
+    if errors:
+        raise errors[0]
+    return time.monotonic() - asked
+
+
+@rule("cancel.time_out", endless=True)
+def time_out(kit: Kit) -> None:
+    """So does a time-out."""
+    bound = kit.subject.interrupt_seconds
+    model = kit.load(n_ctx=4096)  # not closed if it is stuck
+    stream = kit.stream(model.open_session(), f"{kit.subject.prompt} " * _LONG, timeout=0.1)
+    began = time.monotonic()
+    within(bound + 0.1, lambda: list(stream), "a stream with a time-out of 0.1 s")
+    kit.note("seconds past the time-out", max(0.0, time.monotonic() - began - 0.1))
+    ends = (StopReason.TIMED_OUT, StopReason.CONTEXT_FULL)
+    expect(stream.result.stop_reason in ends, f"it ended by {stream.result.stop_reason}")
+    model.close()

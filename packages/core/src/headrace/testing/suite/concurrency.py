@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 
 from headrace.errors import ClosedError
@@ -51,7 +52,7 @@ def no_seats(kit: Kit) -> None:
         expect_equal(ends, {StopReason.MAX_TOKENS}, "ends")
 
 
-@rule("threads.close")
+@rule("threads.close", endless=True)
 def close(kit: Kit) -> None:
     """Closing the model ends the streams of other threads with ClosedError."""
     model = kit.load(n_ctx=4096)
@@ -59,8 +60,12 @@ def close(kit: Kit) -> None:
     ends: list[str] = []
 
     def read(number: int) -> None:
-        stream = kit.stream(model.open_session(), f"{number}")
-        next(stream)
+        try:
+            stream = kit.stream(model.open_session(), f"{number}")
+            next(stream)
+        except BaseException:
+            started.abort()
+            raise
         started.wait()
         try:
             for _ in stream:
@@ -70,7 +75,8 @@ def close(kit: Kit) -> None:
             ends.append("closed")
 
     def end() -> None:
-        started.wait()
+        with contextlib.suppress(threading.BrokenBarrierError):
+            started.wait()
         model.close()
 
     run_all(lambda: read(0), lambda: read(1), end)

@@ -8,7 +8,7 @@ from headrace.testing.kit import Kit, NotApplicable, expect
 from headrace.testing.rules import rule
 
 
-@rule("discovery.found")
+@rule("discovery.found", without_model=True)
 def found(kit: Kit) -> None:
     """The backend is installed, not quarantined, and found by its name."""
     from headrace.backend.plugins import discover
@@ -23,7 +23,7 @@ def found(kit: Kit) -> None:
     expect(known.find(name) is not None, f"no plugin registers {name!r}; found: {names or 'none'}")
 
 
-@rule("discovery.protocol")
+@rule("discovery.protocol", without_model=True)
 def protocol(kit: Kit) -> None:
     """Name, version, protocol version and methods are as the protocol says."""
     if isinstance(kit.subject.backend, str):
@@ -32,17 +32,7 @@ def protocol(kit: Kit) -> None:
         validate_backend(kit.subject.backend)
 
 
-@rule("discovery.capabilities")
-def capabilities(kit: Kit) -> None:
-    """What a model can do is among what the backend promised."""
-    promised, has = kit.backend.capabilities(), kit.model.capabilities
-    expect(all(isinstance(each, Capability) for each in has), f"model.capabilities is {has!r}")
-    more = sorted(str(each) for each in has - promised)
-    expect(not more, f"the model has {', '.join(more)}, which backend.capabilities() lacks")
-    expect(Capability.GENERATE in has, "a model to test must be able to generate")
-
-
-@rule("discovery.can_load")
+@rule("discovery.can_load", without_model=True)
 def can_load(kit: Kit) -> None:
     """can_load answers True or False to any reference and raises nothing."""
     subject = kit.subject
@@ -55,3 +45,13 @@ def can_load(kit: Kit) -> None:
                 f"can_load({reference!r:.40}) raised {type(error).__name__}: {error}"
             ) from error
         expect(isinstance(answer, bool), f"can_load({reference!r:.40}) returned {answer!r}")
+
+
+@rule("discovery.capabilities")
+def capabilities(kit: Kit) -> None:
+    """What a model can do is among what the backend promised."""
+    promised, has = kit.backend.capabilities(), kit.model.capabilities
+    expect(all(isinstance(each, Capability) for each in has), f"model.capabilities is {has!r}")
+    more = sorted(str(each) for each in has - promised)
+    expect(not more, f"the model has {', '.join(more)}, which backend.capabilities() lacks")
+    expect(Capability.GENERATE in has, "a model to test must be able to generate")

@@ -17,6 +17,13 @@ from headrace.testing.kit import (
 from headrace.testing.rules import rule
 
 
+@rule("load.writes")
+def writes(kit: Kit) -> None:
+    """The model that is tested can be loaded and writes text."""
+    with kit.session() as session:
+        expect(kit.say(session, n=4).text, f"nothing was written after {kit.subject.prompt!r}")
+
+
 @rule("load.info")
 def info(kit: Kit) -> None:
     """model.info names the model, the backend, the build and the vocabulary."""
@@ -30,7 +37,7 @@ def info(kit: Kit) -> None:
         expect(not strange, f"special tokens outside the vocabulary: {strange}")
 
 
-@rule("load.missing")
+@rule("load.missing", without_model=True)
 def missing(kit: Kit) -> None:
     """A model that is not there is a ModelError that names it."""
     reference = kit.subject.missing_model
@@ -39,7 +46,7 @@ def missing(kit: Kit) -> None:
     )
 
 
-@rule("load.damaged", given="damaged_model")
+@rule("load.damaged", given="damaged_model", without_model=True)
 def damaged(kit: Kit) -> None:
     """A damaged model is a ModelError."""
     reference = str(kit.subject.damaged_model)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from headrace.errors import ContextFullError
+from headrace.params import SamplingParams
 from headrace.results import Capability, StopReason
-from headrace.testing.kit import Kit, expect, expect_equal, expect_error
+from headrace.testing.kit import Kit, NotApplicable, expect, expect_equal, expect_error
 from headrace.testing.rules import rule
+from headrace.testing.suite.distribution import ends_of
 
 TOKENIZE = (Capability.TOKENIZE,)
 
@@ -51,7 +53,7 @@ def timeout(kit: Kit) -> None:
         expect(kit.say(session, n=2).text, "nothing was written afterwards")
 
 
-@rule("stop.context_full", needs=TOKENIZE)
+@rule("stop.context_full", needs=TOKENIZE, endless=True)
 def context_full(kit: Kit) -> None:
     """A context that becomes full is an end, not an error."""
     with kit.load(n_ctx=256) as model, model.open_session() as session:
@@ -71,7 +73,7 @@ def too_long(kit: Kit) -> None:
         expect(kit.say(session, n=2).tokens, "nothing was written afterwards")
 
 
-@rule("stop.shift", needs=[Capability.TOKENIZE, Capability.SHIFT])
+@rule("stop.shift", needs=[Capability.TOKENIZE, Capability.SHIFT], endless=True)
 def shift(kit: Kit) -> None:
     """A shifting session writes more than the context holds."""
     from headrace.params import SessionParams
@@ -84,3 +86,39 @@ def shift(kit: Kit) -> None:
         expect(len(session.tokens) <= 257, f"the history has {len(session.tokens)} tokens")
         expect_equal(session.tokens[:2], begin, "the tokens that were to be kept")
         expect_equal(tuple(session.tokens[-50:]), done.tokens[-50:], "end of the history")
+
+
+@rule("stop.ignore_eog", endless=True)
+def ignore_eog(kit: Kit) -> None:
+    """With ignore_eog a generation goes on where it would have ended by itself."""
+    prompt, sampling = _ending(kit)
+    with kit.session() as session:
+        done = kit.say(session, prompt, n=_ENDLESS, sampling=sampling)
+    expect_equal(done.stop_reason, StopReason.MAX_TOKENS, "stop_reason with ignore_eog")
+    if Capability.TOKENIZE in kit.model.capabilities:
+        expect_equal(len(done.tokens), _ENDLESS, "tokens with ignore_eog")
+        ends = ends_of(kit) & set(done.tokens)
+        expect(not ends, f"with ignore_eog the tokens {sorted(ends)} were written, which are ends")
+
+
+_ENDLESS = 200
+
+
+def _ending(kit: Kit) -> tuple[str, SamplingParams]:
+    """A prompt and a sampling with which the model ends by itself."""
+    if kit.subject.ending_prompt is not None:
+        prompt, cold = kit.subject.ending_prompt, kit.subject.sampling
+        expect(_ends(kit, prompt, cold, 32), f"it does not end by itself after {prompt!r}")
+        return prompt, cold
+    for seed in range(16):
+        # Hot enough that all tokens are about equally likely, an end among them.
+        hot = SamplingParams(temperature=1e3, top_k=0, top_p=1.0, min_p=0.0, seed=seed)
+        if _ends(kit, kit.subject.prompt, hot, _ENDLESS):
+            return kit.subject.prompt, hot
+    raise NotApplicable("no ending_prompt was given, and no end was found by trying")
+
+
+def _ends(kit: Kit, prompt: str, sampling: SamplingParams, n: int) -> bool:
+    with kit.session() as session:
+        done = kit.say(session, prompt, n=n, sampling=sampling, ignore_eog=False)
+    return done.stop_reason is StopReason.EOG

@@ -53,7 +53,7 @@ def tasks(kit: Kit) -> None:
     _on_each_loop(work)
 
 
-@rule("async.cancel")
+@rule("async.cancel", endless=True)
 def cancel(kit: Kit) -> None:
     """Cancelling the task cancels the stream, and the session goes on."""
 
@@ -109,7 +109,7 @@ def loop_turns(kit: Kit) -> None:
     _on_each_loop(work)
 
 
-@rule("async.close")
+@rule("async.close", endless=True)
 def close(kit: Kit) -> None:
     """Closing the model ends the streams of tasks with ClosedError."""
 

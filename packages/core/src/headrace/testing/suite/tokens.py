@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import attrs
+
 from headrace.errors import TokenizeError
 from headrace.results import Capability
 from headrace.testing.kit import Kit, expect, expect_equal, expect_error
@@ -34,13 +36,16 @@ def round_trip(kit: Kit) -> None:
     # SentencePiece writes "▁" for a space, and may put one in front.
     letters = st.characters(exclude_categories=["Cs"], exclude_characters="▁")
 
-    @for_all(kit, text=st.text(alphabet=letters, max_size=60))
     def check(text: str) -> None:
         data = kit.model.detokenize(kit.model.tokenize(text, add_special=False))
         expect(isinstance(data, bytes), f"detokenize returned {type(data).__name__}, not bytes")
         expect_equal(
             data.decode(errors="replace").removeprefix(" "), text.removeprefix(" "), "text"
         )
+
+    for text in ("A b", "two  spaces ", "line\n\tline\n", "é, e\u0301, 语, 👍🏽"):
+        check(text)
+    for_all(kit, text=st.text(alphabet=letters, max_size=60))(check)
 
 
 @rule("tokens.nothing", needs=TOKENIZE)
@@ -88,3 +93,29 @@ def prompts(kit: Kit) -> None:
         expect_equal(one.tokens[: len(ids)], ids, "history of a prompt of ids")
         expect_equal(other.tokens[: len(ids)], ids, "history of the same text")
         expect_equal(by_ids.usage.prompt_tokens, by_text.usage.prompt_tokens, "prompt tokens")
+
+
+@rule("tokens.plain", needs=[Capability.TOKENIZE])
+def plain(kit: Kit) -> None:
+    """Token ids are int and log-probabilities float, not the numbers of some library."""
+    expect_plain(kit.model.tokenize(kit.subject.prompt), int, "tokenize")
+    sampling = kit.subject.sampling
+    tells = Capability.LOGPROBS in kit.model.capabilities
+    if tells:
+        sampling = attrs.evolve(sampling, logprobs=2)
+    with kit.session() as session:
+        stream = kit.stream(session, n=4, sampling=sampling)
+        for chunk in stream:
+            expect_plain(chunk.tokens, int, "a chunk")
+        expect_plain(session.tokens, int, "session.tokens")
+        expect_plain(stream.result.tokens, int, "the result")
+        for told in stream.result.logprobs:
+            expect_plain([told.token, *(token for token, _ in told.top)], int, "log-probabilities")
+            expect_plain([told.logprob, *(each for _, each in told.top)], float, "them")
+
+
+def expect_plain(values: object, kind: type, what: str) -> None:
+    """Complain unless all of these are exactly of this type."""
+    assert isinstance(values, (list, tuple))
+    strange = {type(each).__qualname__ for each in values if type(each) is not kind}
+    expect(not strange, f"{what} has {', '.join(sorted(strange))} instead of {kind.__name__}")
