@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import sys
 
-from .libraries import deployment_target, get_libraries
+from .libraries import get_libraries
 from .progress import say
 from .settings import Settings
+from .toolchain import deployment_target
 
 
 def main() -> None:

@@ -17,13 +17,14 @@ from setuptools.command.sdist import sdist
 from setuptools.errors import CompileError, LinkError
 
 from .errors import BuildError
-from .libraries import deployment_target, get_libraries
+from .libraries import get_libraries
 from .licences import copy_licences
 from .progress import say
 from .record import BuildRecord
 from .release import copy_for_release
 from .settings import ROOT, Settings
 from .source import BUNDLED, find_source
+from .toolchain import deployment_target
 from .wheel_tag import LIMITED_API_TAG, check_wheel, has_limited_api
 
 PACKAGE = "headrace_llamacpp_ffi"

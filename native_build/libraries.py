@@ -9,7 +9,6 @@ import platform
 import re
 import shutil
 import sys
-import sysconfig
 from pathlib import Path
 
 from . import cpu
@@ -194,10 +193,3 @@ def _move_into_place(folder: Path, destination: Path) -> None:
         # Another build with the same key was quicker.
         if BuildRecord.read(destination) is None:
             raise
-
-
-def deployment_target() -> None:
-    """On macOS, build the libraries for the system version that the wheel's tag promises."""
-    target = sysconfig.get_config_var("MACOSX_DEPLOYMENT_TARGET")
-    if sys.platform == "darwin" and target:
-        os.environ.setdefault("MACOSX_DEPLOYMENT_TARGET", str(target))

@@ -151,3 +151,10 @@ def _check_cxx17(compiler: Compiler | None) -> None:
 def _first_line(command: list[str]) -> str:
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     return next(iter(result.stdout.splitlines()), "unknown").strip()
+
+
+def deployment_target() -> None:
+    """On macOS, build the libraries for the system version that the wheel's tag promises."""
+    target = sysconfig.get_config_var("MACOSX_DEPLOYMENT_TARGET")
+    if sys.platform == "darwin" and target:
+        os.environ.setdefault("MACOSX_DEPLOYMENT_TARGET", str(target))

@@ -157,3 +157,12 @@ def test_quantized_values_without_flash_attention_are_refused():
         EngineParams(cache_type_v="q8_0", flash_attention=False)
     EngineParams(cache_type_v="q8_0")
     EngineParams(cache_type_k="q8_0", flash_attention=False)
+
+
+@pytest.mark.parametrize(
+    ("asked", "trained", "tokens"),
+    [(None, 0, 4096), (None, 512, 512), (None, 32768, 4096), (100, 0, 100), (32768, 512, 32768)],
+)
+def test_a_context_is_as_long_as_asked_for(asked, trained, tokens):
+    """Else as the model's, at most 4096; the only place that says so."""
+    assert EngineParams(n_ctx=asked).context_length(trained) == tokens

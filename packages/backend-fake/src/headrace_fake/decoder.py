@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from headrace.errors import DecodeError
 from headrace.params import EngineParams, SamplingParams
+from headrace.params.speculation import MAX_DRAFT
 from headrace.protocols import (
     AppliedAdapter,
     DecoderInfo,
@@ -33,7 +34,6 @@ from headrace_fake.alarm import Alarm
 from headrace_fake.cells import Cells, Plot
 from headrace_fake.deaths import die
 from headrace_fake.memory import Memory
-from headrace_fake.memory_needs import context_length
 from headrace_fake.misuse import MisuseLog
 from headrace_fake.options import FakeOptions, Fault, Placement
 from headrace_fake.sampler import FakeSampler
@@ -60,7 +60,7 @@ class _Step:
 def _max_draft(options: FakeOptions, params: EngineParams) -> int:
     if options.truncation is Truncation.NONE:
         return 0
-    return min(32, params.n_batch - 1, options.n_batch - 1)
+    return min(MAX_DRAFT, params.n_batch - 1, options.n_batch - 1)
 
 
 class FakeDecoder:
@@ -87,7 +87,7 @@ class FakeDecoder:
         on_close: Callable[[FakeDecoder], None],
         check_memory: bool = True,
     ) -> None:
-        n_ctx = context_length(options, params)
+        n_ctx = params.context_length(options.n_ctx)
         self.info = DecoderInfo(
             n_ctx=n_ctx,
             n_ctx_sequence=min(

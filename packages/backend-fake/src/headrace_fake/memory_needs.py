@@ -10,11 +10,6 @@ from headrace_fake.options import CELL, WEIGHTS, FakeOptions
 DEVICE = "FAKE"
 
 
-def context_length(options: FakeOptions, engine: EngineParams) -> int:
-    """Tokens that a context holds: what was asked for, else the model's own, at most 4096."""
-    return engine.n_ctx or min(options.n_ctx, 4096)
-
-
 def device(options: FakeOptions) -> Device:
     """The only device there is."""
     return Device(
@@ -30,7 +25,7 @@ def device(options: FakeOptions) -> Device:
 
 def estimate(options: FakeOptions, engine: EngineParams) -> MemoryEstimate:
     """What a model and a context of it would need."""
-    n_ctx = context_length(options, engine)
+    n_ctx = engine.context_length(options.n_ctx)
     return MemoryEstimate(backend="fake", n_ctx=n_ctx, devices=taken(options, n_ctx))
 
 
@@ -59,7 +54,7 @@ def check(options: FakeOptions, engine: EngineParams | None, *, n_more: int = 0)
     """
     what, needed = "the fake model", WEIGHTS
     if engine is not None:
-        n_ctx = context_length(options, engine) + n_more
+        n_ctx = engine.context_length(options.n_ctx) + n_more
         what, needed = f"a context of {n_ctx} tokens", WEIGHTS + CELL * n_ctx
     if needed > options.memory:
         raise ModelMemoryError(

@@ -19,7 +19,6 @@ from headrace_llamacpp.handles import Handle
 from headrace_llamacpp.threads import default_threads
 from headrace_llamacpp.traits import Traits
 
-DEFAULT_N_CTX = 4096
 WIDTH_MULTIPLE = 4
 """ggml's CPU kernels compute a token of a batch in one way if it is alone, in another in blocks of
 four, and in a third beside these. In batches of one size that is a multiple of four, each token is
@@ -75,7 +74,7 @@ def open_context(
     handle = Handle(lib.hr_context_delete, lib.hr_context_new())
     # One sequence that is never moved has the same cells whatever was there before.
     unaffected = params.n_sequences == 1 and traits.n_swa == 0
-    n_ctx = context_length(params, n_ctx_train)
+    n_ctx = params.context_length(n_ctx_train)
     native = native_params(params, n_ctx)
     info = ffi.new("hr_context_info *")
     report = new_report()
@@ -116,11 +115,6 @@ def _max_draft(info: Any, n_outputs: int) -> int:
     """Tokens of drafts in one step, all of them with logits and in one micro-batch."""
     limits = (MAX_DRAFT, info.n_batch - 1, info.n_ubatch - 1, n_outputs - info.n_seq_max)
     return int(max(0, min(limits)))
-
-
-def context_length(params: EngineParams, n_ctx_train: int) -> int:
-    """Tokens of a context: what was asked for, else the model's own, at most 4096."""
-    return params.n_ctx or min(n_ctx_train or DEFAULT_N_CTX, DEFAULT_N_CTX)
 
 
 def native_params(params: EngineParams, n_ctx: int) -> Any:

@@ -18,12 +18,13 @@ import attrs
 
 from headrace.errors import HeadraceError, ModelMemoryError, UnsupportedError
 from headrace.params import EngineParams, ModelParams
+from headrace.params.engine import DEFAULT_N_CTX
 from headrace.results.machine import DeviceMemory, MemoryEstimate
 from headrace_llamacpp import logs
 from headrace_llamacpp._native import ffi, lib, new_report, text
 from headrace_llamacpp._statuses import Operation
 from headrace_llamacpp.available import Available, available
-from headrace_llamacpp.context import DEFAULT_N_CTX, native_params, open_error
+from headrace_llamacpp.context import native_params, open_error
 from headrace_llamacpp.devices import all_devices, chosen_devices, memory_of
 from headrace_llamacpp.failures import check
 from headrace_llamacpp.loading import load_error

@@ -33,7 +33,7 @@ from headrace_llamacpp.abilities import ABILITIES
 from headrace_llamacpp.adapters import load_control_vector, load_lora
 from headrace_llamacpp.changes import Unchanged
 from headrace_llamacpp.chat import LlamaTemplates
-from headrace_llamacpp.context import apart_params, context_length, open_context
+from headrace_llamacpp.context import apart_params, open_context
 from headrace_llamacpp.decoder import LlamaDecoder
 from headrace_llamacpp.devices import chosen_devices
 from headrace_llamacpp.embedding import (
@@ -234,7 +234,7 @@ class LlamaModel(Uncopyable):
         ]
         return context_bound(
             params,
-            n_ctx=context_length(params, self.info.n_ctx_train),
+            n_ctx=params.context_length(self.info.n_ctx_train),
             n_layer=n_layer,
             n_head=n_head,
             head_sizes=sum(sizes),

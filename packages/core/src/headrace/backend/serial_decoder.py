@@ -30,9 +30,6 @@ from headrace.errors import ClosedError, HeadraceError, UnsupportedError
 from headrace.params import EngineParams, SamplingParams
 from headrace.results import TokenLogprob
 
-DEFAULT_N_CTX = 4096
-"""Context of a model that could have more, where none is asked for."""
-
 _Memory = TypeVar("_Memory")
 _Logits = TypeVar("_Logits")
 
@@ -54,7 +51,7 @@ def decoder_info(
         can_copy: Whether a memory can be copied.
         interruptible: Whether ``run`` looks in between whether it should end.
     """
-    n_ctx = params.n_ctx or min(n_ctx_train or DEFAULT_N_CTX, DEFAULT_N_CTX)
+    n_ctx = params.context_length(n_ctx_train)
     share = n_ctx // params.n_sequences if params.divided else n_ctx
     return DecoderInfo(
         n_ctx=n_ctx,

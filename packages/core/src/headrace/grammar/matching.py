@@ -19,7 +19,6 @@ from headrace.grammar.nodes import (
     Repeat,
     Rules,
     Text,
-    TokenRef,
 )
 
 _Rest = tuple[Any, ...]
@@ -54,13 +53,6 @@ class Matcher:
         """Go on with a text; False: nothing that begins so matches."""
         for character in text:
             self._move(functools.partial(_is, code=ord(character)))
-        return self.alive
-
-    def feed_token(self, token: int) -> bool:
-        """Go on with a token that the grammar names by its id."""
-        self._move(
-            lambda node: isinstance(node, TokenRef) and (node.token == token) is not node.negated
-        )
         return self.alive
 
     def _move(self, matches: Callable[[Node], bool]) -> None:

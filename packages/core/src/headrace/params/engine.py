@@ -10,6 +10,9 @@ from headrace.params.fields import choice, flag, integer, number, strict_names
 CACHE_TYPES = ("f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl")
 """What keys and values can be kept as, largest first; the names are ggml's."""
 
+DEFAULT_N_CTX = 4096
+"""Tokens of a context whose length nobody asked for; fewer where the model has fewer."""
+
 _QUANTIZED = CACHE_TYPES[3:]
 _MAX_FLOAT = 3e38  # the native fields have 32 bits
 _MIN_FLOAT = 1e-37
@@ -123,6 +126,14 @@ class EngineParams:
     )
     """Context length that the model was trained for before it was stretched, in tokens; None: the
     model's. llama.cpp: ``yarn_orig_ctx``, default 0 (the model's)."""
+
+    def context_length(self, n_ctx_train: int) -> int:
+        """Tokens of the context: what was asked for, else the model's own, at most 4096.
+
+        Args:
+            n_ctx_train: What the model was trained for; 0 if that is not known.
+        """
+        return self.n_ctx or min(n_ctx_train or DEFAULT_N_CTX, DEFAULT_N_CTX)
 
     def __attrs_post_init__(self) -> None:
         """Refuse what excludes each other."""
