@@ -10,7 +10,7 @@ import pytest
 
 import headrace
 from headrace import SamplingParams
-from headrace_llamacpp.quantizing import TYPES
+from headrace_llamacpp.quantization import TYPES
 from tests.support import tiny_gguf
 
 PROMPT = "The mill stands by the river"

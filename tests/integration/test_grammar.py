@@ -23,7 +23,7 @@ from headrace import (
     StopReason,
     Trigger,
 )
-from headrace.grammar.matching import Matcher, matches
+from headrace.grammar.matcher import Matcher, matches
 from tests.support import gemma, tiny_gguf
 from tests.support.schemas import SCHEMAS
 

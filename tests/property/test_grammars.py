@@ -12,10 +12,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from headrace import Choice, Gbnf, GrammarError, JsonSchema, Regex
-from headrace.grammar.deriving import derive
-from headrace.grammar.matching import matches
+from headrace.grammar.derivation import derive
+from headrace.grammar.matcher import matches
 from headrace.grammar.nodes import TokenRef
-from headrace.grammar.writing import write_gbnf
+from headrace.grammar.notation import write_gbnf
 from tests.support.schemas import SCHEMAS
 
 ATOMS = st.sampled_from(

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from headrace import GrammarError, JsonSchema
-from headrace.grammar.matching import matches
+from headrace.grammar.matcher import matches
 
 NULL = {"type": "null"}
 TREE = {

@@ -17,7 +17,7 @@ from headrace import (
     SamplingParams,
     Trigger,
 )
-from headrace.grammar.matching import matches
+from headrace.grammar.matcher import matches
 
 A = Gbnf('root ::= "a"')
 

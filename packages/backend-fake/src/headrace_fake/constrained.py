@@ -8,8 +8,8 @@ import re
 from headrace.errors import GrammarError
 from headrace.grammar import Gbnf, Grammar, Lazy, Trigger
 from headrace.grammar.checks import walk
-from headrace.grammar.deriving import derive
-from headrace.grammar.matching import matches
+from headrace.grammar.derivation import derive
+from headrace.grammar.matcher import matches
 from headrace.grammar.nodes import TokenRef
 from headrace_fake import chain
 from headrace_fake.vocabulary import SPECIAL_TEXT, ByteVocabulary

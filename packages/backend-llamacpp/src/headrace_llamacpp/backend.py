@@ -107,8 +107,8 @@ class LlamaCppBackend(Described):
     def file_stages(self, path: str) -> Sequence[FileStage]:
         """What ``check_model`` looks at before it loads a GGUF file."""
         with _native_part():
-            from headrace_llamacpp import checking
-        return checking.file_stages(path)
+            from headrace_llamacpp import file_check
+        return file_check.file_stages(path)
 
     def has_chat_template(self, model: Model) -> bool:
         """Whether the file has one."""
@@ -123,13 +123,13 @@ class LlamaCppBackend(Described):
     def quantization_types(self) -> tuple[str, ...]:
         """The types that ``quantize`` knows, the largest first."""
         with _native_part():
-            from headrace_llamacpp.quantizing import TYPES
+            from headrace_llamacpp.quantization import TYPES
         return tuple(TYPES)
 
     def quantize(self, request: QuantizeRequest) -> None:
         """Write a quantized copy."""
         with _native_part():
-            from headrace_llamacpp.quantizing import quantize
+            from headrace_llamacpp.quantization import quantize
         quantize(request)
 
     def split(
@@ -143,8 +143,8 @@ class LlamaCppBackend(Described):
     ) -> list[Path]:
         """Write a GGUF file as several."""
         with _native_part():
-            from headrace_llamacpp import splitting
-        return splitting.split(
+            from headrace_llamacpp import repartition
+        return repartition.split(
             path, prefix, max_bytes=max_bytes, max_tensors=max_tensors, progress=progress
         )
 
@@ -153,8 +153,8 @@ class LlamaCppBackend(Described):
     ) -> None:
         """Write shards as one GGUF file."""
         with _native_part():
-            from headrace_llamacpp import splitting
-        splitting.merge(path, target, progress=progress)
+            from headrace_llamacpp import repartition
+        repartition.merge(path, target, progress=progress)
 
 
 @contextlib.contextmanager

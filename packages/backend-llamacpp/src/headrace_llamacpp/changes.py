@@ -13,7 +13,7 @@ from pathlib import Path
 import attrs
 
 from headrace.errors import ModelLoadError
-from headrace_llamacpp.splits import parts
+from headrace_llamacpp.shards import parts
 
 _REMEDY = "Write a new version under another name and rename it: a loaded model keeps the old one."
 

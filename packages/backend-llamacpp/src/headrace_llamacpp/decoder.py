@@ -37,9 +37,9 @@ from headrace_llamacpp._statuses import Operation
 from headrace_llamacpp.adapters import use_adapters
 from headrace_llamacpp.failures import check, error_of, meaning_of
 from headrace_llamacpp.handles import Handle
+from headrace_llamacpp.likelihood import score
 from headrace_llamacpp.memory import in_use
 from headrace_llamacpp.sampler import LlamaSampler
-from headrace_llamacpp.scoring import score
 
 QUIETLY = 10
 """Level of what llama.cpp logs about a step that ended as it may: ``logging.DEBUG``."""

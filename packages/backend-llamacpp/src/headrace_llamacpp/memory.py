@@ -27,9 +27,9 @@ from headrace_llamacpp.available import Available, available
 from headrace_llamacpp.context import native_params, open_error
 from headrace_llamacpp.devices import all_devices, chosen_devices, memory_of
 from headrace_llamacpp.failures import check
-from headrace_llamacpp.loading import load_error
+from headrace_llamacpp.loader import load_error
 from headrace_llamacpp.requests import native_params as native_model_params
-from headrace_llamacpp.splits import size_of
+from headrace_llamacpp.shards import size_of
 
 _MOST_KINDS = 64
 _SMALLEST = EngineParams(n_ctx=256, n_sequences=1, n_batch=32, n_ubatch=32, n_threads=1)

@@ -44,7 +44,7 @@ from headrace_llamacpp.embedding import (
 )
 from headrace_llamacpp.handles import Handle
 from headrace_llamacpp.identity import fingerprint, memory_key
-from headrace_llamacpp.loading import Progress, description_of, load_model, metadata_of
+from headrace_llamacpp.loader import Progress, description_of, load_model, metadata_of
 from headrace_llamacpp.memory import check_context, check_weights, context_bound
 from headrace_llamacpp.recommended import recommended_sampling
 from headrace_llamacpp.remote import add_servers

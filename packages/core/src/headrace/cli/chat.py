@@ -21,11 +21,11 @@ from headrace.cli.common import (
     timeout,
     write_json,
 )
+from headrace.cli.conversation import Talk
 from headrace.cli.report import summary
 from headrace.cli.sampling import check_sampling_options, sampling_of, sampling_options
-from headrace.cli.speculating import speculating, speculation_options
+from headrace.cli.speculation import speculating, speculation_options
 from headrace.cli.streams import reads_terminal
-from headrace.cli.talking import Talk
 
 INTERRUPTED = 130
 

@@ -31,7 +31,7 @@ from headrace.cli.sampling import (
     sampling_options,
     show_logprobs,
 )
-from headrace.cli.speculating import speculating, speculation_options
+from headrace.cli.speculation import speculating, speculation_options
 from headrace.cli.states import check_states
 
 INTERRUPTED = 130

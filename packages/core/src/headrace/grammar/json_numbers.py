@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
-from headrace.grammar.building import either, seq, times
+from headrace.grammar.builder import either, seq, times
 from headrace.grammar.nodes import CharSet, Node
 
 MAX_DIGITS = 16

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from headrace.errors import GrammarError
-from headrace.grammar.building import either, seq, times
+from headrace.grammar.builder import either, seq, times
 from headrace.grammar.nodes import (
     Chain,
     CharSet,

@@ -13,9 +13,9 @@ import string
 from headrace.errors import GrammarError
 from headrace.grammar.gbnf import MAX_REPEATS
 from headrace.grammar.nodes import LAST_CHARACTER, Chain, CharSet, Either, Node, Repeat, Text
+from headrace.grammar.notation import write_gbnf
 from headrace.grammar.places import check_unicode, error_at
 from headrace.grammar.sets import DIGITS, SPACES, WORD, Ranges, union, without, writable
-from headrace.grammar.writing import write_gbnf
 
 MAX_PATTERN = 20_000
 """Longest pattern."""

@@ -17,12 +17,12 @@ from urllib.parse import unquote
 
 from headrace.errors import GrammarError
 from headrace.grammar import json_numbers, json_strings
-from headrace.grammar.building import either, seq, times
+from headrace.grammar.builder import either, seq, times
 from headrace.grammar.gbnf import MAX_REPEATS
-from headrace.grammar.merging import Schema, constants, merge, never_both, same, types_of
+from headrace.grammar.merge import Schema, constants, merge, never_both, same, types_of
 from headrace.grammar.nodes import CharSet, Node, Ref
+from headrace.grammar.notation import write_gbnf
 from headrace.grammar.places import check_unicode
-from headrace.grammar.writing import write_gbnf
 
 MAX_CHARACTERS = 1 << 18
 """Longest schema, as JSON text."""

@@ -128,7 +128,7 @@ class Choice:
     def __attrs_post_init__(self) -> None:
         """Check and convert."""
         from headrace.grammar.nodes import Either, Text
-        from headrace.grammar.writing import write_gbnf
+        from headrace.grammar.notation import write_gbnf
 
         options: Any = self.options
         if not isinstance(options, tuple) or not options:

@@ -9,7 +9,7 @@ import pytest
 
 from headrace.errors import ModelFormatError, ModelNotFoundError
 from headrace.params import EngineParams
-from headrace_llamacpp.splits import parts, size_of
+from headrace_llamacpp.shards import parts, size_of
 from tests.integration.driving import Driver, load_decoder_model, prompt
 from tests.support import tiny_gguf
 

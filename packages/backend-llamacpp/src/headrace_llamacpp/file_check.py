@@ -14,7 +14,7 @@ from headrace.errors import ModelFormatError
 from headrace.params import ModelParams
 from headrace_llamacpp.files import check_model_file
 from headrace_llamacpp.gguf import GgufFile, Tensor
-from headrace_llamacpp.loading import load_model
+from headrace_llamacpp.loader import load_model
 
 HEADER, METADATA, TENSORS, VOCABULARY = "header", "metadata", "tensors", "vocabulary"
 _FIXED = struct.Struct("<4sIQQ")

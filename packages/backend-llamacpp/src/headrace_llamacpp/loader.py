@@ -22,7 +22,7 @@ from headrace_llamacpp._statuses import Operation
 from headrace_llamacpp.failures import error_of
 from headrace_llamacpp.handles import Handle
 from headrace_llamacpp.requests import native_params
-from headrace_llamacpp.splits import error_about_parts
+from headrace_llamacpp.shards import error_about_parts
 
 Progress = Callable[[float], "bool | None"]
 
