@@ -6,8 +6,8 @@ import threading
 
 import pytest
 
-from headrace import HeadraceError
-from headrace.bases import ModelBase, SessionBase
+from headrace import HeadraceError, ModelInfo
+from headrace.protocols import Model, Session
 from tests.contract.conftest import GREEDY
 from tests.contract.test_chat import TEMPLATE
 
@@ -103,24 +103,27 @@ def test_what_was_never_finished_says_so(model, session):
         assert repr(kind.__new__(kind)) == f"<{kind.__name__}, half made>"
 
 
-class Model(ModelBase):
+class Remote(Model):
     """Of an author who writes no ``repr``."""
 
-    def close(self):
-        """Nothing to do."""
+    def _open(self, params):
+        return Conversation(self, params)
 
 
-class Session(SessionBase):
+class Conversation(Session):
     """Of the same author."""
 
-    def generate(self, prompt, **options):
+    def _begin(self, request):
         """Not asked here."""
 
-    def close(self):
+    def _close(self):
         """Nothing to do."""
 
 
 def test_tier_1_has_one_by_itself():
     """With what the core knows of it."""
-    assert repr(Model()).startswith("<Model at 0x")
-    assert repr(Session()).startswith("<Session at 0x")
+    info = ModelInfo("mill", "remote", "1", "none", "far away", 0, 0)
+    with Remote(info, frozenset()) as model, model.open_session() as session:
+        assert repr(model) == "<Remote far away>"
+        assert repr(session) == "<Conversation of 'mill'>"
+    assert repr(session) == "<Conversation of 'mill': closed>"

@@ -95,7 +95,7 @@ class Rude:
     """A fake, after a deed."""
 
     name = "rude"
-    protocol_version = 1
+    protocol_version = 2
     version = "1"
 
     def can_load(self, reference):

@@ -70,7 +70,7 @@ def test_a_kill_from_outside_names_its_signal(load, number):
     model = load()
     stream = _stream(model)
     next(stream)
-    os.kill(model.worker.pid, number)
+    os.kill(model.client.worker.pid, number)
     with pytest.raises(BackendCrashedError, match=f"was ended by {number.name}") as caught:
         list(stream)
     assert caught.value.native_code == -number
@@ -82,7 +82,7 @@ def test_every_call_on_a_dead_model_says_so(load):
     """Sessions, streams, tokenizing; closing is quiet."""
     model = load()
     session = model.open_session()
-    os.kill(model.worker.pid, signal.SIGKILL)
+    os.kill(model.client.worker.pid, signal.SIGKILL)
     for call in (
         lambda: model.tokenize("a"),
         lambda: session.complete("a"),
@@ -101,7 +101,7 @@ def test_a_stream_that_died_keeps_what_was_read(load):
     model = load()
     stream = _stream(model)
     read = [next(stream).text for _ in range(3)]
-    os.kill(model.worker.pid, signal.SIGKILL)
+    os.kill(model.client.worker.pid, signal.SIGKILL)
     with pytest.raises(BackendCrashedError):
         list(stream)
     with pytest.raises(BackendCrashedError):

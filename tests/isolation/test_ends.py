@@ -32,7 +32,7 @@ GREEDY = SamplingParams(temperature=0.0)
 LOAD = (
     "import headrace, os, signal, sys\n"
     "model = headrace.load_model('fake:Hello', params=headrace.ModelParams(isolation='process'))\n"
-    "pid = model.worker.pid\n"
+    "pid = model.client.worker.pid\n"
 )
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 
@@ -78,7 +78,7 @@ def _run(script, *arguments, **options):
 def test_a_model_that_is_dropped_leaves_no_process_and_no_zombie(fate):
     """However its child is at that moment, and nothing else is called."""
     model = headrace.load_model("fake:Hello", params=PROCESS)
-    pid = model.worker.pid
+    pid = model.client.worker.pid
     if fate == "is stopped":
         os.kill(pid, signal.SIGSTOP)
     elif fate == "has died":
@@ -103,10 +103,10 @@ def test_a_checker_that_is_dropped_leaves_no_zombie():
 def test_one_that_died_unnoticed_is_reaped_by_the_next_start(load):
     """And its model still knows how it ended."""
     model = load()
-    os.kill(model.worker.pid, signal.SIGSEGV)
-    _wait_for_end(model.worker.pid)
+    os.kill(model.client.worker.pid, signal.SIGSEGV)
+    _wait_for_end(model.client.worker.pid)
     load()
-    _wait_until_reaped(model.worker.pid)
+    _wait_until_reaped(model.client.worker.pid)
     with pytest.raises(BackendCrashedError, match="SIGSEGV"):
         model.tokenize("a")
 
@@ -120,7 +120,7 @@ def test_models_that_come_and_go_leave_no_file_and_no_thread():
             model = headrace.load_model("fake:Hello", params=PROCESS)
             model.open_session().complete("a")
             model.render_chat([{"role": "user", "content": "a"}])
-            pid = model.worker.pid
+            pid = model.client.worker.pid
             if fate == "close":
                 model.close()
             elif fate == "die":
@@ -224,7 +224,7 @@ def test_a_death_is_told_to_a_program_that_reaps_all_its_children(reaping, syste
             assert "SIGCHLD" in caught.value.message
             if fault == "segfault":
                 assert "Fatal Python error: Segmentation fault" in caught.value.message
-    _wait_until_reaped(model.worker.pid)
+    _wait_until_reaped(model.client.worker.pid)
 
 
 def test_closing_ends_in_a_program_that_reaps_all_its_children(reaping, system):
@@ -233,9 +233,9 @@ def test_closing_ends_in_a_program_that_reaps_all_its_children(reaping, system):
         model = headrace.load_model("fake:Hello", params=PROCESS)
         assert model.open_session().complete("a").text == "Hello"
         if stopped:
-            os.kill(model.worker.pid, signal.SIGSTOP)
+            os.kill(model.client.worker.pid, signal.SIGSTOP)
         model.close()
-        _wait_until_reaped(model.worker.pid)
+        _wait_until_reaped(model.client.worker.pid)
 
 
 @linux
@@ -244,7 +244,7 @@ def test_what_a_program_does_with_signals_is_not_the_childs(load):
     before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGXCPU, signal.SIGTERM})
     try:
-        pid = load().worker.pid
+        pid = load().client.worker.pid
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         signal.signal(signal.SIGCHLD, before)
@@ -264,7 +264,7 @@ def test_an_interrupt_that_reaches_the_child_is_the_parents(load):
     model = load()
     stream = model.open_session().generate("Once", sampling=GREEDY, max_tokens=9)
     next(stream)
-    os.kill(model.worker.pid, signal.SIGINT)
+    os.kill(model.client.worker.pid, signal.SIGINT)
     assert len(list(stream)) == 8
     assert stream.result.tokens
 

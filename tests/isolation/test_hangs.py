@@ -51,12 +51,13 @@ def interrupted():
 
 
 def _stop(model):
-    os.kill(model.worker.pid, signal.SIGSTOP)
-    os.waitid(os.P_PID, model.worker.pid, os.WSTOPPED)  # a thread of it may run a little longer
+    os.kill(model.client.worker.pid, signal.SIGSTOP)
+    # A thread of it may run a little longer.
+    os.waitid(os.P_PID, model.client.worker.pid, os.WSTOPPED)
 
 
 def _go_on(model):
-    os.kill(model.worker.pid, signal.SIGCONT)
+    os.kill(model.client.worker.pid, signal.SIGCONT)
 
 
 def _is_gone(pid):
@@ -119,7 +120,7 @@ def test_the_watchdog_ends_whatever_waits_for_a_child_that_is_stopped(load, side
     for name, found in zip(calls, side_by_side(list(calls.values())), strict=True):
         assert isinstance(found, BackendCrashedError), (name, found)
         assert HUNG in found.message, (name, found)
-    assert _is_gone(model.worker.pid)
+    assert _is_gone(model.client.worker.pid)
 
 
 def test_the_watchdog_notices_a_step_that_hangs_though_the_child_answers(load, side_by_side):
@@ -214,7 +215,7 @@ def test_closing_ends_a_child_that_hangs(load, side_by_side, reference):
         if stops:
             _stop(model)
         assert side_by_side([model.close]) == [None]
-        assert _is_gone(model.worker.pid)
+        assert _is_gone(model.client.worker.pid)
         reader.join()
 
 
@@ -367,7 +368,7 @@ def test_tasks_that_wait_for_a_child_that_is_stopped(load, backend):
 
     anyio.run(main, backend=backend)
     assert stream.result.stop_reason is StopReason.CANCELLED
-    assert _is_gone(model.worker.pid)
+    assert _is_gone(model.client.worker.pid)
 
 
 def test_the_event_loop_goes_on_while_a_model_that_does_not_end_is_closed(rude):
@@ -384,7 +385,7 @@ def test_the_event_loop_goes_on_while_a_model_that_does_not_end_is_closed(rude):
         assert ticks.count > 10
 
     anyio.run(main)
-    assert _is_gone(model.worker.pid)
+    assert _is_gone(model.client.worker.pid)
 
 
 def test_more_calls_than_the_door_has_room_for(load, side_by_side):

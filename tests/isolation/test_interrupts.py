@@ -48,7 +48,7 @@ def test_wherever_an_interrupt_falls_the_session_goes_on(load, error):
 def test_the_child_does_not_get_the_terminals_interrupt(load):
     """It is in a session of its own, so a signal to the parent's group passes it by."""
     model = load()
-    assert os.getsid(model.worker.pid) != os.getsid(0)
+    assert os.getsid(model.client.worker.pid) != os.getsid(0)
     session = model.open_session()
     stream = session.generate(PROMPT, sampling=GREEDY, max_tokens=30)
     next(stream)

@@ -20,7 +20,7 @@ GREEDY = SamplingParams(temperature=0.0)
 def test_it_runs_elsewhere(load):
     """In a process that ends with the model."""
     model = load("fake:Hello")
-    pid = model.worker.pid
+    pid = model.client.worker.pid
     assert pid != os.getpid()
     assert model.info.backend == "fake"
     assert model.open_session().complete("Say").text == "Hello"
@@ -80,7 +80,7 @@ def test_the_child_ends_when_its_parent_dies():
     script = (
         "import headrace, os, signal\n"
         "model = headrace.load_model('fake:', params=headrace.ModelParams(isolation='process'))\n"
-        "print(model.worker.pid, flush=True)\n"
+        "print(model.client.worker.pid, flush=True)\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     # The child holds no end of this pipe but its own stderr, so the pipe ends with the parent.
@@ -107,13 +107,13 @@ def _wait_for_end(pid: int) -> None:
 def test_the_child_may_do_what_was_allowed_and_no_more(load):
     """Limits are set before anything is loaded."""
     model = load(memory_bytes=2**31, cpu_seconds=1000)
-    with open(f"/proc/{model.worker.pid}/limits", encoding="ascii") as file:
+    with open(f"/proc/{model.client.worker.pid}/limits", encoding="ascii") as file:
         limits = {line[:26].strip(): line[26:].split()[0] for line in file}
     assert limits["Max address space"] == str(2**31)
     assert limits["Max cpu time"] == "1000"
     assert limits["Max file size"] == "0"
     free = load(write_files=True)
-    with open(f"/proc/{free.worker.pid}/limits", encoding="ascii") as file:
+    with open(f"/proc/{free.client.worker.pid}/limits", encoding="ascii") as file:
         assert "Max file size             unlimited" in file.read()
 
 

@@ -6,6 +6,7 @@ import pytest
 
 import headrace
 from headrace import ClosedError, EngineParams, ModelParams, SessionParams
+from headrace.requests.vectors import EmbedRequest
 from headrace_subprocess.child.serving import Server
 from headrace_subprocess.child.work import Works
 from headrace_subprocess.signals import Note, Signal
@@ -44,9 +45,9 @@ def test_a_call_that_was_stopped_before_it_began_does_not_run():
     works.stop(7)
     with headrace.load_model("fake:#prefill_delay=1000") as model:
         with pytest.raises(ClosedError):
-            works.run(Unread(), 7, model, "embed", [["a text"]], {})
+            works.run(Unread(), 7, model, None, EmbedRequest(texts="a text"))
         with headrace.load_model("fake:") as quick:
-            assert works.run(Unread(), 8, quick, "embed", [["a text"]], {})
+            assert works.run(Unread(), 8, quick, None, EmbedRequest(texts="a text"))
 
 
 def test_a_note_that_fails_is_not_the_end_of_notes(server):

@@ -28,7 +28,7 @@ def _of_a_death(load):
     model = load()
     stream = model.open_session().generate("x", max_tokens=1000)
     next(stream)
-    os.kill(model.worker.pid, signal.SIGKILL)
+    os.kill(model.client.worker.pid, signal.SIGKILL)
     return _failed(stream)
 
 

@@ -131,7 +131,7 @@ def test_a_large_state_travels_in_parts(load, monkeypatch):
     monkeypatch.setattr(wire, "PART", 7)
     session = load().open_session()
     session.complete("Once upon", sampling=GREEDY, max_tokens=5)
-    other = session.model.open_session()
+    other = session._owner.open_session()
     other.load_state(session.state())
     assert other.tokens == session.tokens
 

@@ -13,10 +13,11 @@ from tests.unit.testing.text_only import EchoBackend
 
 PARTS = (
     "/headrace/engine/",
-    "/headrace/chat/",
     "/headrace_fake/",
-    *(f"/headrace/{name}.py" for name in ("adapters", "bases", "loading", "observing", "process")),
-    "/headrace/streams/tokens.py",
+    *(f"/headrace/{name}.py" for name in ("adapters", "model", "session")),
+    "/headrace/loading/load.py",
+    "/headrace/common/process.py",
+    *(f"/headrace/streams/{name}.py" for name in ("chat", "observers", "tokens")),
 )
 HI = [{"role": "user", "content": "Hi"}]
 

@@ -7,9 +7,9 @@ import pytest
 
 import headrace
 from headrace import BackendError, EngineParams, ModelMemoryError, ModelParams, UnsupportedError
-from headrace.bases import ModelBase
 from headrace.errors import BackendProtocolError
 from headrace.inspection.devices import survey
+from headrace.protocols import Model
 from headrace.results.machine import DeviceMemory, MemoryEstimate
 from headrace_fake import FakeBackend
 
@@ -18,7 +18,7 @@ class Plain:
     """A backend that knows none of it."""
 
     name = "plain"
-    protocol_version = 1
+    protocol_version = 2
     version = "1"
 
     def can_load(self, reference):
@@ -147,7 +147,7 @@ def test_a_model_whose_backend_does_not_tell_says_so():
     """The default of every model."""
     model = headrace.load_model("fake:")
     with model, pytest.raises(UnsupportedError, match="has no system_info"):
-        ModelBase.system_info(model)
+        Model._system_info(model)
 
 
 class Odd(Plain):

@@ -39,7 +39,10 @@ from headrace.backend import backend
 from headrace.grammar.gbnf import MAX_NESTING
 from headrace.streams import generation
 
-WITH_HANDLES = {"AdapterUse", "ControlVectorUse", "DraftModel"}
+WITH_HANDLES = {
+    *("AdapterUse", "ControlVectorUse", "DraftModel"),
+    *("Begun", "BegunChat", "RenderedChat"),
+}
 """Those that name a handle; ``test_copying`` has them."""
 CLASSES = {
     each.__name__: each

@@ -63,7 +63,7 @@ def test_backends_as_json_has_everything(call, one_quarantined, monkeypatch):
     monkeypatch.undo()
     installed = json.loads(call("backends", "--json").out)["backends"]
     (fake,) = [each for each in installed if each["name"] == "fake"]
-    assert fake["protocol_version"] == 1
+    assert fake["protocol_version"] == 2
     assert "generate" in fake["capabilities"]
 
 

@@ -19,7 +19,7 @@ def asked(call, monkeypatch):
         def note(params, info, capabilities) -> None:
             found.append(params)
 
-        monkeypatch.setattr("headrace.engine.session.check_sampling", note)
+        monkeypatch.setattr("headrace.session.check_sampling", note)
         ended = call("run", "fake:Hello", "hi", *arguments)
         assert ended.code == 0, ended.err
         return found[0]

@@ -305,7 +305,7 @@ def test_an_embedder_that_breaks_the_protocol_is_named(fake, change):
     """And embeds once it is right again."""
     engine = fake()
     expected = engine.model.embed("a text").vectors
-    (slot,) = engine.model._embedders._slots.values()
+    (slot,) = engine.model._vectors._embedders._places.values()
     embed = slot.embedder.raw.embed
     broken(slot.embedder.raw, "embed", change)
     with pytest.raises(BackendProtocolError, match="'fake' broke the protocol in embed"):

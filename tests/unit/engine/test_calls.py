@@ -8,8 +8,9 @@ import threading
 import pytest
 
 from headrace import BusyError, ClosedError, DecodeError
+from headrace.common.work import Cancelled, Work
 from headrace.engine.checked import Reported
-from headrace.engine.scoring import ScoringCancelled
+from headrace.requests.score import ScoreRequest
 from tests.unit.engine.test_interrupted_driver import ERRORS, InterruptAt, places
 
 
@@ -207,10 +208,10 @@ def test_a_cancelled_score_ends_inside_its_call(fake):
     """From another thread; nothing is left behind."""
     engine = fake(delay=3600)
     session = engine.model.open_session()
-    scoring = session._scoring("a text", 0, None)
-    threading.Timer(0.05, scoring.cancel).start()
-    with pytest.raises(ScoringCancelled):
-        scoring.run()
+    work = Work()
+    threading.Timer(0.05, work.cancel).start()
+    with pytest.raises(Cancelled):
+        session.scored(ScoreRequest(text="a text"), work)
     assert session.tokens == []
 
 

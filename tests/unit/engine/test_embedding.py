@@ -9,10 +9,9 @@ import anyio
 import pytest
 
 import headrace
-from headrace.bases import ModelBase
 from headrace.engine.texts import Text, batches
 from headrace.errors import UnsupportedError
-from headrace.protocols import EmbedderInfo, Pooling
+from headrace.protocols import EmbedderInfo, Model, Pooling
 
 INFO = EmbedderInfo(
     n_dimensions=2, n_batch=10, n_text=8, n_texts=3, pooling=Pooling.MEAN, interruptible=True
@@ -49,7 +48,7 @@ def test_a_call_that_was_interrupted_by_nobody_is_made_again(fake):
     calls = []
     model = fake(on_step=lambda call_id, rows: calls.append(call_id)).model
     expected = list(model.embed(["a", "b"]))
-    model._embedders._slots[Pooling.MEAN].embedder.interrupt(2)
+    model._vectors._embedders._places[Pooling.MEAN].embedder.interrupt(2)
     assert list(model.embed(["a", "b"])) == expected
     assert calls == [1, 2, 3]
 
@@ -66,7 +65,7 @@ def test_cancelling_a_task_ends_it_inside_a_call(fake):
             group.cancel_scope.cancel()
 
     anyio.run(main)
-    slot = made.model._embedders._slots[Pooling.MEAN]
+    slot = made.model._vectors._embedders._places[Pooling.MEAN]
     with slot._turn:  # the call's thread has let go of it
         assert slot.embedder.raw._user is None
 
@@ -76,7 +75,7 @@ def test_a_task_cancelled_before_its_turn_computes_nothing(fake):
     calls = []
     made = fake(on_step=lambda call_id, rows: calls.append(call_id))
     made.model.embed("open")
-    slot = made.model._embedders._slots[Pooling.MEAN]
+    slot = made.model._vectors._embedders._places[Pooling.MEAN]
 
     async def main():
         with anyio.move_on_after(0.01):
@@ -184,20 +183,19 @@ def test_a_library_without_vectors_says_so(fake):
     class WithoutVectors:
         info = model.info
 
-    model._model, kept = WithoutVectors(), model._model
+    model._vectors._model = WithoutVectors()
     with pytest.raises(UnsupportedError, match="no vectors"):
         model.embed("x")
-    model._model = kept
 
 
 def test_a_tier_1_backend_need_not_embed():
     """What it inherits refuses."""
 
-    class Remote(ModelBase):
-        def close(self):
-            """Nothing to close."""
+    class Remote(Model):
+        def _open(self, params):
+            """Opens none."""
 
-    model = Remote()
+    model = Remote(headrace.ModelInfo("mill", "remote", "1", "none", "far away", 0, 0), frozenset())
     for call in (lambda: model.embed("x"), lambda: model.rerank("x", ["y"])):
         with pytest.raises(UnsupportedError, match=r"model\.capabilities"):
             call()

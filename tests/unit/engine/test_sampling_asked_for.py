@@ -12,7 +12,7 @@ from headrace import (
     StopReason,
     UnsupportedError,
 )
-from headrace.engine.sampling import check_sampling
+from headrace.requests.sampling import check_sampling
 from headrace_fake import FakeDecoder
 
 WITH_LOGPROBS = SamplingParams(logprobs=2)
@@ -130,7 +130,7 @@ def test_a_sampler_is_given_the_end_of_the_history(open_fake, monkeypatch, param
 
     monkeypatch.setattr(FakeDecoder, "new_sampler", note)
     sampling = SamplingParams(**params)
-    monkeypatch.setattr("headrace.engine.session.check_sampling", lambda *arguments: None)
+    monkeypatch.setattr("headrace.session.check_sampling", lambda *arguments: None)
     session = open_fake("abc" * 20)
     session.complete("first ", max_tokens=50)
     session.rewind(to=50)

@@ -74,7 +74,7 @@ class Site:
         claims: str = "",
         distribution: str = "",
         can_load: str = "reference.startswith(self.claims)",
-        protocol_version: str = "1",
+        protocol_version: str = "2",
     ) -> None:
         """Install a well-behaved plugin, but for what is said otherwise."""
         source = GOOD_BACKEND.format(

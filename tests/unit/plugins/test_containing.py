@@ -173,7 +173,7 @@ def test_an_object_that_is_passed_is_checked_as_a_plugins_is(attribute):
     """``backend=…`` takes any object, and what that raises gets a name."""
 
     class Odd:
-        name, version, protocol_version = "odd", "1", 1
+        name, version, protocol_version = "odd", "1", 2
         can_load = load = capabilities = lambda self: None
 
     setattr(Odd, attribute, property(lambda self: 1 / 0))
@@ -185,7 +185,7 @@ def test_a_value_that_cannot_be_shown_is_named_all_the_same():
     """Its ``repr`` raises, or is a page long."""
 
     class Odd:
-        version, protocol_version = "1", 1
+        version, protocol_version = "1", 2
 
         class Mute:
             def __repr__(self):
@@ -206,7 +206,7 @@ def test_a_coroutine_is_no_method():
     """``can_load`` would be true for everything."""
 
     class Odd:
-        name, version, protocol_version = "odd", "1", 1
+        name, version, protocol_version = "odd", "1", 2
         load = capabilities = lambda self: None
 
         async def can_load(self, reference):

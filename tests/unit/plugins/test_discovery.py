@@ -59,7 +59,7 @@ def backend_with(**changes: str) -> str:
 
     class Backend:
         name = "odd"
-        protocol_version = 1
+        protocol_version = 2
         version = "1"
         can_load = load = lambda self, what: None
         capabilities = lambda self: frozenset()
@@ -93,7 +93,7 @@ def test_an_installed_plugin_is_found_with_its_distribution(site):
         (HOOK_RAISES, "failed: ZeroDivisionError: in the hook"),
         (UNKNOWN_ARGUMENT, "surprise"),
         (UNKNOWN_HOOK, "unknown hook 'headrace_from_the_future'"),
-        (backend_with(protocol_version="2"), "protocol version 2, this headrace speaks version 1"),
+        (backend_with(protocol_version="3"), "protocol version 3, this headrace speaks version 2"),
         (backend_with(name="'Upper Case'"), "name must be lower-case"),
         (backend_with(name="None"), "name must be lower-case"),
         (backend_with(version="1.0"), "version must be a string"),

@@ -23,7 +23,7 @@ HOST = """
 
     class Mill:
         name = {name!r}
-        protocol_version = 1
+        protocol_version = 2
         version = "1.2"
 
         def load(self, request, backend):

@@ -17,7 +17,6 @@ import anyio.from_thread
 import pytest
 
 from headrace.backend.plugins import discover
-from headrace.bases import ModelBase
 from headrace.errors import (
     BackendError,
     BackendNotFoundError,
@@ -31,22 +30,25 @@ from headrace.errors import (
 from headrace.loading.choose import backends
 from headrace.loading.load import aload_model, load_model
 from headrace.params import EngineParams, ModelParams
+from headrace.protocols import Model
 from tests.unit.plugins.conftest import GOOD_BACKEND
 
 
-class Stub(ModelBase):
+class Stub(Model):
     """A model with nothing behind it."""
 
-    info = None
-    capabilities = frozenset()
-    tokenize = detokenize = open_session = close = lambda self: None
+    def __init__(self):
+        super().__init__(None, frozenset())
+
+    def _open(self, params):
+        """Opens none."""
 
 
 class Probe:
     """A backend that remembers its request, and does what it was told to."""
 
     name = "probe"
-    protocol_version = 1
+    protocol_version = 2
     version = "1"
 
     def __init__(self, act=lambda request: Stub()):
@@ -367,7 +369,7 @@ def test_what_was_put_right_since_the_last_look_is_used(site):
     site.install("headrace-mill", "raise MemoryError", plugin="mill")
     with pytest.raises(ModelNotFoundError):
         load_model("mill:x")
-    source = GOOD_BACKEND.format(name="mill", claims="mill:", can_load="True", protocol_version="1")
+    source = GOOD_BACKEND.format(name="mill", claims="mill:", can_load="True", protocol_version="2")
     (site.folder / f"{site.modules[0]}.py").write_text(textwrap.dedent(source))
     importlib.invalidate_caches()
     with pytest.raises(BackendError, match="'mill' failed to load"):

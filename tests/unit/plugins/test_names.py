@@ -13,7 +13,7 @@ from tests.unit.plugins.test_resolvers import RESOLVER
 
 def backend(name: str) -> str:
     """Source of a plugin that brings a backend of that name."""
-    return GOOD_BACKEND.format(name=name, claims=f"{name}:", can_load="False", protocol_version="1")
+    return GOOD_BACKEND.format(name=name, claims=f"{name}:", can_load="False", protocol_version="2")
 
 
 def owner(name: str) -> str | None:

@@ -97,11 +97,11 @@ class Dated(EchoBackend):
 @pytest.mark.parametrize(
     ("version", "message", "remedy"),
     [
-        (0, "version 0, this headrace speaks version 1", "Upgrade it: pip install --upgrade its-"),
+        (1, "version 1, this headrace speaks version 2", "Upgrade it: pip install --upgrade its-"),
         (99, "version 99, this headrace", "pip install --upgrade headrace"),
-        ("1", "must be a number, got '1'", "protocol_version = 1"),
-        (True, "must be a number, got True", "protocol_version = 1"),
-        (None, "must be a number, got None", "protocol_version = 1"),
+        ("1", "must be a number, got '1'", "protocol_version = 2"),
+        (True, "must be a number, got True", "protocol_version = 2"),
+        (None, "must be a number, got None", "protocol_version = 2"),
     ],
 )
 def test_a_version_that_does_not_fit_is_told_with_what_to_do(version, message, remedy):

@@ -398,7 +398,7 @@ class FaultyModel:
 class FaultyBackend:
     """Loads models with a fault; without one by default."""
 
-    name, version, protocol_version = "faulty", "1", 1
+    name, version, protocol_version = "faulty", "1", 2
 
     def __init__(self, fault: str = "") -> None:
         self.fault = fault

@@ -8,19 +8,23 @@ from __future__ import annotations
 import threading
 
 from headrace import (
-    BusyError,
     Capability,
     ClosedError,
     ModelInfo,
     ModelNotFoundError,
     ParamsError,
     StopReason,
-    TokenStream,
     UnsupportedError,
 )
-from headrace.bases import ModelBase, SessionBase
-from headrace.protocols import Delta, GenerationReport, Piece
-from headrace.requests.checks import check_generation, check_text
+from headrace.protocols import (
+    Begun,
+    Delta,
+    GenerateRequest,
+    GenerationReport,
+    Model,
+    Piece,
+    Session,
+)
 from headrace.results import Receipt, Timings, Usage
 
 INFO = ModelInfo(
@@ -37,7 +41,7 @@ INFO = ModelInfo(
 class EchoBackend:
     """Models that count."""
 
-    name, version, protocol_version = "echo", "1", 1
+    name, version, protocol_version = "echo", "1", 2
 
     def __init__(self, *, fault=""):
         self.fault = fault
@@ -54,80 +58,52 @@ class EchoBackend:
         return EchoModel(self.fault)
 
 
-class EchoModel(ModelBase):
-    info = INFO
-    capabilities = frozenset({Capability.GENERATE})
-
+class EchoModel(Model):
     def __init__(self, fault=""):
-        super().__init__()
+        super().__init__(INFO, frozenset({Capability.GENERATE}))
         self.fault = fault
-        self.sessions = []
-        self.closed = False
 
-    def open_session(self, params=None):
-        self._check_process()
-        if self.closed:
-            raise ClosedError("the model was closed")
-        if params is not None and (params.reproducible or params.on_context_full == "shift"):
+    def _open(self, params):
+        if params.reproducible or params.on_context_full == "shift":
             raise UnsupportedError("echo promises nothing")
-        session = EchoSession(self.fault)
-        self.sessions.append(session)
-        return session
-
-    def close(self):
-        if self._in_own_process():
-            self.closed = True
-            for session in self.sessions:
-                session.close()
+        return EchoSession(self, params, self.fault)
 
 
-class EchoSession(SessionBase):
-    def __init__(self, fault=""):
-        super().__init__()
+class EchoSession(Session):
+    def __init__(self, model, params, fault=""):
+        super().__init__(model, params)
         self.fault = fault
         self.count = 0
         self.begun = False
-        self.closed = False
-        self.running = None
 
-    def generate(
-        self, prompt, *, sampling=None, max_tokens=None, stop=(), ignore_eog=False, timeout=None
-    ):
-        self._check_process()
-        stops = check_generation(sampling, max_tokens, stop, ignore_eog, timeout)
-        if self.closed:
-            raise ClosedError("the session was closed")
-        if sampling is not None and (sampling.logprobs is not None or sampling.grammar):
-            raise UnsupportedError("echo has neither logprobs nor grammars")
-        if prompt is None and not self.begun:
+    @property
+    def closed(self):
+        return self._closed
+
+    def _begin(self, request):
+        if not isinstance(request, GenerateRequest):
+            raise UnsupportedError("echo continues prompts and does nothing else")
+        if request.prompt is None and not self.begun:
             raise ParamsError("prompt is None, but the session's history is empty")
-        if isinstance(prompt, (list, tuple)) and prompt:
+        if isinstance(request.prompt, tuple):
             raise UnsupportedError("prompt must be text: echo has no tokens")
-        if prompt is not None:
-            if not prompt:
-                raise ParamsError(f"prompt must not be empty, got {prompt!r}")
-            if not isinstance(prompt, str):
-                raise ParamsError(f"prompt must be text, got {prompt!r}")
-            check_text("prompt", prompt)
-        if self.running is not None and not self.running.over:
-            raise BusyError("a generation is under way", hint="End it with stream.cancel().")
         self.begun = True
-        self.running = EchoGeneration(self, max_tokens)
-        return TokenStream(self.running, stop=stops, timeout=timeout, owner=self)
+        return Begun(EchoGeneration(self, request.max_tokens))
 
-    def reset(self):
+    def _rewind(self, to):
+        if to:
+            raise UnsupportedError("echo forgets all or nothing")
         self.begun = False
         if self.fault != "reset":
             self.count = 0
 
-    def fork(self):
-        forked = EchoSession(self.fault)
+    def _fork(self):
+        forked = EchoSession(self._owner, self.params, self.fault)
         forked.begun, forked.count = self.begun, self.count + (self.fault == "fork")
         return forked
 
-    def close(self):
-        if self._in_own_process():
-            self.closed = True
+    def _close(self):
+        pass
 
 
 class EchoGeneration:

@@ -26,7 +26,7 @@ class TransformersBackend:
     """Loads causal language models from a folder, never from the network."""
 
     name = "transformers"
-    protocol_version = 1
+    protocol_version = 2
     version = "0.1.0"
 
     def can_load(self, reference: str) -> bool:

@@ -60,7 +60,7 @@ class FakeBackend(Described):
     """
 
     name = "fake"
-    protocol_version = 1
+    protocol_version = 2
     version = __version__
 
     def _described(self) -> str:

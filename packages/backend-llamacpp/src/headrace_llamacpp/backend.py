@@ -27,7 +27,7 @@ class LlamaCppBackend(Described):
     """Loads GGUF files with llama.cpp, in this process."""
 
     name = BACKEND
-    protocol_version = 1
+    protocol_version = 2
     version = __version__
 
     def _described(self) -> str:

@@ -19,14 +19,15 @@ import headrace
 from headrace import errors
 from headrace.common.seam import interrupts, is_callers
 from headrace.errors import BackendError, HeadraceError, ParamsError
-from headrace.streams import generation
+from headrace.requests import chat, generation, infill, score, vectors
+from headrace.streams import generation as streams
 
 _TAG = "!"
 
 
 def _public_classes() -> dict[str, type]:
     found: dict[str, type] = {}
-    for module in (headrace, generation):
+    for module in (headrace, streams, chat, generation, infill, score, vectors):
         for name in dir(module):
             value = getattr(module, name)
             if isinstance(value, type) and (attrs.has(value) or issubclass(value, enum.Enum)):

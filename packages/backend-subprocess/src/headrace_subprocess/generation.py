@@ -4,21 +4,48 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from headrace.common.uncopyable import Uncopyable
 from headrace.common.workers import in_worker
 from headrace.errors import BackendCrashedError, ClosedError, HeadraceError
+from headrace.params import SessionParams
 from headrace.results import Receipt, StopReason, Timings, Usage
 from headrace.streams.generation import Delta, GenerationReport, Piece
 from headrace_subprocess import wire
+from headrace_subprocess.client import Client
 from headrace_subprocess.patience import Patience
 from headrace_subprocess.signals import Note, Signal
 from headrace_subprocess.turns import turn
 from headrace_subprocess.worker import Worker
 
-if TYPE_CHECKING:
-    from headrace_subprocess.session import SubprocessSession
+
+class Asked(Protocol):
+    """The session whose channel a generation reads."""
+
+    client: Client
+    number: int
+
+    @property
+    def current_channel(self) -> wire.Channel:
+        """The channel as it is."""
+        ...
+
+    def settle(
+        self,
+        generation: RemoteGeneration,
+        reason: StopReason | None,
+        seen: int,
+        carry: bytes,
+        until: float,
+    ) -> GenerationReport | None:
+        """End a generation in the child; None if that cannot be done until then."""
+        ...
+
+    def ended(self, generation: RemoteGeneration) -> None:
+        """A generation was settled."""
+        ...
+
 
 _T = TypeVar("_T")
 WINDOW = 8
@@ -44,23 +71,26 @@ class RemoteGeneration(Uncopyable):
 
     Args:
         session: Whose channel it is.
+        params: Its settings.
         number: Counts the session's generations; 0: one that the child does not know.
         until: When its time is over, on the monotonic clock.
     """
 
     checked = True  # by the child, and what comes over the pipe by the codec
 
-    def __init__(self, session: SubprocessSession, number: int, until: float | None) -> None:
+    def __init__(
+        self, session: Asked, params: SessionParams, number: int, until: float | None
+    ) -> None:
         self.carry = b""
         self.interrupted: StopReason | None = None
         self.failure: HeadraceError | None = None
         self.report: GenerationReport | None = None
         self.seen = 0
         self._session = session
-        self._uses = session.params.uses
+        self._uses = params.uses
         self.number = number
         self._credit = 0
-        self._patience = Patience(session.model.worker, "generating")
+        self._patience = Patience(session.client.worker, "generating")
         self._until = until
         self._prompt_tokens = 0
         self._pulls = 0
@@ -235,7 +265,7 @@ class RemoteGeneration(Uncopyable):
         import anyio
 
         with anyio.CancelScope(shield=True):
-            async with turn(self._session.model):
+            async with turn(self._session.client):
                 done = await in_worker(end)
         return done  # not inside: to mypy, a scope may swallow what is raised in it
 
@@ -246,8 +276,8 @@ class RemoteGeneration(Uncopyable):
             usage=Usage(prompt_tokens=self._prompt_tokens, completion_tokens=self.seen),
             timings=Timings(total_seconds=time.monotonic() - self._began),
             receipt=Receipt(
-                backend=self._session.model.info.backend,
-                build=self._session.model.info.build,
+                backend=self._session.client.info.backend,
+                build=self._session.client.info.build,
                 seed=None,
                 reproducible=False,
                 reason="its process is gone" if gone else "its process did not answer",
@@ -263,4 +293,4 @@ class RemoteGeneration(Uncopyable):
 
     @property
     def _worker(self) -> Worker:
-        return self._session.model.worker
+        return self._session.client.worker

@@ -38,7 +38,7 @@ class ProcessHost(Described):
     """Runs backends, each model in a process of its own."""
 
     name = HOST
-    protocol_version = 1
+    protocol_version = 2
     version = __version__
 
     def _described(self) -> str:
@@ -52,6 +52,7 @@ class ProcessHost(Described):
             HeadraceError: What the backend raises there.
         """
         with _needed_parts():
+            from headrace_subprocess.client import Client
             from headrace_subprocess.model import SubprocessModel
             from headrace_subprocess.worker import Worker
         worker = Worker(backend.name, _limits(request.params))
@@ -62,7 +63,7 @@ class ProcessHost(Described):
             worker.kill()
             worker.close()
             raise
-        return SubprocessModel(worker, info, capabilities, channel)
+        return SubprocessModel(Client(worker, info, channel), capabilities)
 
     def open_checker(self, backend: Backend, limits: CheckLimits) -> Checker:
         """A checker whose process looks at files with another backend; see ``HostsChecks``.

@@ -11,12 +11,29 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from headrace.common.workers import abandoned
+from headrace.errors import BackendCrashedError
+from headrace.params import IsolationParams
 
-if TYPE_CHECKING:
-    from headrace_subprocess.worker import Worker
+
+class Watched(Protocol):
+    """The child, as far as whoever waits for it needs to know it."""
+
+    @property
+    def limits(self) -> IsolationParams:
+        """What it may do."""
+        ...
+
+    def advances(self) -> Any:
+        """What grows as long as anything in it is brought forward."""
+        ...
+
+    def hung(self, doing: str) -> BackendCrashedError:
+        """End it; the error to raise."""
+        ...
+
 
 _SLICE = 0.5
 """Most seconds of one wait."""
@@ -45,7 +62,7 @@ class Patience:
 
     def __init__(
         self,
-        worker: Worker,
+        worker: Watched,
         doing: str,
         until: float | None = None,
         *,

@@ -26,7 +26,7 @@ from headrace_subprocess.signals import Note
 
 _GRACE = 2.0
 """Seconds a child is given to end by itself."""
-_METHOD_AT = {"model": 1, "session": 2, "work": 3, "handle": 2, "generate": 3}
+_METHOD_AT = {"model": 1, "session": 2, "handle": 2}
 """Where requests for methods of a backend have the method's name."""
 _LAST_LINES = 20
 _LOG_MARK = "\x1e"

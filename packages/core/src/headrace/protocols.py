@@ -40,10 +40,15 @@ from headrace.backend.host import Host
 from headrace.backend.plugins.hookspecs import hookimpl
 from headrace.backend.resolver import Resolver, ResolveRequest
 from headrace.backend.serial_decoder import SerialDecoder, decoder_info
+from headrace.common.work import Work
 from headrace.model import Model
 from headrace.requests.chat import ChatRequest
+from headrace.requests.generation import GenerateRequest
+from headrace.requests.infill import InfillRequest
+from headrace.requests.score import ScoreRequest
+from headrace.requests.vectors import EmbedRequest, RankRequest
 from headrace.session import Session
-from headrace.streams.generation import Delta, Generation, GenerationReport, Piece
+from headrace.streams.generation import Begun, BegunChat, Delta, Generation, GenerationReport, Piece
 from headrace.streams.parser import ChatParser, RenderedChat
 
 __all__ = [
@@ -53,23 +58,29 @@ __all__ = [
     "ApartDecoder",
     "AppliedAdapter",
     "Backend",
+    "Begun",
+    "BegunChat",
     "ChatFormatter",
     "ChatParser",
     "ChatRequest",
     "DecoderInfo",
     "DecoderModel",
     "Delta",
+    "EmbedRequest",
     "Embedder",
     "EmbedderInfo",
     "EmbeddingModel",
+    "GenerateRequest",
     "Generation",
     "GenerationReport",
     "Host",
+    "InfillRequest",
     "LoadRequest",
     "LoadedAdapter",
     "Model",
     "Piece",
     "Pooling",
+    "RankRequest",
     "RecommendsSampling",
     "RenderedChat",
     "ResolveRequest",
@@ -78,6 +89,7 @@ __all__ = [
     "RowResult",
     "Sampler",
     "ScoreOutcome",
+    "ScoreRequest",
     "ScoreRow",
     "ScoringDecoder",
     "SequenceDecoder",
@@ -88,6 +100,7 @@ __all__ = [
     "StepStatus",
     "Truncation",
     "Vocabulary",
+    "Work",
     "decoder_info",
     "hookimpl",
 ]

@@ -19,13 +19,14 @@ from headrace.loading.backend_call import load_with
 from headrace.loading.choose import choose_backend
 from headrace.params import EngineParams, ModelParams, SessionParams
 from headrace.protocols import LoadRequest, Model
+from headrace.requests.chat import ChatRequest
 from headrace.results import StopReason
 from headrace.streams.generation import GenerationReport
 from headrace_subprocess import wire
 from headrace_subprocess.child import checking
-from headrace_subprocess.child.sessions import Overtaken, ServedChannel, ServedSession
+from headrace_subprocess.child.sessions import Asked, Overtaken, ServedChannel, ServedSession
 from headrace_subprocess.child.things import Things
-from headrace_subprocess.child.work import Works
+from headrace_subprocess.child.work import Request, Works
 from headrace_subprocess.signals import Note, Signal
 
 _EARLY = 1000
@@ -34,6 +35,26 @@ _HINTS = {
     errno.EFBIG: "The process may write no files; IsolationParams(write_files=True) allows it.",
     errno.ENETUNREACH: "The process has no network; IsolationParams(network=True) allows it.",
 }
+
+
+_OF_MODEL = frozenset(
+    {"tokenize", "detokenize", "recommended_sampling", "system_info", "memory_usage"}
+)
+_LOADS = frozenset({"load_adapter", "load_control_vector"})
+_OF_SESSION = frozenset({"rewind", "memory_usage"})
+"""What may be called by its name."""
+
+
+def _called(
+    owner: object,
+    method: str,
+    known: frozenset[str],
+    arguments: list[Any],
+    options: dict[str, Any],
+) -> Any:
+    if method not in known:
+        raise ParamsError(f"nothing called {method!r:.60} may be asked for")
+    return getattr(owner, method)(*arguments, **options)
 
 
 def _failure(error: BaseException) -> BackendError:
@@ -185,27 +206,17 @@ class Server:
     def _model_call(
         self, channel: wire.Channel, method: str, arguments: list[Any], options: dict[str, Any]
     ) -> Any:
-        return getattr(self._loaded(), method)(*arguments, **options)
+        return _called(self._loaded(), method, _OF_MODEL, arguments, options)
 
-    def _work(
-        self,
-        channel: wire.Channel,
-        number: int,
-        session: int,
-        method: str,
-        arguments: list[Any],
-        options: dict[str, Any],
-    ) -> Any:
-        owner = self._session(session).session if session else self._loaded()
-        return self._works.run(channel, number, owner, method, arguments, options)
+    def _work(self, channel: wire.Channel, number: int, session: int, request: Request) -> Any:
+        asked = self._session(session).session if session else None
+        return self._works.run(channel, number, self._loaded(), asked, request)
 
     def _handle(self, channel: wire.Channel, number: int, method: str, path: str) -> Any:
-        return self._things.keep(number, getattr(self._loaded(), method)(path)).info
+        return self._things.keep(number, _called(self._loaded(), method, _LOADS, [path], {})).info
 
-    def _render(
-        self, channel: wire.Channel, number: int, messages: list[Any], request: dict[str, Any]
-    ) -> Any:
-        return self._things.told(number, self._loaded().render_chat(messages, **request))
+    def _render(self, channel: wire.Channel, number: int, request: ChatRequest) -> Any:
+        return self._things.told(number, self._loaded().rendered(request))
 
     def _parse(self, channel: wire.Channel, number: int, text: str, partial: bool) -> Any:
         return self._things.get(number).parse(text, partial=partial)
@@ -259,7 +270,8 @@ class Server:
         arguments: list[Any],
         options: dict[str, Any],
     ) -> Any:
-        return getattr(self._session(number).session, method)(*arguments, **options)
+        session = self._session(number).session
+        return _called(session, method, _OF_SESSION, arguments, options)
 
     def _state(self, channel: wire.Channel, number: int) -> None:
         data = memoryview(self._session(number).session.state())
@@ -283,12 +295,9 @@ class Server:
         channel: wire.Channel,
         session: int,
         number: int,
-        method: str,
-        arguments: list[Any],
-        options: dict[str, Any],
+        request: Asked,
     ) -> GenerationReport | None:
-        served = self._session(session)
-        return served.stream(channel, self._things, number, method, arguments, options)
+        return self._session(session).stream(channel, self._things, number, request)
 
     def _settle(
         self,

@@ -8,6 +8,9 @@ from typing import Any
 
 from headrace.errors import HeadraceError
 from headrace.protocols import Session
+from headrace.requests.chat import ChatRequest
+from headrace.requests.generation import GenerateRequest
+from headrace.requests.infill import InfillRequest
 from headrace.results import StopReason
 from headrace.streams.chat import ChatStream
 from headrace.streams.generation import Delta, Generation, GenerationReport
@@ -15,6 +18,8 @@ from headrace.streams.tokens import TokenStream
 from headrace_subprocess import wire
 from headrace_subprocess.child.things import Things
 from headrace_subprocess.files import Socket
+
+Asked = GenerateRequest | ChatRequest | InfillRequest
 
 
 class Overtaken(Exception):
@@ -63,12 +68,14 @@ class ServedSession:
         channel: wire.Channel,
         things: Things,
         number: int,
-        method: str,
-        arguments: list[Any],
-        options: dict[str, Any],
+        request: Asked,
     ) -> GenerationReport | None:
         """Run a generation: deltas as long as there is credit, and its report when settled."""
-        stream = getattr(self.session, method)(*arguments, **options)
+        stream: TokenStream | ChatStream
+        if isinstance(request, ChatRequest):
+            stream = self.session.chat_stream(request)
+        else:
+            stream = self.session.stream(request)
         told = _told(stream, things)
         generation = stream.generation
         if self._generation is not None:

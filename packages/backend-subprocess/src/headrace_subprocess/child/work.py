@@ -1,19 +1,22 @@
-"""Calls that may take long: their asynchronous forms, so that they can be ended."""
+"""Calls that may take long, each of which can be ended."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 from collections import deque
 from typing import Any
 
+from headrace.common.work import Cancelled, Work
 from headrace.errors import ClosedError
-from headrace.results.vectors import Embeddings
+from headrace.model import Model
+from headrace.requests.score import ScoreRequest
+from headrace.requests.vectors import EmbedRequest, RankRequest
+from headrace.session import Session
 from headrace_subprocess import wire
 from headrace_subprocess.vectors import flattened
 
 _EARLY = 1000
 """Calls that are remembered to have been stopped."""
+Request = EmbedRequest | RankRequest | ScoreRequest
 
 
 class Works:
@@ -22,7 +25,7 @@ class Works:
     def __init__(self) -> None:
         self.advances = 0
         """Times that any of them told its progress."""
-        self._running: dict[int, tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]]] = {}
+        self._running: dict[int, Work] = {}
         # A note overtakes what it is about; of those that had ended nobody asks again.
         self._stopped: deque[int] = deque(maxlen=_EARLY)
 
@@ -30,10 +33,9 @@ class Works:
         self,
         channel: wire.Channel,
         number: int,
-        owner: Any,
-        method: str,
-        arguments: list[Any],
-        options: dict[str, Any],
+        model: Model,
+        session: Session | None,
+        request: Request,
     ) -> Any:
         """Run one to its end; its progress goes through the channel.
 
@@ -44,33 +46,31 @@ class Works:
 
         def progress(fraction: float) -> None:
             self.advances += 1
-            if number in self._running:
-                channel.send(["progress", float(fraction)])
+            channel.send(["progress", float(fraction)])
 
-        if method == "embed":
-            options = {**options, "normalize": False}
-
-        async def work() -> Any:
-            task = asyncio.current_task()
-            assert task is not None
-            self._running[number] = asyncio.get_running_loop(), task
-            if number in self._stopped:
-                task.cancel()
-            try:
-                return await getattr(owner, "a" + method)(*arguments, progress=progress, **options)
-            finally:
-                del self._running[number]
-
+        work = self._running[number] = Work(progress)
+        if number in self._stopped:
+            work.cancel()
         try:
-            found = asyncio.run(work())
-        except asyncio.CancelledError:
+            return _answer(model, session, request, work)
+        except Cancelled:
             raise ClosedError("nobody waits for it any more") from None
-        return flattened(found) if isinstance(found, Embeddings) else found
+        finally:
+            del self._running[number]
 
     def stop(self, number: int) -> None:
         """End one, inside a native call too, or as soon as it begins."""
         self._stopped.append(number)
-        loop, task = self._running.get(number, (None, None))
-        if loop is not None and task is not None:
-            with contextlib.suppress(RuntimeError):  # it ended meanwhile
-                loop.call_soon_threadsafe(task.cancel)
+        work = self._running.get(number)
+        if work is not None:
+            work.cancel()
+
+
+def _answer(model: Model, session: Session | None, request: Request, work: Work) -> Any:
+    if isinstance(request, EmbedRequest):
+        return flattened(model.embedded(request, work))
+    if isinstance(request, RankRequest):
+        return model.ranked(request, work)
+    if session is None:
+        raise ClosedError("the session was closed")
+    return session.scored(request, work)

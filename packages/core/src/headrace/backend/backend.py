@@ -11,7 +11,7 @@ from headrace.model import Model
 from headrace.params import EngineParams, ModelParams
 from headrace.results import Capability
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 """Version of both tiers; a plugin whose backend names another one is quarantined."""
 
 

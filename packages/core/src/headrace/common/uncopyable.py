@@ -2,7 +2,7 @@
 
 A copy would share the memory, the native object or the process behind the original and
 give it back when it is dropped. Every handle of headrace therefore inherits this refusal,
-and so do those of backends that inherit ``headrace.bases``.
+and so do those of backends that extend ``Model`` and ``Session``.
 """
 
 from __future__ import annotations

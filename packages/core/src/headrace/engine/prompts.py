@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from headrace.errors import ParamsError
 from headrace.params import MAX_SEED, SamplingParams
-from headrace.requests.checks import check_tokens
 
 if TYPE_CHECKING:
-    from headrace.engine.model import EngineModel
+    from headrace.model import Model
 
 _SHORT = 4096
 """Characters, or ids, of a prompt that an event loop is not held up by: a millisecond at most."""
 
 
-def check_prompt(
-    prompt: str | Sequence[int] | None, model: EngineModel, *, history: bool
-) -> list[int]:
+def check_prompt(prompt: str | tuple[int, ...] | None, model: Model, *, history: bool) -> list[int]:
     """Token ids of a prompt; none to go on where the history ends.
 
     Raises:
-        ParamsError: If the prompt is empty, or None with nothing to go on from.
-        TokenizeError: If it has no token ids in this vocabulary.
+        ParamsError: If the prompt is None with nothing to go on from, or has no tokens.
+        TokenizeError: If the library refuses it.
     """
     if prompt is None:
         if not history:
@@ -33,17 +29,15 @@ def check_prompt(
                 hint="Begin with a text or token ids.",
             )
         return []
-    if isinstance(prompt, str):
-        if prompt:
-            prompt = model.tokenize(prompt, add_special=not history)
-    else:
-        prompt = check_tokens("prompt", prompt, model.info.n_vocab)
-    if not prompt:
+    if not isinstance(prompt, str):
+        return list(prompt)
+    tokens = model.tokenize(prompt, add_special=not history)
+    if not tokens:
         raise ParamsError(
             f"prompt must not be empty, got {prompt!r}",
             hint="Pass None to go on where the history ends.",
         )
-    return list(prompt)
+    return tokens
 
 
 def is_short(prompt: Any) -> bool:
@@ -51,17 +45,16 @@ def is_short(prompt: Any) -> bool:
     return prompt is None or (isinstance(prompt, (str, list, tuple)) and len(prompt) <= _SHORT)
 
 
-def check_scored(text: Any, model: EngineModel, *, history: bool) -> list[int]:
+def check_scored(text: str | tuple[int, ...], model: Model, *, history: bool) -> list[int]:
     """Token ids of a text to score.
 
     Raises:
-        ParamsError: If it is empty.
-        TokenizeError: If it has no token ids in this vocabulary.
+        ParamsError: If it has none.
+        TokenizeError: If the library refuses it.
     """
-    if isinstance(text, str):
-        tokens = model.tokenize(text, add_special=not history) if text else []
-    else:
-        tokens = check_tokens("text", text, model.info.n_vocab)
+    if not isinstance(text, str):
+        return list(text)
+    tokens = model.tokenize(text, add_special=not history)
     if not tokens:
         raise ParamsError(f"text must not be empty, got {text!r:.60}")
     return tokens

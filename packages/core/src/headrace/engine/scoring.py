@@ -10,25 +10,22 @@ meanwhile is computed again, and nothing is scored twice.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from headrace.backend.abilities import ScoreOutcome, ScoreRow
 from headrace.backend.decoder import StepStatus
-from headrace.engine.checked import PATIENCE, Reported
+from headrace.common.work import Work
+from headrace.engine.checked import PATIENCE, CheckedVocabulary, Reported
 from headrace.engine.sequence import Line, Sequence
 from headrace.errors import ContextFullError, DecodeError, UnsupportedError
 from headrace.results import TokenLogprob
+from headrace.results.score import Score
 
 if TYPE_CHECKING:
     from headrace.engine.scheduler import Engine
 
 _TURN_SECONDS = 0.1
 """How long the role is kept while there is more to score: changing hands may cost a rebuild."""
-
-
-class ScoringCancelled(BaseException):
-    """The work was cancelled; whoever did that is no longer waiting for what it would give."""
 
 
 class Scoring:
@@ -39,7 +36,7 @@ class Scoring:
         source: The session's sequence.
         tokens: The text.
         n_top: Likely tokens wanted beside each.
-        progress: Told the share that is done.
+        work: Ends it, and is told the share that is done.
 
     Raises:
         UnsupportedError: If the decoder scores nothing.
@@ -52,7 +49,7 @@ class Scoring:
         tokens: list[int],
         *,
         n_top: int,
-        progress: Callable[[float], object] | None = None,
+        work: Work,
     ) -> None:
         if not engine.decoder.scores:
             raise UnsupportedError(
@@ -70,18 +67,9 @@ class Scoring:
         self._source = source
         self.tokens = tokens
         self.n_top = n_top
-        self._progress = progress
-        self._cancelled = False
-        self._running: int | None = None
+        self._work = work
         self._found: list[TokenLogprob] = []
         self._fruitless = 0
-
-    def cancel(self) -> None:
-        """End the work, inside a native call too. Takes no lock."""
-        self._cancelled = True
-        running = self._running
-        if running is not None:
-            self._engine.decoder.interrupt(running)
 
     def run(self) -> list[TokenLogprob]:
         """One for each token; for all but the first, if there is no history.
@@ -90,7 +78,7 @@ class Scoring:
             ContextFullError: If history and text do not fit.
             BusyError: If the session has a generation under way.
             ClosedError, DecodeError: If the session or the context is unusable.
-            ScoringCancelled: After ``cancel``.
+            Cancelled: If the work was cancelled.
         """
         engine = self._engine
         sequence = engine.open_sequence(self._source.params)
@@ -103,8 +91,7 @@ class Scoring:
             wanted = len(self._line) - self._first
             while len(self._found) < wanted:
                 engine.exclusively(lambda: self._turn(sequence))
-                if self._progress is not None:
-                    self._progress(len(self._found) / wanted)
+                self._work.report(len(self._found) / wanted)
             return self._found
         finally:
             engine.drop_sequence(sequence)
@@ -172,15 +159,12 @@ class Scoring:
                 raise sequence.failure.again()
             slot, step_id = engine.slots.touch(sequence), engine.next_step_id()
         row = ScoreRow(slot, start, self._line[start:end], targets, self.n_top)
-        try:
-            # Noted first: a cancel that comes from here on finds the call, or is seen below.
-            self._running = step_id
-            if self._cancelled:
-                raise ScoringCancelled
+
+        def score() -> ScoreOutcome:
             engine.compute_with(sequence.adapters)
-            outcome = self._decoder.score(step_id, row)
-        finally:
-            self._running = None
+            return self._decoder.score(step_id, row)
+
+        outcome = self._work.call(score, lambda: engine.decoder.interrupt(step_id))
         with engine.mutex:
             engine.slots.settle(sequence, self._line[: outcome.length])
         if outcome.status is StepStatus.FAILED:
@@ -211,3 +195,15 @@ class Scoring:
                 backend=self._engine.model_info.backend,
             )
         return limit // 2
+
+
+def score_of(scoring: Scoring, found: list[TokenLogprob], vocabulary: CheckedVocabulary) -> Score:
+    """What was found, with the bytes of the tokens."""
+    tokens = scoring.tokens
+    unknown = len(tokens) - len(found)
+    return Score(
+        tokens=tuple(tokens),
+        pieces=tuple(vocabulary.piece(token) for token in tokens),
+        logprobs=(*[None] * unknown, *(each.logprob for each in found)),
+        top=(*[()] * unknown, *(each.top for each in found)) if scoring.n_top else (),
+    )

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import numbers
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 import attrs
 
@@ -12,7 +10,6 @@ from headrace.backend.abilities import EmbedderInfo
 from headrace.backend.decoder import Vocabulary
 from headrace.errors import ContextFullError, ParamsError
 from headrace.params import EngineParams
-from headrace.requests.checks import check_text, check_tokens
 
 
 @attrs.frozen
@@ -33,43 +30,18 @@ class Text:
         return [*self.tokens[: max(self.n_before, length - len(end))], *end][:length]
 
 
-def read_texts(texts: Any, vocabulary: Vocabulary) -> list[Text]:
-    """One text, or several; each a str or its token ids.
+def read_texts(texts: Sequence[str | tuple[int, ...]], vocabulary: Vocabulary) -> list[Text]:
+    """Texts as token ids; to a str the model's special tokens are added.
 
     Raises:
-        ParamsError: If it is something else, or a text has no tokens.
-        TokenizeError: For lone surrogates or ids outside the vocabulary.
+        ParamsError: If a text has no tokens.
+        TokenizeError: If the library refuses one.
     """
-    return [_read(f"texts[{index}]", each, vocabulary) for index, each in enumerate(_split(texts))]
+    return [_read(f"texts[{index}]", each, vocabulary) for index, each in enumerate(texts)]
 
 
-def _split(texts: Any) -> list[Any]:
-    if isinstance(texts, str):
-        return [texts]
-    if isinstance(texts, bytes) or not isinstance(texts, Iterable):
-        raise ParamsError(
-            f"texts must be a str, a sequence of str, or token ids, got {texts!r:.60}"
-        )
-    given = list(texts)
-    # A flat list of numbers is the token ids of one text.
-    return [given] if given and all(map(_is_number, given)) else given
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
-
-
-def _read(name: str, text: Any, vocabulary: Vocabulary) -> Text:
-    if isinstance(text, str):
-        check_text(name, text)
-        read = _tokenized(name, text, vocabulary)
-    else:
-        read = Text(name, check_tokens(name, text, vocabulary.n_tokens))
-        if not read.tokens:
-            raise ParamsError(
-                f"{name} is a list of token ids without one",
-                hint="Leave empty texts out. Special tokens are added to a str alone.",
-            )
+def _read(name: str, text: str | tuple[int, ...], vocabulary: Vocabulary) -> Text:
+    read = _tokenized(name, text, vocabulary) if isinstance(text, str) else Text(name, list(text))
     if not read.tokens:
         raise ParamsError(
             f"{name} has no tokens",

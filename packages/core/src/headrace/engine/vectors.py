@@ -1,145 +1,147 @@
-"""The embedders of a model, and the work that is done with them.
-
-There is no thread here either: whoever asks for vectors computes them. Threads
-that ask one embedder at the same time take turns, one native call each.
-"""
+"""Vectors and rankings of a model that an in-process library has loaded."""
 
 from __future__ import annotations
 
-import itertools
-import threading
-from array import array
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import cast
 
 from headrace.backend.abilities import EmbeddingModel, Pooling
+from headrace.backend.decoder import DecoderModel
 from headrace.common.seam import Seam
-from headrace.engine.checked import PATIENCE
-from headrace.engine.checked_embedder import CheckedEmbedder
-from headrace.engine.texts import batches
-from headrace.errors import ClosedError, DecodeError
+from headrace.common.work import Work
+from headrace.engine.checked import CheckedVocabulary
+from headrace.engine.embedders import Embedders, Place
+from headrace.engine.texts import Text, read_texts, too_long
+from headrace.errors import ParamsError, UnsupportedError
 from headrace.params import EngineParams
+from headrace.requests.vectors import EmbedRequest, RankRequest
+from headrace.results import ModelInfo, Usage
+from headrace.results.vectors import Embeddings, RankedDocument, Ranking, as_array, as_lists
 
-Progress = Callable[[float], object]
-_T = TypeVar("_T")
-
-
-class Cancelled(BaseException):
-    """The work was cancelled; whoever did that is no longer waiting for what it would give."""
+_POOLINGS = [each.value for each in Pooling if each is not Pooling.RANK]
 
 
-class Work:
-    """One caller's vectors in the making, which any thread may cancel."""
-
-    def __init__(self) -> None:
-        self._cancelled = False
-        self._running: tuple[CheckedEmbedder, int] | None = None
-
-    def cancel(self) -> None:
-        """End the work, inside a native call too. Takes no lock."""
-        self._cancelled = True
-        running = self._running
-        if running is not None:
-            running[0].interrupt(running[1])
-
-    def call(
-        self, embedder: CheckedEmbedder, call_id: int, texts: Sequence[Sequence[int]]
-    ) -> list[array[float]] | None:
-        """One native call; None if it was interrupted."""
-        try:
-            # Noted first: a cancel that comes from here on finds the call, or is seen below.
-            self._running = (embedder, call_id)
-            if self._cancelled:
-                raise Cancelled
-            return embedder.embed(call_id, texts)
-        finally:
-            self._running = None
-
-
-class Slot:
-    """An embedder that threads take turns in."""
-
-    def __init__(self, embedder: CheckedEmbedder) -> None:
-        self.embedder = embedder
-        self._turn = threading.Lock()
-        self._ids = itertools.count(1)
-
-    def run(
-        self, texts: Sequence[Sequence[int]], work: Work, progress: Progress | None
-    ) -> list[array[float]]:
-        """The vectors of all texts, in as few native calls as they fit into.
-
-        Raises:
-            ClosedError: If the model is closed meanwhile.
-            DecodeError: If the computation failed.
-            Cancelled: If the work was cancelled.
-        """
-        done: list[array[float]] = []
-        for batch in batches(texts, self.embedder.info):
-            done += self._vectors(batch, work)
-            if progress is not None:
-                progress(len(done) / len(texts))
-        return done
-
-    def _vectors(self, batch: Sequence[Sequence[int]], work: Work) -> list[array[float]]:
-        for _ in range(PATIENCE):
-            with self._turn:
-                vectors = work.call(self.embedder, next(self._ids), batch)
-            if vectors is not None:
-                return vectors
-            # interrupted, but not by this work: once more
-        raise self.embedder.stuck()
-
-
-class Embedders:
-    """The embedders of one model: one for each pooling that was asked for.
+class Vectors:
+    """What a model does with its embedders.
 
     Args:
-        model: What opens them.
-        params: Settings of their contexts.
+        model: What the backend loaded.
+        params: Settings of the contexts, one for each pooling that is used.
+        vocabulary: The model's.
         seam: Names the backend for what it does wrong.
     """
 
-    def __init__(self, model: EmbeddingModel, params: EngineParams, seam: Seam) -> None:
-        self._seam = seam
+    def __init__(
+        self, model: DecoderModel, params: EngineParams, vocabulary: CheckedVocabulary, seam: Seam
+    ) -> None:
         self._model = model
         self._params = params
-        self._opening = threading.Lock()
-        self._slots: dict[Pooling, Slot] = {}
-        self._closed = False
-
-    def use(self, pooling: Pooling, action: Callable[[Slot], _T]) -> _T:
-        """What an action makes of the embedder for a pooling, opened if need be.
-
-        Raises:
-            ClosedError: If the model was closed.
-            ModelMemoryError: If a new context's memory cannot be had.
-        """
-        slot = self._slot(pooling)
-        try:
-            return action(slot)
-        except DecodeError as error:
-            if error.poisoned and self._slots.get(pooling) is slot:
-                del self._slots[pooling]
-                slot.embedder.close()
-            raise
-
-    def _slot(self, pooling: Pooling) -> Slot:
-        with self._opening:
-            slot = self._slots.get(pooling)
-            if slot is None:
-                with self._seam.during("open_embedder"):
-                    embedder = self._model.open_embedder(self._params, pooling)
-                slot = Slot(CheckedEmbedder(embedder, self._seam))
-                self._slots[pooling] = slot
-        # Closing takes no lock: a signal handler may do it while this thread opens.
-        if self._closed:
-            slot.embedder.close()
-            raise ClosedError("the model was closed")
-        return slot
+        self._info: ModelInfo = model.info
+        self._seam = seam
+        self._vocabulary = vocabulary
+        self._embedders = Embedders(cast(EmbeddingModel, model), params, seam)
 
     def close(self) -> None:
-        """Close them all; calls that run in them end early."""
-        self._closed = True
-        for slot in list(self._slots.values()):
-            slot.embedder.close()
+        """Close the embedders; calls that run in them end early."""
+        self._embedders.close()
+
+    def embed(self, request: EmbedRequest, work: Work) -> Embeddings:
+        """See ``Model.embed``."""
+        chosen = self._pooling(request.pooling)
+        read = read_texts(request.texts, self._vocabulary)
+
+        def compute(place: Place) -> Embeddings:
+            fitting = [self._fitting(place, text, request.truncate) for text in read]
+            flat = place.run(fitting, work)
+            size = place.embedder.info.n_dimensions
+            form = as_array if request.as_array else as_lists
+            tokens = chosen is Pooling.NONE
+            vectors = form(flat, size, normalize=request.normalize, tokens=tokens)
+            return Embeddings(vectors, size, chosen.value, _usage(fitting))
+
+        return self._embedders.use(chosen, compute)
+
+    def rank(self, request: RankRequest, work: Work) -> Ranking:
+        """See ``Model.rerank``."""
+        self._check_able("ranks no documents", lambda model: model.rerank_hint())
+
+        def compute(place: Place) -> Ranking:
+            pairs = [
+                self._pair(place, request.query, f"documents[{index}]", each, request.truncate)
+                for index, each in enumerate(request.documents)
+            ]
+            flat = place.run(pairs, work)
+            ranked = [RankedDocument(index, numbers[0]) for index, numbers in enumerate(flat)]
+            if request.sort:
+                ranked.sort(key=lambda each: -each.score)
+            return Ranking(tuple(ranked), _usage(pairs))
+
+        return self._embedders.use(Pooling.RANK, compute)
+
+    def _check_able(self, lack: str, hint_of: Callable[[EmbeddingModel], str | None]) -> None:
+        hint: str | None = "Its backend has no vectors."
+        if isinstance(self._model, EmbeddingModel):
+            with self._seam.during("embed_hint or rerank_hint"):
+                hint = hint_of(self._model)
+        if hint is not None:
+            raise UnsupportedError(
+                f"the model {self._info.name!r} {lack}", hint=hint, backend=self._info.backend
+            )
+
+    def _pooling(self, name: str | None) -> Pooling:
+        if name is not None and name not in _POOLINGS:
+            raise ParamsError(
+                f"pooling must be None or one of {', '.join(_POOLINGS)}, got {name!r:.60}"
+            )
+        self._check_able("makes no vectors", lambda model: model.embed_hint())
+        if name is not None:
+            return Pooling(name)
+        with self._seam.during("own_pooling"):
+            own = cast(EmbeddingModel, self._model).own_pooling()
+        if own is None:
+            raise ParamsError(
+                f"pooling must be given: the model {self._info.name!r} names none of its own",
+                hint="Pass pooling='mean' or 'last', or 'none' for a vector of each token.",
+            )
+        if own is Pooling.RANK:
+            raise UnsupportedError(
+                f"the model {self._info.name!r} is a reranker: its own pooling gives a score",
+                hint="Call model.rerank, or name a pooling.",
+                backend=self._info.backend,
+            )
+        return own
+
+    def _fitting(self, place: Place, text: Text, truncate: bool) -> list[int]:
+        info = place.embedder.info
+        if len(text.tokens) <= info.n_text:
+            return text.tokens
+        if truncate:
+            return text.cut(info.n_text)
+        train = self._info.n_ctx_train
+        raise too_long(text.name, len(text.tokens), info, self._params, train)
+
+    def _pair(
+        self, place: Place, query: str, name: str, document: str, truncate: bool
+    ) -> list[int]:
+        limit = place.embedder.info.n_text
+        tokens = self._rerank_prompt(query, document)
+        vocabulary = self._vocabulary
+        while truncate and len(tokens) > limit and document:
+            ids = vocabulary.tokenize(document, add_special=False, parse_special=False)
+            kept = ids[: max(0, len(ids) - (len(tokens) - limit))]
+            # Fewer characters each time, whatever the tokens of what is left come to.
+            shorter = vocabulary.detokenize(kept, special=False).decode(errors="ignore")
+            document = shorter if len(shorter) < len(document) else document[:-1]
+            tokens = self._rerank_prompt(query, document)
+        pair = Text(f"the query with {name}", tokens)
+        return self._fitting(place, pair, truncate=False)
+
+    def _rerank_prompt(self, query: str, document: str) -> list[int]:
+        with self._seam.during("rerank_prompt"):
+            tokens = cast(EmbeddingModel, self._model).rerank_prompt(query, document)
+        self._vocabulary.check(tokens, "rerank_prompt")
+        return tokens
+
+
+def _usage(texts: Sequence[Sequence[int]]) -> Usage:
+    return Usage(prompt_tokens=sum(map(len, texts)))

@@ -10,7 +10,6 @@ import logging
 import os
 
 from headrace.backend.backend import Backend, LoadRequest
-from headrace.bases import ModelBase
 from headrace.common.variables import BACKEND_VARIABLE
 from headrace.common.workers import Abandonable, in_worker
 from headrace.loading.arguments import checked, checked_reference
@@ -168,7 +167,7 @@ def _reference_of(
 
 def note_reference(model: Model, reference: ModelReference) -> None:
     """Have a model know what it was loaded from; one that inherits nothing of ours need not."""
-    if isinstance(model, ModelBase):
+    if isinstance(model, Model):
         model._reference = reference
 
 

@@ -2,17 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, TypedDict
 
 import attrs
 
+from headrace.params import SamplingParams
+from headrace.requests.generation import GenerationRequest
 from headrace.results.chat import ChatMessage, Tool
+
+Messages = Sequence[ChatMessage | Mapping[str, Any]]
+Tools = Sequence[Tool | Mapping[str, Any]]
+
+
+class RenderKeywords(TypedDict, total=False):
+    """What says how a conversation is rendered; see ``Session.chat``."""
+
+    tools: Tools
+    tool_choice: str | Mapping[str, Any]
+    parallel_tool_calls: bool
+    response_format: str | Mapping[str, Any] | None
+    template: str | None
+    reasoning: bool
+    template_args: Mapping[str, Any] | None
+
+
+class ChatKeywords(RenderKeywords, total=False):
+    """The same, and how it is answered."""
+
+    sampling: SamplingParams | None
+    max_tokens: int | None
+    stop: Sequence[str] | str
+    timeout: float | None
 
 
 @attrs.frozen(kw_only=True)
-class ChatRequest:
-    """A conversation to be answered, all of it validated."""
+class ChatRequest(GenerationRequest):
+    """A conversation to be answered, all of it validated; see ``requests.conversation``."""
 
     messages: tuple[ChatMessage, ...]
     tools: tuple[Tool, ...] = ()

@@ -35,8 +35,20 @@ def check_chat(
     template: Any = None,
     reasoning: Any = True,
     template_args: Any = None,
+    **generation: Any,
 ) -> ChatRequest:
     """A validated request.
+
+    Args:
+        messages: The conversation.
+        tools: See ``Session.chat``, also for the others.
+        tool_choice: Which of them.
+        parallel_tool_calls: Whether several at once.
+        response_format: What the answer is to be.
+        template: Instead of the model's own.
+        reasoning: Whether the model may think.
+        template_args: Variables of the template.
+        generation: Fields of ``GenerationRequest``.
 
     Raises:
         ParamsError: For the first thing that is wrong, naming the message and the field.
@@ -59,6 +71,7 @@ def check_chat(
         template=_template(template),
         thinking=reasoning,
         template_args=_template_args(template_args),
+        **generation,
     )
 
 

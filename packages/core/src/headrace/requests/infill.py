@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, TypedDict
+from typing import Any
 
 import attrs
 
 from headrace.errors import ParamsError
-from headrace.params import SamplingParams
-from headrace.requests.checks import check_text, check_tokens
+from headrace.requests.checks import check_text, token_ids
+from headrace.requests.generation import GenerationKeywords, GenerationRequest
 
 FIM_NAMES = ("fim_pre", "fim_suf", "fim_mid")
 """Names in ``ModelInfo.special_tokens`` of what a model must have."""
@@ -18,69 +18,52 @@ ORDERS = ("psm", "spm")
 Text = str | Sequence[int]
 
 
-class InfillKeywords(TypedDict, total=False):
-    """The keywords of ``infill``, named once for all the methods that pass them on."""
+class InfillKeywords(GenerationKeywords, total=False):
+    """The keywords of ``infill``, ``complete_infill`` and their forms for tasks."""
 
     extra: Iterable[tuple[str, str]]
     order: str
     project: str
     path: str
-    sampling: SamplingParams | None
-    max_tokens: int | None
-    stop: Sequence[str] | str
-    ignore_eog: bool
-    timeout: float | None
 
 
-@attrs.frozen(kw_only=True)
-class InfillRequest:
-    """What is to be laid out, checked."""
-
-    prefix: str | list[int]
-    suffix: str | list[int]
-    extra: tuple[tuple[str, str], ...]
-    suffix_first: bool
-    project: str
-    path: str
-
-
-def check_infill(
-    prefix: Any, suffix: Any, extra: Any, order: Any, project: Any, path: Any, n_vocab: int
-) -> InfillRequest:
-    """The arguments of ``infill`` that say what the model sees.
-
-    Raises:
-        ParamsError: For the first that is of the wrong kind.
-        TokenizeError: For a lone surrogate, or an id that is not in the vocabulary.
-    """
-    if order not in ORDERS:
+def _order(value: Any) -> str:
+    if value not in ORDERS:
         raise ParamsError(
-            f"order must be 'psm' or 'spm', got {order!r:.60}",
+            f"order must be 'psm' or 'spm', got {value!r:.60}",
             hint="'psm' puts the prefix first, 'spm' the suffix; the model's makers say which.",
         )
-    _check_line("project", project)
-    _check_line("path", path)
-    return InfillRequest(
-        prefix=_text("prefix", prefix, n_vocab),
-        suffix=_text("suffix", suffix, n_vocab),
-        extra=_files(extra),
-        suffix_first=order == "spm",
-        project=project,
-        path=path,
-    )
+    return str(value)
 
 
-def _text(name: str, value: Any, n_vocab: int) -> str | list[int]:
+def _text(name: str, value: Any) -> str | tuple[int, ...]:
     if isinstance(value, str):
         check_text(name, value)
         return value
-    return check_tokens(name, value, n_vocab)
+    return token_ids(name, value)
 
 
-def _check_line(name: str, value: Any) -> None:
+def _prefix(value: Any) -> str | tuple[int, ...]:
+    return _text("prefix", value)
+
+
+def _suffix(value: Any) -> str | tuple[int, ...]:
+    return _text("suffix", value)
+
+
+def _line(name: str, value: Any) -> str:
     check_text(name, value)
     if "\n" in value:
         raise ParamsError(f"{name} must be one line, got {value!r:.60}")
+    return str(value)
+
+
+def _project(value: Any) -> str:
+    return _line("project", value)
+
+
+def _path(value: Any) -> str:
+    return _line("path", value)
 
 
 def _files(extra: Any) -> tuple[tuple[str, str], ...]:
@@ -92,7 +75,30 @@ def _files(extra: Any) -> tuple[tuple[str, str], ...]:
             raise ParamsError(
                 f"extra[{index}] must be a pair of a name and a text, got {each!r:.60}"
             )
-        _check_line(f"the name of extra[{index}]", each[0])
+        _line(f"the name of extra[{index}]", each[0])
         check_text(f"the text of extra[{index}]", each[1])
         files.append((each[0], each[1]))
     return tuple(files)
+
+
+@attrs.frozen(kw_only=True)
+class InfillRequest(GenerationRequest):
+    """A place between a prefix and a suffix that is to be filled.
+
+    Raises:
+        ParamsError: For an argument of the wrong kind.
+        TokenizeError: For a lone surrogate.
+    """
+
+    prefix: str | tuple[int, ...] = attrs.field(converter=_prefix)
+    """Text or token ids before the place; may be empty."""
+    suffix: str | tuple[int, ...] = attrs.field(converter=_suffix)
+    """What comes after it."""
+    extra: tuple[tuple[str, str], ...] = attrs.field(default=(), converter=_files)
+    """Names and texts of other files; the last one stands nearest."""
+    order: str = attrs.field(default="psm", converter=_order)
+    """``psm``: prefix, suffix, middle; ``spm``: suffix, prefix, middle."""
+    project: str = attrs.field(default="myproject", converter=_project)
+    """Name of the project."""
+    path: str = attrs.field(default="filename", converter=_path)
+    """Name of the file."""

@@ -183,6 +183,23 @@ class ChatStream(Closing):
             raise
         return chunk
 
+    def read(self) -> ChatCompletion:
+        """Read it to its end; the whole answer, what was read before included.
+
+        Raises:
+            ChatParseError: If it is not in the template's format.
+            HeadraceError: If the generation failed.
+        """
+        for _ in self:
+            pass
+        return self.result
+
+    async def aread(self) -> ChatCompletion:
+        """``read`` for a task of asyncio or trio; cancelling the task cancels the stream."""
+        async for _ in self:
+            pass
+        return self.result
+
     # -- ending -----------------------------------------------------------
 
     def cancel(self) -> None:

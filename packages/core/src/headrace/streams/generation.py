@@ -7,6 +7,7 @@ from typing import Protocol
 import attrs
 
 from headrace.results import Receipt, StopReason, Timings, TokenLogprob, Usage
+from headrace.streams.parser import RenderedChat
 
 
 @attrs.frozen
@@ -93,3 +94,28 @@ class Generation(Protocol):
     def counters(self) -> tuple[int, int, int]:
         """Tokens buffered, steps taken part in, waits for another reader's step."""
         ...
+
+
+@attrs.frozen(eq=False)
+class Begun:
+    """A generation that has begun, and what is known of it."""
+
+    generation: Generation
+    prompt_tokens: int | None = None
+    """Tokens of the prompt, for observers; None: unknown before the end."""
+    chat: BegunChat | None = None
+    """Of the answer to a conversation."""
+    keep: object = None
+    """Kept alive as long as the stream."""
+
+
+@attrs.frozen(eq=False)
+class BegunChat:
+    """What is known of a conversation when its answer begins."""
+
+    rendered: RenderedChat
+    """The conversation as the model sees it, and what reads the answer."""
+    prompt_tokens: int = 0
+    """Tokens of the rendered conversation."""
+    reused: int = 0
+    """How many of them the session's history held already."""

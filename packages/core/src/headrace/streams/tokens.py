@@ -263,7 +263,29 @@ class TokenStream(Closing):
         self._refused = True
         return None
 
+    def read(self) -> Completion:
+        """Read it to its end; the whole generation, what was read before included.
+
+        Raises:
+            HeadraceError: If the generation failed.
+        """
+        for _ in self:
+            pass
+        return self.result
+
+    async def aread(self) -> Completion:
+        """``read`` for a task of asyncio or trio; cancelling the task cancels the stream."""
+        async for _ in self:
+            pass
+        return self.result
+
     # -- ending -----------------------------------------------------------
+
+    @property
+    def over(self) -> bool:
+        """Whether it has ended; one that was cancelled is settled first."""
+        self._settle_if_cancelled()
+        return self._completion is not None or self._failure is not None
 
     def cancel(self) -> None:
         """End the generation early, from any thread, also from a signal handler.

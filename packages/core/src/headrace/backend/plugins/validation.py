@@ -130,7 +130,7 @@ def _check_version(candidate: object, label: str, distribution: str | None) -> N
     if type(found) is not int:
         raise BackendProtocolError(
             f"{label}.protocol_version must be a number, got {shown(found)}",
-            hint="Write down the one it was written for, such as protocol_version = 1.",
+            hint="Write down the one it was written for, such as protocol_version = 2.",
         )
     if found == PROTOCOL_VERSION:
         return

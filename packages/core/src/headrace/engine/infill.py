@@ -23,7 +23,7 @@ _BETWEEN_FILES = "\n\n--- snippet ---\n\n"
 """Before each other file, where the model has no token for it."""
 
 
-def infill_tokens(model: Model, request: InfillRequest) -> list[int]:
+def tokens_of(model: Model, request: InfillRequest) -> list[int]:
     """What the model sees, as token ids.
 
     Raises:
@@ -40,15 +40,15 @@ def infill_tokens(model: Model, request: InfillRequest) -> list[int]:
             backend=model.info.backend,
         )
 
-    def ids(text: str | list[int]) -> list[int]:
+    def ids(text: str | tuple[int, ...]) -> list[int]:
         if not isinstance(text, str):
-            return text
+            return list(text)
         # Whatever looks like a special token is text of a file.
         return model.tokenize(text, add_special=False, parse_special=False)
 
     before = [special["fim_pre"], *ids(request.prefix)]
     after = [special["fim_suf"], *ids(request.suffix)]
-    parts = (after, before) if request.suffix_first else (before, after)
+    parts = (after, before) if request.order == "spm" else (before, after)
     return [
         *_surroundings(request, special, ids),
         *_beginning(model),
