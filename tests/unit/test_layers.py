@@ -130,6 +130,15 @@ def test_no_modules_import_each_other_in_a_circle(package):
     assert [sorted(group) for group in circles(edges)] == []
 
 
+@pytest.mark.parametrize("folder", ["cli", "grammar", "inspection", "loading"])
+def test_no_modules_of_a_folder_import_each_other_in_a_circle(folder):
+    """Nor in these parts of the core."""
+    edges = graph(PACKAGES / "core/src/headrace")
+    inside = {name for name in edges if name.startswith(f"{folder}.")}
+
+    assert circles({name: edges[name] & inside for name in inside}) == []
+
+
 def test_a_circle_is_found():
     """The test itself can fail."""
     edges = {"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": {"a"}}

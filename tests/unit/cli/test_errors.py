@@ -239,9 +239,9 @@ def test_ctrl_c_during_a_load_ends_it_without_a_traceback(arguments):
 def test_ctrl_c_while_stdin_is_read_ends_it_without_a_traceback(tmp_path):
     """Whoever pipes may never end."""
     program = (
-        "from headrace.cli import common\n"
-        "read = common.read_input\n"
-        "common.read_input = lambda name: (print('reading', flush=True), read(name))[1]\n"
+        "from headrace.cli import texts\n"
+        "read = texts.read_input\n"
+        "texts.read_input = lambda name: (print('reading', flush=True), read(name))[1]\n"
     )
     command = [sys.executable, "-c", program + PROGRAM, "run", "fake:x"]
     with subprocess.Popen(

@@ -91,7 +91,7 @@ def test_info_keeps_long_metadata_on_one_line(call, monkeypatch):
             size_bytes=253_113_024,
             n_params=268_000_000,
         )
-    monkeypatch.setattr("headrace.cli.info._look", lambda model, backend: (info, {}))
+    monkeypatch.setattr("headrace.cli.info._look", lambda model: (info, {}))
     out = call("info", "fake:x").out
     assert "template: a\\nbccc" in out
     assert "…\n" in out

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from headrace import ParamsError, UnsupportedError
 from headrace.cli.app import app
-from headrace.cli.common import Settings
+from headrace.cli.settings import Settings
 from headrace.testing import Status, Subject, all_rules, check_backend
 from headrace_fake import FakeBackend
 from tests.unit.testing import faulty

@@ -13,7 +13,8 @@ import attrs
 import click
 
 import headrace
-from headrace.cli.common import FILE, Settings, expanded
+from headrace.cli.options import FILE, expanded
+from headrace.cli.settings import Settings, settings
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -59,7 +60,7 @@ def session_params(
         ModelError, UnsupportedError: If one of them cannot be loaded.
         ParamsError: For a scale that is outside its range.
     """
-    given = click.get_current_context().ensure_object(Settings).adapters
+    given = settings().adapters
     return attrs.evolve(
         params or headrace.SessionParams(),
         adapters=[(model.load_adapter(path), scale) for path, scale in given.get("lora", ())],

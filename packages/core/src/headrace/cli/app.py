@@ -34,9 +34,11 @@ from headrace.cli import (
     score,
     tokenize,
 )
-from headrace.cli.common import Group, Settings, debug_option
+from headrace.cli.group import Group
 from headrace.cli.limits import TimedOutError
+from headrace.cli.options import debug_option
 from headrace.cli.report import in_words, tell
+from headrace.cli.settings import Settings
 from headrace.cli.streams import (
     PipeClosedError,
     StreamLostError,

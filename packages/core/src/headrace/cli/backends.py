@@ -13,7 +13,9 @@ from headrace.backend.plugins import (
     Quarantined,
     discover,
 )
-from headrace.cli.common import Settings, debug_option, json_option, write_json
+from headrace.cli.options import debug_option, json_option
+from headrace.cli.settings import Settings
+from headrace.cli.texts import write_json
 from headrace.common.quotes import in_brief
 from headrace.common.seam import Seam
 from headrace.errors import HeadraceError

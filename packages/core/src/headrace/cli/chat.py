@@ -9,25 +9,33 @@ import click
 
 import headrace
 from headrace.cli.adapters import adapter_options, session_params
-from headrace.cli.common import (
-    FILE,
-    debug_option,
-    given,
-    json_option,
-    load,
-    model_options,
-    not_empty,
-    read_text,
-    timeout,
-    write_json,
-)
 from headrace.cli.conversation import Talk
+from headrace.cli.load import load, with_options
+from headrace.cli.model_options import model_options
+from headrace.cli.options import FILE, debug_option, gathered, json_option
 from headrace.cli.report import summary
 from headrace.cli.sampling import check_sampling_options, sampling_of, sampling_options
+from headrace.cli.settings import timeout
 from headrace.cli.speculation import speculating, speculation_options
 from headrace.cli.streams import reads_terminal
+from headrace.cli.texts import not_empty, read_text, write_json
 
 INTERRUPTED = 130
+
+
+@attrs.frozen(kw_only=True)
+class ChatOptions:
+    """What ``headrace chat`` alone was given; see its help."""
+
+    model: str
+    message: str | None
+    system: str | None
+    template: str | None
+    reasoning: bool
+    max_tokens: int | None
+    stop: tuple[str, ...]
+    quiet: bool
+    as_json: bool
 
 
 @click.command()
@@ -60,61 +68,45 @@ INTERRUPTED = 130
 @model_options
 @json_option
 @debug_option
-@click.pass_context
-def chat(
-    context: click.Context,
-    model: str,
-    message: str | None,
-    system: str | None,
-    template: str | None,
-    reasoning: bool,
-    max_tokens: int | None,
-    stop: tuple[str, ...],
-    quiet: bool,
-    prompt_lookup: int | None,
-    draft_model: str | None,
-    n_ctx: int | None,
-    threads: int | None,
-    backend: str | None,
-    as_json: bool,
-) -> None:
+@gathered(ChatOptions)
+def chat(asked: ChatOptions) -> None:
     """Talk with MODEL.
 
     On a terminal, each line is a message; /help tells what else there is, Ctrl-C stops an
     answer, Ctrl-D ends. With MESSAGE, or one from a pipe, there is one answer, on stdout.
     """
     check_sampling_options()
-    engine = headrace.EngineParams(**given(n_ctx=n_ctx, n_threads=threads))
-    source = None if template is None else read_template(Path(template))
-    once = message is not None or as_json or not reads_terminal()
-    text = not_empty(read_text(message, "MESSAGE"), "MESSAGE") if once else ""
+    with_options()  # what is wrong with them is told before anything is read
+    source = None if asked.template is None else read_template(Path(asked.template))
+    once = asked.message is not None or asked.as_json or not reads_terminal()
+    text = not_empty(read_text(asked.message, "MESSAGE"), "MESSAGE") if once else ""
     with (
-        speculating(prompt_lookup, draft_model, backend=backend, engine=engine) as params,
-        load(model, backend=backend, engine=engine) as loaded,
+        speculating() as params,
+        load(asked.model) as loaded,
         loaded.open_session(session_params(loaded, params)) as session,
     ):
         talk = Talk(
             session,
-            system=system,
+            system=asked.system,
             template=source,
-            reasoning=reasoning,
+            reasoning=asked.reasoning,
             sampling=sampling_of(loaded),
-            max_tokens=max_tokens,
-            stop=stop,
+            max_tokens=asked.max_tokens,
+            stop=asked.stop,
             timeout=timeout(),
         )
         # What is wrong with the template is told now, and not after the first message.
-        loaded.render_chat(talk.opening(), template=source, reasoning=reasoning)
+        loaded.render_chat(talk.opening(), template=source, reasoning=asked.reasoning)
         if not once:
             talk.converse(loaded.info.name)
             return
-        done, interrupted = talk.answer(text, show=not as_json)
-    if as_json:
+        done, interrupted = talk.answer(text, show=not asked.as_json)
+    if asked.as_json:
         write_json(attrs.asdict(done))
-    if not quiet:
+    if not asked.quiet:
         click.echo(summary(done), err=True)
     if interrupted:
-        context.exit(INTERRUPTED)
+        click.get_current_context().exit(INTERRUPTED)
 
 
 def read_template(path: Path) -> str:

@@ -6,9 +6,11 @@ import attrs
 import click
 
 import headrace
-from headrace.cli.common import FILE, backend_option, debug_option, given, json_option, write_json
+from headrace.cli.options import FILE, backend_option, debug_option, given, json_option
 from headrace.cli.report import one_line
+from headrace.cli.settings import settings
 from headrace.cli.streams import draws
+from headrace.cli.texts import write_json
 from headrace.results.check import CheckLimits, CheckOutcome, CheckStage, CheckVerdict, ModelCheck
 
 _VERDICTS = {
@@ -43,7 +45,6 @@ def check(
     stage_seconds: float | None,
     template_seconds: float | None,
     memory_bytes: int | None,
-    backend: str | None,
     as_json: bool,
 ) -> int:
     """Look at the file MODEL in a process with limits, before anything is done with it.
@@ -54,7 +55,7 @@ def check(
         stage_seconds=stage_seconds, template_seconds=template_seconds, memory_bytes=memory_bytes
     )
     found = headrace.check_model(
-        model, backend=backend, limits=CheckLimits(**limits), progress=_tell
+        model, backend=settings().backend, limits=CheckLimits(**limits), progress=_tell
     )
     _tell(None)
     if as_json:

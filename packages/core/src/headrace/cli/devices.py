@@ -5,8 +5,9 @@ from __future__ import annotations
 import attrs
 import click
 
-from headrace.cli.common import debug_option, json_option, write_json
+from headrace.cli.options import debug_option, json_option
 from headrace.cli.report import binary_size
+from headrace.cli.texts import write_json
 from headrace.inspection.devices import survey
 from headrace.loading.choose import INSTALL_HINT, backends
 from headrace.results.machine import Device

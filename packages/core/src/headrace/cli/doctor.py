@@ -8,19 +8,13 @@ from typing import Any
 import click
 
 import headrace
-from headrace.cli.common import (
-    FILE,
-    Settings,
-    debug_option,
-    json_option,
-    timeout,
-    timeout_option,
-    with_options,
-    write_json,
-)
 from headrace.cli.limits import time_limit
+from headrace.cli.load import with_options
+from headrace.cli.model_options import isolation_option
+from headrace.cli.options import FILE, debug_option, json_option, timeout_option
 from headrace.cli.report import binary_size, one_line, size
-from headrace.cli.settings import isolation_option
+from headrace.cli.settings import Settings, timeout
+from headrace.cli.texts import write_json
 from headrace.common.quotes import in_brief
 
 BROKEN = 1
@@ -42,7 +36,7 @@ def doctor(context: click.Context, model: str | None, no_self_test: bool, as_jso
     The output can be pasted into a bug report: it has no secrets, and ~ for the home folder. With
     --debug it has the tracebacks of what failed. Exit code 1 if something is broken.
     """
-    params, _ = with_options(None, None)
+    params, _ = with_options()
     with time_limit(timeout(), "the diagnosis"):
         found = headrace.diagnose(model=model, self_test=not no_self_test, params=params)
     values = found.as_dict()

@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import attrs
 import click
 
 import headrace
-from headrace.cli.common import (
-    FILE,
-    Option,
-    debug_option,
-    given,
-    json_option,
-    load,
-    model_options,
-    progress_bar,
-    read_text,
-    timeout,
-    write_json,
-)
 from headrace.cli.limits import time_limit
+from headrace.cli.load import load, with_options
+from headrace.cli.model_options import model_options
+from headrace.cli.options import FILE, Option, debug_option, json_option
+from headrace.cli.progress import progress_bar
+from headrace.cli.settings import timeout
+from headrace.cli.texts import read_text, write_json
 
 _truncate_option = click.option(
     "--truncate", is_flag=True, help="Cut what is too long instead of failing."
@@ -53,9 +44,6 @@ def embed(
     pooling: str | None,
     no_normalize: bool,
     truncate: bool,
-    n_ctx: int | None,
-    threads: int | None,
-    backend: str | None,
     as_json: bool,
 ) -> None:
     """Write the vector of each TEXT, one a line.
@@ -64,7 +52,7 @@ def embed(
     """
     wanted = _texts(texts)
     with (
-        load(model, backend=backend, engine=_engine(n_ctx, threads)) as loaded,
+        load(model, engine=_engine()) as loaded,
         time_limit(timeout(), "embedding"),
         progress_bar("Embedding") as progress,
     ):
@@ -105,9 +93,6 @@ def rerank(
     query: str,
     documents: tuple[str, ...],
     truncate: bool,
-    n_ctx: int | None,
-    threads: int | None,
-    backend: str | None,
     as_json: bool,
 ) -> None:
     """Order each DOCUMENT by how well it answers QUERY, the best first.
@@ -116,7 +101,7 @@ def rerank(
     """
     wanted = _texts(documents, "DOCUMENT")
     with (
-        load(model, backend=backend, engine=_engine(n_ctx, threads)) as loaded,
+        load(model, engine=_engine()) as loaded,
         time_limit(timeout(), "ranking"),
         progress_bar("Ranking") as progress,
     ):
@@ -139,11 +124,11 @@ def _texts(arguments: tuple[str, ...], name: str = "TEXT") -> list[str]:
     return found
 
 
-def _engine(n_ctx: int | None, threads: int | None) -> headrace.EngineParams:
-    settings: dict[str, Any] = given(n_ctx=n_ctx, n_threads=threads)
-    if n_ctx is not None:
-        # A text is computed in one micro-batch, so this is what bounds its length.
-        usual = headrace.EngineParams()
-        settings["n_ubatch"] = max(usual.n_ubatch, n_ctx)
-        settings["n_batch"] = max(usual.n_batch, n_ctx)
-    return headrace.EngineParams(**settings)
+def _engine() -> headrace.EngineParams:
+    """A text is computed in one micro-batch, so that is what bounds its length."""
+    usual = headrace.EngineParams()
+    _, asked = with_options(engine=usual)
+    length = asked.n_ctx or 0
+    return headrace.EngineParams(
+        n_batch=max(usual.n_batch, length), n_ubatch=max(usual.n_ubatch, length)
+    )

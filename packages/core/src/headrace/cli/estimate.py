@@ -5,8 +5,8 @@ from __future__ import annotations
 import attrs
 import click
 
-from headrace.cli.common import write_json
 from headrace.cli.report import binary_size
+from headrace.cli.texts import write_json
 from headrace.results.machine import DeviceMemory, MemoryEstimate
 
 _COLUMNS = ("device", "weights", "cache", "compute", "total", "free")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import click
 
 import headrace
-from headrace.cli.common import debug_option, progress_bar
+from headrace.cli.options import debug_option
+from headrace.cli.progress import progress_bar
 
 
 @click.command()

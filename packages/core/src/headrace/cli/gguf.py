@@ -12,19 +12,14 @@ import attrs
 import click
 
 import headrace
-from headrace.cli.common import (
-    FILE,
-    Group,
-    Option,
-    backend_option,
-    debug_option,
-    json_option,
-    progress_bar,
-    threads_option,
-    write_json,
-)
+from headrace.cli.group import Group
+from headrace.cli.model_options import threads_option
+from headrace.cli.options import FILE, Option, backend_option, debug_option, json_option
+from headrace.cli.progress import progress_bar
 from headrace.cli.report import shortened, size
+from headrace.cli.settings import settings
 from headrace.cli.sizes import number_of_bytes
+from headrace.cli.texts import write_json
 
 _ELEMENTS = 5
 """Elements of an array that are shown."""
@@ -55,12 +50,10 @@ def quantize(
     source: str,
     target: str,
     type: str,
-    threads: int | None,
     allow_requantize: bool,
     keep_output: bool,
     pure: bool,
     force: bool,
-    backend: str | None,
 ) -> None:
     """Write a copy of SOURCE with weights of TYPE, such as Q4_K_M, to TARGET."""
     with progress_bar("Quantizing", lines=True) as progress:
@@ -68,8 +61,8 @@ def quantize(
             source,
             target,
             type,
-            backend=backend,
-            n_threads=threads,
+            backend=settings().backend,
+            n_threads=settings().engine.get("n_threads"),
             allow_requantize=allow_requantize,
             keep_output=keep_output,
             pure=pure,
@@ -91,9 +84,9 @@ def gguf() -> None:
 @backend_option
 @json_option
 @debug_option
-def show(model: str, tensors: bool, backend: str | None, as_json: bool) -> None:
+def show(model: str, tensors: bool, as_json: bool) -> None:
     """Show the metadata of MODEL, whether or not it can be loaded."""
-    found = headrace.inspect_file(model, backend=backend)
+    found = headrace.inspect_file(model, backend=settings().backend)
     if as_json:
         value = attrs.asdict(found)
         write_json(value if tensors else {k: v for k, v in value.items() if k != "tensors"})
@@ -126,7 +119,6 @@ def split(
     prefix: str | None,
     max_size: str | None,
     max_tensors: int | None,
-    backend: str | None,
 ) -> None:
     """Write SOURCE as shards PREFIX-00001-of-0000N.gguf  [default: SOURCE without .gguf]."""
     with progress_bar("Splitting", lines=True) as progress:
@@ -135,7 +127,7 @@ def split(
             prefix or re.sub(r"\.gguf$", "", source, flags=re.IGNORECASE),
             max_bytes=None if max_size is None else number_of_bytes("--max-size", max_size),
             max_tensors=max_tensors,
-            backend=backend,
+            backend=settings().backend,
             progress=progress,
         )
     for shard in shards:
@@ -148,11 +140,11 @@ def split(
 @force_option
 @backend_option
 @debug_option
-def merge(source: str, target: str, force: bool, backend: str | None) -> None:
+def merge(source: str, target: str, force: bool) -> None:
     """Write the shards of which SOURCE is the first as one file, TARGET."""
     with progress_bar("Merging", lines=True) as progress:
         written = headrace.merge_model(
-            source, target, backend=backend, overwrite=force, progress=progress
+            source, target, backend=settings().backend, overwrite=force, progress=progress
         )
     click.echo(f"{written}: {size(Path(written).stat().st_size)}")
 

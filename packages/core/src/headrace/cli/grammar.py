@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 
 import click
 
-from headrace.cli.common import Settings, expanded
+from headrace.cli.options import expanded
+from headrace.cli.settings import Settings
 from headrace.errors import ParamsError
 from headrace.grammar import Choice, Gbnf, JsonSchema, Regex
 

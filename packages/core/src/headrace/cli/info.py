@@ -8,22 +8,17 @@ from typing import Any
 import attrs
 import click
 
-from headrace.cli.common import (
-    FILE,
-    debug_option,
-    given,
-    json_option,
-    load,
-    model_options,
-    with_options,
-    write_json,
-)
 from headrace.cli.estimate import show_estimate
+from headrace.cli.load import load, with_options
+from headrace.cli.model_options import model_options
+from headrace.cli.options import FILE, debug_option, json_option
 from headrace.cli.report import shortened, size
+from headrace.cli.settings import settings
+from headrace.cli.texts import write_json
 from headrace.errors import ModelFormatError, UnsupportedError
 from headrace.inspection.devices import estimate_memory
 from headrace.model import Model
-from headrace.params import EngineParams, ModelParams, SamplingParams
+from headrace.params import ModelParams, SamplingParams
 from headrace.results import ModelInfo
 
 
@@ -36,9 +31,6 @@ from headrace.results import ModelInfo
 def info(
     model: str,
     estimate: bool,
-    n_ctx: int | None,
-    threads: int | None,
-    backend: str | None,
     as_json: bool,
 ) -> None:
     """Show what MODEL says of itself, or with --estimate what memory it will need.
@@ -46,13 +38,11 @@ def info(
     Its weights are not loaded, where the backend can do without.
     """
     if estimate:
-        engine = EngineParams(**given(n_ctx=n_ctx, n_threads=threads))
-        params, engine = with_options(None, engine)
-        show_estimate(
-            estimate_memory(model, backend=backend, params=params, engine=engine), as_json=as_json
-        )
+        params, engine = with_options()
+        needed = estimate_memory(model, backend=settings().backend, params=params, engine=engine)
+        show_estimate(needed, as_json=as_json)
         return
-    found, sampling = _look(model, backend)
+    found, sampling = _look(model)
     if as_json:
         write_json({**attrs.asdict(found), "recommended_sampling": sampling})
         return
@@ -66,12 +56,12 @@ def info(
             click.echo(f"    {key}: {shortened(found.metadata[key])}")
 
 
-def _look(model: str, backend: str | None) -> tuple[ModelInfo, dict[str, Any]]:
+def _look(model: str) -> tuple[ModelInfo, dict[str, Any]]:
     try:
-        with load(model, backend=backend, params=ModelParams(vocab_only=True)) as loaded:
+        with load(model, params=ModelParams(vocab_only=True)) as loaded:
             return loaded.info, _recommended(loaded)
     except UnsupportedError:
-        with load(model, backend=backend) as loaded:
+        with load(model) as loaded:
             return loaded.info, _recommended(loaded)
 
 

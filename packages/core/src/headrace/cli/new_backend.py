@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from headrace.cli.common import FILE, debug_option
+from headrace.cli.options import FILE, debug_option
 
 
 @click.command()

@@ -10,7 +10,7 @@ import threading
 import click
 
 from headrace.backend.abilities import ServesDevices
-from headrace.cli.common import debug_option
+from headrace.cli.options import debug_option
 from headrace.cli.sizes import number_of_bytes
 from headrace.errors import BackendError, BackendNotFoundError, HeadraceError, ParamsError
 from headrace.loading.choose import backends, choose_backend

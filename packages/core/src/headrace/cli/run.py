@@ -11,19 +11,10 @@ import click
 
 import headrace
 from headrace.cli.adapters import adapter_options, session_params
-from headrace.cli.common import (
-    FILE,
-    debug_option,
-    given,
-    json_option,
-    load,
-    model_options,
-    not_empty,
-    read_text,
-    timeout,
-    write_json,
-)
 from headrace.cli.grammar import grammar_options
+from headrace.cli.load import load, with_options
+from headrace.cli.model_options import model_options
+from headrace.cli.options import FILE, debug_option, gathered, json_option
 from headrace.cli.report import summary, times
 from headrace.cli.sampling import (
     check_sampling_options,
@@ -31,10 +22,38 @@ from headrace.cli.sampling import (
     sampling_options,
     show_logprobs,
 )
+from headrace.cli.settings import timeout
 from headrace.cli.speculation import speculating, speculation_options
 from headrace.cli.states import check_states
+from headrace.cli.texts import not_empty, read_text, write_json
 
 INTERRUPTED = 130
+
+
+@attrs.frozen(kw_only=True)
+class RunOptions:
+    """What ``headrace run`` alone was given; see its help."""
+
+    model: str
+    prompt: str | None
+    max_tokens: int | None
+    stop: tuple[str, ...]
+    ignore_eog: bool
+    load_state: str | None
+    save_state: str | None
+    suffix: str | None
+    quiet: bool
+    verbose: bool
+    as_json: bool
+
+    def text(self) -> str | None:
+        """The prompt; None: to go on where the state stopped."""
+        text = read_text(self.prompt, "PROMPT")
+        if self.suffix is not None:
+            return text
+        if not text and self.load_state is not None:
+            return None
+        return not_empty(text, "PROMPT")
 
 
 @click.command()
@@ -63,26 +82,8 @@ INTERRUPTED = 130
 @model_options
 @json_option
 @debug_option
-@click.pass_context
-def run(
-    context: click.Context,
-    model: str,
-    prompt: str | None,
-    max_tokens: int | None,
-    stop: tuple[str, ...],
-    ignore_eog: bool,
-    load_state: str | None,
-    save_state: str | None,
-    prompt_lookup: int | None,
-    suffix: str | None,
-    draft_model: str | None,
-    quiet: bool,
-    verbose: bool,
-    n_ctx: int | None,
-    threads: int | None,
-    backend: str | None,
-    as_json: bool,
-) -> None:
+@gathered(RunOptions)
+def run(asked: RunOptions) -> None:
     """Continue PROMPT with MODEL, on stdout.
 
     MODEL is a model file. Without PROMPT, or with -, the prompt is read from stdin; an empty one
@@ -90,43 +91,48 @@ def run(
     then is kept.
     """
     check_sampling_options()
-    check_states(load_state, save_state)
-    engine = headrace.EngineParams(**given(n_ctx=n_ctx, n_threads=threads))
-    text: str | None = read_text(prompt, "PROMPT")
-    if not text and load_state is not None and suffix is None:
-        text = None  # go on where the state stopped
-    elif text is not None and suffix is None:
-        not_empty(text, "PROMPT")
+    check_states(asked.load_state, asked.save_state)
+    with_options()  # what is wrong with them is told before anything is read
+    text = asked.text()
     with (
-        speculating(prompt_lookup, draft_model, backend=backend, engine=engine) as params,
-        load(model, backend=backend, engine=engine) as loaded,
+        speculating() as params,
+        load(asked.model) as loaded,
         loaded.open_session(session_params(loaded, params)) as session,
     ):
-        if load_state is not None:
-            session.load_state(load_state)
-        begin: Callable[..., headrace.TokenStream] = partial(session.generate, text)
-        if suffix is not None:
-            begin = partial(session.infill, text or "", suffix=suffix)
-        with begin(
-            sampling=sampling_of(loaded),
-            max_tokens=max_tokens,
-            stop=stop,
-            ignore_eog=ignore_eog,
-            timeout=timeout(),
-        ) as stream:
-            done, interrupted = read(stream, show=not as_json)
-        if save_state is not None:
-            session.save_state(save_state)
-        if not as_json:
+        if asked.load_state is not None:
+            session.load_state(asked.load_state)
+        with _begun(session, text, asked, sampling_of(loaded)) as stream:
+            done, interrupted = read(stream, show=not asked.as_json)
+        if asked.save_state is not None:
+            session.save_state(asked.save_state)
+        if not asked.as_json:
             show_logprobs(done, loaded)
-    if as_json:
+    if asked.as_json:
         write_json(attrs.asdict(done))
-    if not quiet:
+    if not asked.quiet:
         click.echo(summary(done), err=True)
-    if verbose:
+    if asked.verbose:
         click.echo(times(done, loaded.info.load_seconds), err=True)
     if interrupted:
-        context.exit(INTERRUPTED)
+        click.get_current_context().exit(INTERRUPTED)
+
+
+def _begun(
+    session: headrace.Session,
+    text: str | None,
+    asked: RunOptions,
+    sampling: headrace.SamplingParams,
+) -> headrace.TokenStream:
+    begin: Callable[..., headrace.TokenStream] = partial(session.generate, text)
+    if asked.suffix is not None:
+        begin = partial(session.infill, text or "", suffix=asked.suffix)
+    return begin(
+        sampling=sampling,
+        max_tokens=asked.max_tokens,
+        stop=asked.stop,
+        ignore_eog=asked.ignore_eog,
+        timeout=timeout(),
+    )
 
 
 def read(stream: headrace.TokenStream, *, show: bool) -> tuple[headrace.Completion, bool]:

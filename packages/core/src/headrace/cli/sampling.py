@@ -15,25 +15,14 @@ import attrs
 import click
 
 import headrace
-from headrace.cli.common import Option, Settings
+from headrace.cli.options import kept
+from headrace.cli.settings import Settings, settings
 from headrace.errors import ParamsError
 from headrace.params import SamplingParams, check_names
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _NOT_HERE = ("grammar", "logprobs")
 _NAMES = tuple(field.name for field in attrs.fields(SamplingParams) if field.name not in _NOT_HERE)
-
-
-def _option(field: str, *names: str, **more: Any) -> Callable[[_F], _F]:
-    """An option whose value goes to a field of the sampling params."""
-
-    def keep(context: click.Context, parameter: click.Parameter, value: Any) -> None:
-        if value is not None:
-            context.ensure_object(Settings).sampling[field] = value
-
-    return click.option(
-        *names, cls=Option, names=(field,), callback=keep, expose_value=False, **more
-    )
 
 
 def _keep_settings(
@@ -68,28 +57,32 @@ def _keep_recommended(context: click.Context, parameter: click.Parameter, value:
 
 
 _OPTIONS = (
-    _option(
-        "temperature", "--temperature", type=float, metavar="T",
+    kept(
+        "sampling", "temperature", "--temperature", type=float, metavar="T",
         help="0 takes the most likely token.",
     ),
-    _option(
-        "top_k", "--top-k", type=int, metavar="K", help="Keep the K most likely tokens; 0: all."
+    kept(
+        "sampling", "top_k", "--top-k", type=int, metavar="K",
+        help="Keep the K most likely tokens; 0: all.",
     ),
-    _option(
-        "top_p", "--top-p", type=float, metavar="P",
+    kept(
+        "sampling", "top_p", "--top-p", type=float, metavar="P",
         help="Keep the smallest set of probability P.",
     ),
-    _option(
-        "min_p", "--min-p", type=float, metavar="P",
+    kept(
+        "sampling", "min_p", "--min-p", type=float, metavar="P",
         help="Drop tokens below this share of the likeliest.",
     ),
-    _option(
-        "repeat_penalty", "--repeat-penalty", type=float, metavar="R",
+    kept(
+        "sampling", "repeat_penalty", "--repeat-penalty", type=float, metavar="R",
         help="Make recent tokens less likely; 1: off.",
     ),
-    _option("seed", "--seed", type=int, metavar="N", help="Seed of the draw  [default: drawn]."),
-    _option(
-        "logprobs", "--logprobs", type=int, metavar="N",
+    kept(
+        "sampling", "seed", "--seed", type=int, metavar="N",
+        help="Seed of the draw  [default: drawn].",
+    ),
+    kept(
+        "sampling", "logprobs", "--logprobs", type=int, metavar="N",
         help="Show each token's log-probability, and those of the N likeliest.",
     ),
     click.option(
@@ -117,9 +110,9 @@ def check_sampling_options() -> None:
     Raises:
         ParamsError: For the first value that is outside its range.
     """
-    settings = click.get_current_context().ensure_object(Settings)
-    if not settings.recommended_sampling:
-        SamplingParams(**settings.sampling)
+    given = settings()
+    if not given.recommended_sampling:
+        SamplingParams(**given.sampling)
 
 
 def sampling_of(model: headrace.Model) -> SamplingParams:
@@ -129,9 +122,9 @@ def sampling_of(model: headrace.Model) -> SamplingParams:
         ParamsError: For a value outside its range or without effect.
         ModelFormatError: If the file recommends what makes no sense.
     """
-    settings = click.get_current_context().ensure_object(Settings)
-    base = model.recommended_sampling() if settings.recommended_sampling else SamplingParams()
-    return attrs.evolve(base, **settings.sampling)
+    given = settings()
+    base = model.recommended_sampling() if given.recommended_sampling else SamplingParams()
+    return attrs.evolve(base, **given.sampling)
 
 
 def show_logprobs(done: headrace.Completion, model: headrace.Model) -> None:

@@ -6,19 +6,13 @@ import click
 
 import headrace
 from headrace.cli.adapters import adapter_options, session_params
-from headrace.cli.common import (
-    FILE,
-    debug_option,
-    given,
-    json_option,
-    load,
-    model_options,
-    progress_bar,
-    read_text,
-    timeout,
-    write_json,
-)
 from headrace.cli.limits import time_limit
+from headrace.cli.load import load
+from headrace.cli.model_options import model_options
+from headrace.cli.options import FILE, debug_option, json_option
+from headrace.cli.progress import progress_bar
+from headrace.cli.settings import timeout
+from headrace.cli.texts import read_text, write_json
 
 
 @click.command()
@@ -37,9 +31,6 @@ def score(
     history: str | None,
     top: int,
     quiet: bool,
-    n_ctx: int | None,
-    threads: int | None,
-    backend: str | None,
     as_json: bool,
 ) -> None:
     """Show how likely MODEL finds each token of TEXT.
@@ -47,10 +38,9 @@ def score(
     Numbers are natural logarithms of probabilities. Without TEXT, or with -, the text is read from
     stdin.
     """
-    engine = headrace.EngineParams(**given(n_ctx=n_ctx, n_threads=threads))
     wanted = read_text(text, "TEXT")
     with (
-        load(model, backend=backend, engine=engine) as loaded,
+        load(model) as loaded,
         time_limit(timeout(), "scoring"),
         loaded.open_session(session_params(loaded)) as session,
     ):

@@ -1,158 +1,48 @@
-"""Options for the settings of models and contexts, shared by all commands that load one.
+"""What the options that commands share were given: one value for each call of the program.
 
-Each option stands for a field of ``ModelParams`` or ``EngineParams``. What is
-given is kept in the program's settings, and ``common.load`` puts it into the
-params, which check it: a command takes no argument for it.
+An option keeps there what it was given, and whoever loads, samples or shows an error looks there: a
+command takes no argument for it. What is a command's own is in a value of its own
+(``headrace.cli.options.gathered``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
+import attrs
 import click
 
-from headrace.cli.common import Option, Settings
-from headrace.errors import ParamsError
-from headrace.params.engine import CACHE_TYPES
 
-_F = TypeVar("_F", bound=Callable[..., Any])
-_FLASH = {"on": True, "off": False, "auto": None}
-_TYPES: dict[str, Callable[[str], Any]] = {
-    "int": int,
-    "float": float,
-    "bool": lambda text: {"true": True, "false": False}[text],
-    "str": str,
-}
+@attrs.define
+class Settings:
+    """What was asked for by the options that several commands share."""
 
-
-def _option(
-    owner: str, field: str, *names: str, convert: Callable[[Any], Any] | None = None, **more: Any
-) -> Callable[[_F], _F]:
-    """An option whose value goes to a field of the model's or the engine's params."""
-
-    def keep(context: click.Context, parameter: click.Parameter, value: Any) -> None:
-        if value is not None and value != ():
-            kept = getattr(context.ensure_object(Settings), owner)
-            kept[field] = value if convert is None else convert(value)
-
-    return click.option(
-        *names, cls=Option, names=(field,), callback=keep, expose_value=False, **more
-    )
+    debug: bool = False
+    timeout: float | None = None
+    """Longest time for loading a model, and again for what follows; in seconds."""
+    command: click.Command | None = None
+    """The command that was asked for, in whose words errors are told."""
+    backend: str | None = None
+    """Name of the backend that loads the model, if one was named."""
+    model: dict[str, Any] = attrs.field(factory=dict)
+    """Fields of ``ModelParams`` that were given as options."""
+    engine: dict[str, Any] = attrs.field(factory=dict)
+    """Fields of ``EngineParams`` that were given as options."""
+    sampling: dict[str, Any] = attrs.field(factory=dict)
+    """Fields of ``SamplingParams`` that were given as options."""
+    adapters: dict[str, tuple[tuple[str, float], ...]] = attrs.field(factory=dict)
+    """LoRA adapters and control vectors that were given, with their scales."""
+    speculation: dict[str, Any] = attrs.field(factory=dict)
+    """What proposes tokens: ``prompt_lookup`` or ``draft_model``."""
+    recommended_sampling: bool = False
+    """Whether they change what the model file recommends, instead of the defaults."""
 
 
-def _numbers(text: str) -> tuple[float, ...]:
-    try:
-        return tuple(float(each) for each in text.split(","))
-    except ValueError as error:
-        raise ParamsError(
-            f"--tensor-split must be numbers separated by commas, got {text!r}"
-        ) from error
+def settings() -> Settings:
+    """Those of the command that is running."""
+    return click.get_current_context().ensure_object(Settings)
 
 
-def _overrides(texts: tuple[str, ...]) -> tuple[tuple[str, Any], ...]:
-    return tuple(map(_override, texts))
-
-
-def _override(text: str) -> tuple[str, Any]:
-    key, equals, typed = text.partition("=")
-    kind, colon, value = typed.partition(":")
-    try:
-        if equals and colon:
-            return key, _TYPES[kind](value)
-    except (KeyError, ValueError):
-        pass
-    raise ParamsError(
-        f"--override-kv must be KEY=TYPE:VALUE with a type of {', '.join(_TYPES)}, got {text!r}",
-        hint="Such as --override-kv llama.rope.freq_base=float:1000000.",
-    )
-
-
-def _isolation(wanted: bool) -> str | None:
-    return "process" if wanted else None
-
-
-isolation_option = _option(
-    "model", "isolation", "--isolation", is_flag=True, convert=_isolation,
-    help="Load it in a process of its own, whose end ends only the command.",
-)  # fmt: skip
-_OPTIONS = (
-    isolation_option,
-    _option(
-        "model", "n_gpu_layers", "--gpu-layers", type=int, metavar="N",
-        help="Layers kept on the GPU  [default: all].",
-    ),
-    _option(
-        "model", "devices", "--device", multiple=True, metavar="NAME",
-        help="Device to use; repeatable. `headrace devices` lists them  [default: all].",
-    ),
-    _option(
-        "model", "split_mode", "--split-mode", type=click.Choice(("none", "layer", "row")),
-        help="How a model is divided among GPUs  [default: layer].",
-    ),
-    _option(
-        "model", "main_gpu", "--main-gpu", type=int, metavar="N",
-        help="The GPU that gets the model with --split-mode none  [default: 0].",
-    ),
-    _option(
-        "model", "tensor_split", "--tensor-split", metavar="N,N,...", convert=_numbers,
-        help="Shares of the model for each GPU  [default: by their memory].",
-    ),
-    _option(
-        "model", "load_mode", "--load-mode",
-        type=click.Choice(("auto", "none", "mmap", "mlock", "mmap+mlock", "direct_io")),
-        help="How the file is read  [default: auto].",
-    ),
-    _option(
-        "model", "kv_overrides", "--override-kv", multiple=True, metavar="KEY=TYPE:VALUE",
-        convert=_overrides, help="Replace metadata of the model; repeatable.",
-    ),
-    _option(
-        "model", "numa", "--numa", type=click.Choice(("distribute", "isolate", "numactl")),
-        help="Spread over the nodes of a NUMA machine.",
-    ),
-    _option(
-        "model", "check_memory", "--check-memory/--no-check-memory", default=None,
-        help="Refuse what would not fit into memory  [default: yes].",
-    ),
-    _option(
-        "engine", "n_batch", "--n-batch", type=int, metavar="N",
-        help="Most tokens in one native call  [default: 2048].",
-    ),
-    _option(
-        "engine", "n_ubatch", "--n-ubatch", type=int, metavar="N",
-        help="Most tokens computed at once  [default: 512].",
-    ),
-    _option(
-        "engine", "flash_attention", "--flash-attention", type=click.Choice(tuple(_FLASH)),
-        convert=_FLASH.__getitem__, help="Fused attention kernels  [default: auto].",
-    ),
-    _option(
-        "engine", "cache_type_k", "--cache-type-k", type=click.Choice(CACHE_TYPES),
-        help="What keys are kept as  [default: f16].",
-    ),
-    _option(
-        "engine", "cache_type_v", "--cache-type-v", type=click.Choice(CACHE_TYPES),
-        help="What values are kept as  [default: f16].",
-    ),
-    _option(
-        "engine", "rope_scaling", "--rope-scaling",
-        type=click.Choice(("none", "linear", "yarn", "longrope")),
-        help="How positions are stretched  [default: the model's].",
-    ),
-    _option(
-        "engine", "rope_freq_base", "--rope-freq-base", type=float, metavar="B",
-        help="Base of the rotary frequencies  [default: the model's].",
-    ),
-    _option(
-        "engine", "rope_freq_scale", "--rope-freq-scale", type=float, metavar="F",
-        help="Factor of the rotary frequencies  [default: the model's].",
-    ),
-)  # fmt: skip
-
-
-def settings_options(command: _F) -> _F:
-    """All of them."""
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
+def timeout() -> float | None:
+    """What was given as ``--timeout``."""
+    return settings().timeout

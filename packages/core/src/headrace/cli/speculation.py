@@ -9,49 +9,41 @@ from typing import Any, TypeVar
 import click
 
 import headrace
-from headrace.cli.common import FILE, Option, load
+from headrace.cli.load import load
+from headrace.cli.options import FILE, kept
+from headrace.cli.settings import settings
 
 _F = TypeVar("_F", bound=Callable[..., Any])
+_OPTIONS = (
+    kept(
+        "speculation", "prompt_lookup", "--prompt-lookup", names=("max_draft",), type=int,
+        metavar="N", help="Propose up to N tokens from where the last ones came up before.",
+    ),
+    kept(
+        "speculation", "draft_model", "--draft-model", names=("speculate",), type=FILE,
+        metavar="FILE", help="Propose tokens with a smaller model of the same vocabulary.",
+    ),
+)  # fmt: skip
 
 
 def speculation_options(command: _F) -> _F:
     """``--prompt-lookup`` and ``--draft-model``."""
-    for option in (
-        click.option(
-            "--draft-model",
-            cls=Option,
-            names=("speculate",),
-            type=FILE,
-            metavar="FILE",
-            help="Propose tokens with a smaller model of the same vocabulary.",
-        ),
-        click.option(
-            "--prompt-lookup",
-            cls=Option,
-            names=("max_draft",),
-            type=int,
-            metavar="N",
-            help="Propose up to N tokens from where the last ones came up before.",
-        ),
-    ):
+    for option in reversed(_OPTIONS):
         command = option(command)
     return command
 
 
 @contextlib.contextmanager
-def speculating(
-    prompt_lookup: int | None,
-    draft_model: str | None,
-    *,
-    backend: str | None,
-    engine: headrace.EngineParams,
-) -> Iterator[headrace.SessionParams]:
+def speculating() -> Iterator[headrace.SessionParams]:
     """Params of a session that proposes as the options say; holds the draft model open."""
-    if prompt_lookup is not None and draft_model is not None:
+    given = settings().speculation
+    if len(given) > 1:
         raise click.UsageError("--prompt-lookup and --draft-model exclude each other")
-    if draft_model is not None:
-        with load(draft_model, backend=backend, engine=engine) as small:
+    if "draft_model" in given:
+        with load(given["draft_model"]) as small:
             yield headrace.SessionParams(speculate=headrace.DraftModel(model=small))
         return
-    lookup = None if prompt_lookup is None else headrace.PromptLookup(max_draft=prompt_lookup)
+    lookup = None
+    if "prompt_lookup" in given:
+        lookup = headrace.PromptLookup(max_draft=given["prompt_lookup"])
     yield headrace.SessionParams(speculate=lookup)

@@ -4,19 +4,12 @@ from __future__ import annotations
 
 import click
 
-from headrace.cli.common import (
-    FILE,
-    backend_option,
-    debug_option,
-    json_option,
-    load,
-    read_text,
-    timeout,
-    timeout_option,
-    write_json,
-)
 from headrace.cli.limits import time_limit
-from headrace.cli.settings import isolation_option
+from headrace.cli.load import load
+from headrace.cli.model_options import isolation_option
+from headrace.cli.options import FILE, backend_option, debug_option, json_option, timeout_option
+from headrace.cli.settings import timeout
+from headrace.cli.texts import read_text, write_json
 from headrace.errors import ParamsError
 from headrace.model import Model
 from headrace.params import ModelParams
@@ -41,7 +34,6 @@ def tokenize(
     parse_special: bool,
     ids: bool,
     detokenize: bool,
-    backend: str | None,
     as_json: bool,
 ) -> None:
     """Show the tokens of TEXT.
@@ -51,7 +43,7 @@ def tokenize(
     text = read_text(text, "TEXT")
     wanted = _parse_ids(text) if detokenize else None
     with (
-        load(model, backend=backend, params=ModelParams(vocab_only=True)) as loaded,
+        load(model, params=ModelParams(vocab_only=True)) as loaded,
         time_limit(timeout(), "tokenizing"),
     ):
         if wanted is not None:
