@@ -12,6 +12,9 @@ Everything a caller needs is re-exported here; backends are plugins, found when
 a model is loaded.
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from headrace._version import __version__
 from headrace.adapters import Adapter, AdapterInfo, ControlVector
 from headrace.backend.backend import Backend
@@ -46,10 +49,6 @@ from headrace.errors import (
     UsageError,
 )
 from headrace.grammar import Choice, Gbnf, JsonSchema, Lazy, Regex, Trigger
-from headrace.inspection.check import acheck_model, check_model
-from headrace.inspection.devices import aestimate_memory, devices, estimate_memory
-from headrace.inspection.diagnose import adiagnose, diagnose
-from headrace.inspection.files import inspect_file, merge_model, quantize_model, split_model
 from headrace.loading.choose import backends
 from headrace.loading.load import aload_model, load_model
 from headrace.loading.resolve import afetch_model, fetch_model
@@ -85,17 +84,6 @@ from headrace.results.chat import (
     ToolCall,
     ToolCallDelta,
 )
-from headrace.results.check import CheckLimits, CheckOutcome, CheckStage, CheckVerdict, ModelCheck
-from headrace.results.diagnosis import (
-    BackendDiagnosis,
-    BackendReport,
-    CacheFolder,
-    Diagnosis,
-    DiagnosisFinding,
-    PluginReport,
-    SelfTest,
-)
-from headrace.results.files import FileInfo, TensorInfo
 from headrace.results.machine import (
     Device,
     DeviceMemory,
@@ -118,6 +106,63 @@ from headrace.streams.observers import (
     observe,
 )
 from headrace.streams.tokens import TokenStream
+
+if TYPE_CHECKING:
+    from headrace.inspection.check import acheck_model, check_model
+    from headrace.inspection.devices import aestimate_memory, devices, estimate_memory
+    from headrace.inspection.diagnose import adiagnose, diagnose
+    from headrace.inspection.files import inspect_file, merge_model, quantize_model, split_model
+    from headrace.results.check import (
+        CheckLimits,
+        CheckOutcome,
+        CheckStage,
+        CheckVerdict,
+        ModelCheck,
+    )
+    from headrace.results.diagnosis import (
+        BackendDiagnosis,
+        BackendReport,
+        CacheFolder,
+        Diagnosis,
+        DiagnosisFinding,
+        PluginReport,
+        SelfTest,
+    )
+    from headrace.results.files import FileInfo, TensorInfo
+
+_LATER = {
+    name: module
+    for module, names in {
+        "headrace.inspection.check": ("acheck_model", "check_model"),
+        "headrace.inspection.devices": ("aestimate_memory", "devices", "estimate_memory"),
+        "headrace.inspection.diagnose": ("adiagnose", "diagnose"),
+        "headrace.inspection.files": (
+            "inspect_file",
+            "merge_model",
+            "quantize_model",
+            "split_model",
+        ),
+        "headrace.results.check": (
+            "CheckLimits",
+            "CheckOutcome",
+            "CheckStage",
+            "CheckVerdict",
+            "ModelCheck",
+        ),
+        "headrace.results.diagnosis": (
+            "BackendDiagnosis",
+            "BackendReport",
+            "CacheFolder",
+            "Diagnosis",
+            "DiagnosisFinding",
+            "PluginReport",
+            "SelfTest",
+        ),
+        "headrace.results.files": ("FileInfo", "TensorInfo"),
+    }.items()
+    for name in names
+}
+"""What looks at files, machines and the installation: imported when it is used."""
 
 __all__ = [
     "Adapter",
@@ -237,3 +282,15 @@ __all__ = [
     "quantize_model",
     "split_model",
 ]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(import_module(_LATER[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATER})

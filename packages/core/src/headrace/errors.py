@@ -38,7 +38,6 @@ Classes inherit a builtin where a caller would expect it, so that
 
 from __future__ import annotations
 
-import pickle
 import traceback
 from collections.abc import Iterable
 from typing import Any, TypeVar
@@ -279,6 +278,8 @@ def _picklable(cause: BaseException) -> BaseException:
     """A cause, or the text of one that would not come out of a pickle as it went in."""
     if isinstance(cause, HeadraceError):
         return cause
+    import pickle
+
     try:
         pickle.loads(pickle.dumps(cause))
     except Exception:  # whatever an exception's own arguments make of it

@@ -6,7 +6,6 @@ without handles, made by ``load_model`` and kept by the model as ``model.referen
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
@@ -24,18 +23,8 @@ class Named(Protocol):
     name: str
 
 
-@attrs.frozen
-class Loader:
-    """What loads a reference again."""
-
-    load: Callable[..., Any]
-    """``load_model``."""
-    aload: Callable[..., Awaitable[Any]]
-    """``aload_model``."""
-
-
-loaders: list[Loader] = []
-"""Filled by ``headrace.loading``, which stands above."""
+loaders: list[tuple[Callable[..., Any], Callable[..., Awaitable[Any]]]] = []
+"""``load_model`` and ``aload_model``; filled by ``headrace.loading``, which stands above."""
 
 
 @attrs.frozen
@@ -58,7 +47,7 @@ class ModelReference:
 
     def load(self, *, progress: Progress | None = None) -> Any:
         """Load the model again, here; ``load_model`` says what may be raised."""
-        return loaders[-1].load(
+        return loaders[-1][0](
             self.reference,
             backend=self.backend,
             params=self.params,
@@ -68,7 +57,7 @@ class ModelReference:
 
     async def aload(self, *, progress: Progress | None = None) -> Any:
         """``load`` for a task of asyncio or trio; see ``aload_model``."""
-        return await loaders[-1].aload(
+        return await loaders[-1][1](
             self.reference,
             backend=self.backend,
             params=self.params,
@@ -91,6 +80,8 @@ class ModelReference:
 
 
 def _check_pickles(backend: object) -> None:
+    import pickle
+
     try:
         pickle.dumps(backend)
     except Exception as error:  # whatever an object makes of being pickled

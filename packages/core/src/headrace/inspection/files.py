@@ -5,7 +5,6 @@ Done by whichever backend knows the kind of file; nothing is loaded to run it.
 
 from __future__ import annotations
 
-import difflib
 import os
 from pathlib import Path
 
@@ -175,6 +174,8 @@ def _check_positive(name: str, value: object) -> None:
 
 def _check_type(type: object, known: tuple[str, ...]) -> None:
     if not isinstance(type, str) or type.upper() not in known:
+        import difflib  # for whoever made a mistake
+
         close = difflib.get_close_matches(str(type).upper(), known, n=1)
         hint = f"Did you mean {close[0]!r}? " if close else ""
         raise ParamsError(

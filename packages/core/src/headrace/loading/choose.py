@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -68,6 +67,8 @@ def _named(name: str) -> Backend:
                 hint="`headrace backends` tells more.",
                 backend=name,
             ) from entry.error
+    import difflib  # for whoever made a mistake
+
     close = difflib.get_close_matches(name, [each.name for each in discovery.backends], n=1)
     raise BackendNotFoundError(
         f"there is no backend {name!r} ({installed(discovery)})",

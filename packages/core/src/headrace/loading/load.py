@@ -15,11 +15,10 @@ from headrace.common.workers import Abandonable, in_worker
 from headrace.loading.arguments import checked, checked_reference
 from headrace.loading.backend_call import Progress, Watched, load_with
 from headrace.loading.choose import choose_backend, look, unclaimed
-from headrace.loading.hosts import host_for
 from headrace.loading.resolve import Staged, resolve, resolver_of
 from headrace.model import Model
 from headrace.params import EngineParams, ModelParams
-from headrace.reference import Loader, ModelReference, loaders
+from headrace.reference import ModelReference, loaders
 from headrace.streams.observers import follow
 
 log = logging.getLogger("headrace.loading")
@@ -71,7 +70,11 @@ def load_model(
     )
     chosen = choose_backend(backend, text)
     follow((f"{each.name} of plugin {each.plugin}", each.observer) for each in look().observers)
-    host = None if params.isolation is None else host_for("ModelParams.isolation")
+    host = None
+    if params.isolation is not None:
+        from headrace.loading.hosts import host_for
+
+        host = host_for("ModelParams.isolation")
     model = load_with(chosen, request, host)
     installed = look().find(chosen.name)
     note_reference(model, _reference_of(reference, chosen, params, engine, installed=installed))
@@ -171,4 +174,4 @@ def note_reference(model: Model, reference: ModelReference) -> None:
         model._reference = reference
 
 
-loaders.append(Loader(load_model, aload_model))
+loaders.append((load_model, aload_model))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import numbers
 from collections.abc import Callable, Iterable
@@ -26,6 +25,8 @@ def check_names(owner: str, given: Iterable[str], allowed: Iterable[str]) -> Non
     known = tuple(allowed)
     for name in given:
         if name not in known:
+            import difflib  # for whoever made a mistake
+
             close = difflib.get_close_matches(str(name), known, n=1)
             hint = f"Did you mean {close[0]!r}?" if close else f"Known: {', '.join(known)}."
             raise ParamsError(f"{owner} has no parameter {name!r}", hint=hint)

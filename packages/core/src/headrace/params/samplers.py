@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -67,6 +66,8 @@ def validate_order(instance: Any, field: attrs.Attribute[Any], value: Any) -> No
         refuse(instance, field, value, "a sequence of names of samplers")
     for name in value:
         if name not in READS:
+            import difflib  # for whoever made a mistake
+
             close = difflib.get_close_matches(str(name), READS, n=1, cutoff=0.5)
             hint = f"Did you mean {close[0]!r}?" if close else f"Known: {', '.join(READS)}."
             raise ParamsError(f"SamplingParams.samplers names no sampler {name!r}", hint=hint)

@@ -18,7 +18,6 @@ a state can write a fitting checksum too.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import struct
 import sys
@@ -86,6 +85,8 @@ def pack(state: SessionState, writer: str) -> list[bytes | memoryview]:
         sort_keys=True,
     ).encode()
     out = [_PREFIX.pack(MAGIC, VERSION, len(header)), header, *parts.values()]
+    import hashlib  # takes long to import, and few programs save states
+
     checksum = hashlib.blake2b(digest_size=_CHECKSUM)
     for part in out:
         checksum.update(part)
@@ -102,6 +103,8 @@ def unpack(data: memoryview) -> SessionState:
         _refuse("it is not a state that headrace saved", "Give what save_state wrote.")
     _, version, header_size = _PREFIX.unpack_from(data)
     body = data[: max(0, data.nbytes - _CHECKSUM)]
+    import hashlib  # takes long to import, and few programs save states
+
     checksum = hashlib.blake2b(body, digest_size=_CHECKSUM).digest()
     if checksum != bytes(data[body.nbytes :]):
         if version != VERSION:
