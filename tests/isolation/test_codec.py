@@ -3,14 +3,46 @@
 from __future__ import annotations
 
 import contextlib
+import enum
+import typing
 
+import attrs
 import hypothesis.strategies as st
 import msgpack
 import pytest
 from hypothesis import given
 
 import headrace
-from headrace import ParamsError, SamplingParams
+from headrace import (
+    AdapterInfo,
+    AdapterUse,
+    Capability,
+    ChatMessage,
+    CheckStage,
+    ControlVectorUse,
+    DraftModel,
+    EngineParams,
+    Gbnf,
+    Lazy,
+    MemoryUsage,
+    ModelInfo,
+    ModelParams,
+    ParamsError,
+    Ranking,
+    SamplingParams,
+    Score,
+    SessionMemory,
+    SessionParams,
+    StopReason,
+    SystemInfo,
+    TokenLogprob,
+)
+from headrace.requests.chat import ChatRequest
+from headrace.requests.generation import GenerateRequest
+from headrace.requests.infill import InfillRequest
+from headrace.requests.score import ScoreRequest
+from headrace.requests.vectors import EmbedRequest, RankRequest
+from headrace.streams.generation import GenerationReport
 from headrace_subprocess import codec
 
 PLAIN = st.recursive(
@@ -94,6 +126,62 @@ def test_values_that_are_none_are_value_errors(value):
             codec.unpack(data)
 
 
+ASKED = (
+    ModelParams, EngineParams, SessionParams, StopReason, GenerateRequest, ChatRequest,
+    InfillRequest, ScoreRequest, EmbedRequest, RankRequest,
+)  # fmt: skip
+ANSWERED = (
+    ModelInfo, Capability, SamplingParams, SystemInfo, MemoryUsage, SessionMemory, AdapterInfo,
+    GenerationReport, TokenLogprob, Gbnf, Lazy, Score, Ranking, ChatMessage, CheckStage,
+)  # fmt: skip
+"""What the requests of the child's server take, and what is sent for them, besides plain values."""
+HANDLES = {AdapterUse, ControlVectorUse, DraftModel}
+"""They hold what stays in its process: the first two go by number, the last is refused."""
+
+
+def inside(kind, seen):
+    """The frozen classes and enumerations that a type is made of, itself included."""
+    if isinstance(kind, type) and (attrs.has(kind) or issubclass(kind, enum.Enum)):
+        if kind not in seen | HANDLES:
+            seen.add(kind)
+            if attrs.has(kind):
+                hints = typing.get_type_hints(kind)
+                for field in attrs.fields(kind):
+                    if field.init:
+                        inside(hints[field.name], seen)
+    else:
+        for each in typing.get_args(kind):
+            inside(each, seen)
+    return seen
+
+
+def test_what_may_cross_is_what_requests_and_answers_need():
+    """Each class of a field, too, and nothing beside them."""
+    needed = set()
+    for kind in (*ASKED, *ANSWERED):
+        inside(kind, needed)
+    assert set(codec._CLASSES.values()) == needed
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        headrace.CheckLimits(),
+        headrace.ModelReference("x"),
+        headrace.Chunk("a"),
+        headrace.CheckVerdict.FIT,
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_other_values_of_headrace_do_not_cross(value):
+    """Nobody asks for them there: neither way."""
+    with pytest.raises(ParamsError, match="cannot be sent to another process"):
+        codec.pack([value])
+    kind = "enum" if isinstance(value, enum.Enum) else "attrs"
+    with pytest.raises(ValueError, match="not a value"):
+        codec.unpack(msgpack.packb({"!": kind, "of": type(value).__name__, "is": {}}))
+
+
 def test_nothing_but_values_is_made():
     """A class that is no value of headrace's cannot be named."""
     for name in ("Popen", "TokenStream", "Adapter", "str"):
@@ -101,7 +189,11 @@ def test_nothing_but_values_is_made():
             codec.unpack(msgpack.packb({"!": "attrs", "of": name, "is": {}}))
 
 
-@pytest.mark.parametrize("value", [object(), lambda: 0, open, 2**70], ids=str)
+@pytest.mark.parametrize(
+    "value",
+    [object(), lambda: 0, open, 2**70],
+    ids=["an object", "a function", "a builtin", "a number"],
+)
 def test_what_cannot_travel_is_refused(value):
     """As the wrong argument that it is."""
     with pytest.raises(ParamsError, match="cannot be sent to another process"):

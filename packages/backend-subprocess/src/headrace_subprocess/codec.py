@@ -1,8 +1,8 @@
 """Values and errors as bytes and back.
 
 Not pickle: what comes out of the child may have been made by a model file that took
-it over, and unpickling runs whatever it says. Only plain values, the public frozen
-classes of headrace and its errors are known here, and they are made by their own
+it over, and unpickling runs whatever it says. Only plain values, the frozen
+classes in a list and headrace's errors are known here, and they are made by their own
 constructors, which check them.
 """
 
@@ -15,27 +15,54 @@ from typing import Any
 import attrs
 import msgpack
 
-import headrace
 from headrace import errors
+from headrace.adapters import AdapterInfo
 from headrace.common.seam import interrupts, is_callers
 from headrace.errors import BackendError, HeadraceError, ParamsError
-from headrace.requests import chat, generation, infill, score, vectors
-from headrace.streams import generation as streams
+from headrace.grammar import Choice, Gbnf, JsonSchema, Lazy, Regex, Trigger
+from headrace.params import (
+    EngineParams,
+    IsolationParams,
+    ModelParams,
+    SamplingParams,
+    SessionParams,
+)
+from headrace.params.speculation import PromptLookup
+from headrace.requests.chat import ChatRequest
+from headrace.requests.generation import GenerateRequest
+from headrace.requests.infill import InfillRequest
+from headrace.requests.score import ScoreRequest
+from headrace.requests.vectors import EmbedRequest, RankRequest
+from headrace.results import (
+    Capability,
+    ModelInfo,
+    Receipt,
+    StopReason,
+    Timings,
+    TokenLogprob,
+    Usage,
+)
+from headrace.results.chat import ChatMessage, Tool, ToolCall
+from headrace.results.check import CheckOutcome, CheckStage
+from headrace.results.machine import DeviceMemory, MemoryUsage, SessionMemory, SystemInfo
+from headrace.results.score import Score
+from headrace.results.vectors import RankedDocument, Ranking
+from headrace.streams.generation import GenerationReport
 
 _TAG = "!"
-
-
-def _public_classes() -> dict[str, type]:
-    found: dict[str, type] = {}
-    for module in (headrace, streams, chat, generation, infill, score, vectors):
-        for name in dir(module):
-            value = getattr(module, name)
-            if isinstance(value, type) and (attrs.has(value) or issubclass(value, enum.Enum)):
-                found[value.__name__] = value
-    return found
-
-
-_CLASSES = _public_classes()
+_ASKED: tuple[type, ...] = (
+    ModelParams, EngineParams, IsolationParams, SessionParams, PromptLookup, SamplingParams,
+    Choice, Gbnf, JsonSchema, Lazy, Regex, Trigger,
+    GenerateRequest, ChatRequest, InfillRequest, ScoreRequest, EmbedRequest, RankRequest,
+    ChatMessage, Tool, ToolCall, StopReason,
+)  # fmt: skip
+_ANSWERED: tuple[type, ...] = (
+    ModelInfo, Capability, SystemInfo, MemoryUsage, SessionMemory, DeviceMemory, AdapterInfo,
+    GenerationReport, Usage, Timings, Receipt, TokenLogprob,
+    Score, Ranking, RankedDocument, CheckStage, CheckOutcome,
+)  # fmt: skip
+_CLASSES = {each.__name__: each for each in (*_ASKED, *_ANSWERED)}
+"""All that may cross; what holds a handle, such as an adapter that is used, goes by a number."""
 _ERRORS: dict[str, type[HeadraceError]] = {
     name: value
     for name, value in vars(errors).items()
@@ -92,9 +119,10 @@ def unpack(data: bytes | bytearray) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, enum.Enum):
+    if isinstance(value, enum.Enum) and _may_cross(value):
         return {_TAG: "enum", "of": type(value).__name__, "is": value.value}
-    if value is None or isinstance(value, (bool, int, float, bytes, str)):
+    plain = isinstance(value, (bool, int, float, bytes, str)) and not isinstance(value, enum.Enum)
+    if value is None or plain:
         return value
     if isinstance(value, list):
         return [_plain(each) for each in value]
@@ -106,7 +134,7 @@ def _plain(value: Any) -> Any:
         return {_TAG: "dict", "is": [[_plain(k), _plain(v)] for k, v in value.items()]}
     if isinstance(value, BaseException):
         return _plain_error(value)
-    if attrs.has(type(value)) and type(value).__name__ in _CLASSES:
+    if attrs.has(type(value)) and _may_cross(value):
         fields = {
             field.name: _plain(getattr(value, field.name))
             for field in attrs.fields(type(value))
@@ -114,6 +142,10 @@ def _plain(value: Any) -> Any:
         }
         return {_TAG: "attrs", "of": type(value).__name__, "is": fields}
     raise TypeError(f"a {type(value).__name__} is neither a plain value nor one of headrace's own")
+
+
+def _may_cross(value: object) -> bool:
+    return _CLASSES.get(type(value).__name__) is type(value)
 
 
 def _plain_error(error: BaseException) -> dict[str, Any]:

@@ -3,19 +3,11 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
 from typing import Any
 
 from headrace.backend.abilities import Pooling
 from headrace.results import Usage
 from headrace.results.vectors import Embeddings, as_array, as_lists
-
-
-def plain_texts(texts: Any) -> Any:
-    """Texts as lists; what they must be is checked where they are read."""
-    if isinstance(texts, Sequence) and not isinstance(texts, (str, bytes, list, tuple)):
-        return list(texts)
-    return texts
 
 
 def flattened(found: Embeddings) -> tuple[list[bytes], int, str, Usage]:
