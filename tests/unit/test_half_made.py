@@ -75,7 +75,7 @@ def test_a_session_whose_engine_is_made_for_it(speculate):
             params = SessionParams(speculate=DraftModel(model=model) if speculate else None)
             return model.open_session(params)
 
-    parts = ("/engine/model.py", "/engine/session.py", "/engine/scheduler.py", "/headrace_fake/")
+    parts = ("/engine/model.py", "/engine/session.py", "/engine/engine.py", "/headrace_fake/")
     assert interrupt_everywhere(make, close, parts=parts, step=5 if speculate else 1) > 50
     assert backend.violations == ()
 

@@ -121,7 +121,7 @@ def test_what_others_found_of_memory_does_not_cut_a_prompt(fake):
     )
     plain = engine.model.open_session().generate("x" * 40, sampling=GREEDY, max_tokens=4)
     alone = engine.model.open_session(ALONE).generate("y" * 40, sampling=GREEDY, max_tokens=4)
-    plain._generation.wanted = True  # its reader waits, and so it is in the step that fails
+    plain._generation.run.wanted = True  # its reader waits, and so it is in the step that fails
     next(plain)
     assert [41] in calls
     next(alone)

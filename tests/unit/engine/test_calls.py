@@ -126,7 +126,7 @@ def test_no_bytecode_of_saving_and_loading_is_a_bad_place_to_die(fake, truncatio
         session, other = engine.model.open_session(), engine.stream("other", max_tokens=6)
         kept.append((session, other))
         first = session.complete(
-            "saved", sampling=other._generation.sampling, max_tokens=4, ignore_eog=True
+            "saved", sampling=other._generation.run.sampling, max_tokens=4, ignore_eog=True
         )
         next(other)
         interrupter = InterruptAt(position, error)
@@ -135,7 +135,7 @@ def test_no_bytecode_of_saving_and_loading_is_a_bad_place_to_die(fake, truncatio
         list(other)
         assert other.result.tokens == expected_other, position
         rest = session.complete(
-            None, sampling=other._generation.sampling, max_tokens=5, ignore_eog=True
+            None, sampling=other._generation.run.sampling, max_tokens=5, ignore_eog=True
         )
         assert first.tokens + rest.tokens == expected, position
         return interrupter.fired

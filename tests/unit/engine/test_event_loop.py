@@ -204,7 +204,7 @@ async def test_a_session_that_is_opened_for_nobody_is_closed(model, gate):
     held.opened.set()
     with model.open_session():  # waits for the context
         engine = model._engine
-    await _until(lambda: not engine._sequences)
+    await _until(lambda: not engine.state.sequences)
 
 
 async def test_a_context_that_another_thread_makes_does_not_hold_up_the_loop(model, gate):

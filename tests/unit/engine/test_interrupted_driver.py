@@ -113,7 +113,7 @@ def run(fake, position, error=KeyboardInterrupt, **options):
     list(other)
     list(victim)
     seen = list(victim._owner.tokens)
-    rest = victim._owner.complete(None, sampling=victim._generation.sampling, max_tokens=3)
+    rest = victim._owner.complete(None, sampling=victim._generation.run.sampling, max_tokens=3)
     assert victim._owner.tokens == seen + list(rest.tokens)
     return interrupter.fired, other.result, victim.result, seen
 

@@ -67,9 +67,9 @@ def test_nobody_starves(fake, monkeypatch):
     waits = []
     apply = steps.apply
 
-    def noting(step, planned, result):
+    def noting(step, planned, *rest):
         waits.append(step.step_id - planned.sequence.last_step)
-        apply(step, planned, result)
+        apply(step, planned, *rest)
 
     monkeypatch.setattr(steps, "apply", noting)
     engine = fake(engine={"n_sequences": 2})

@@ -39,22 +39,22 @@ def test_sessions_that_are_dropped_in_the_middle_leave_nothing(fake):
             break
         gc.collect()
     keeper.complete("x", max_tokens=1)
-    assert len(keeper._engine._active) == 0
-    assert len(keeper._engine._sequences) == 1
+    assert len(keeper._engine.state.active) == 0
+    assert len(keeper._engine.state.sequences) == 1
 
 
 def test_a_cancel_just_before_a_task_waits_is_not_lost(fake):
     """It finds no waiter to wake, so the task must look again before it waits."""
     engine = fake()
     stream = engine.stream()
-    driving = stream._generation.engine
-    enlist = driving._role.enlist
+    role = stream._owner._engine.role
+    enlist = role.enlist
 
     def cancel_then_enlist(generation, waiter):
-        generation.interrupt(StopReason.CANCELLED)
+        stream.cancel()
         enlist(generation, waiter)
 
-    driving._role.enlist = cancel_then_enlist
+    role.enlist = cancel_then_enlist
 
     async def main():
         with anyio.fail_after(10):

@@ -16,7 +16,7 @@ from itertools import islice
 from headrace.backend.decoder import Row, Sampler, StepStatus, Vocabulary
 from headrace.common.uncopyable import Uncopyable
 from headrace.engine.checked import CheckedDecoder, Reported
-from headrace.engine.sequence import common_prefix
+from headrace.engine.line import common_prefix
 from headrace.engine.waiting import ThreadWaiter
 from headrace.errors import ParamsError
 from headrace.params import SamplingParams

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from headrace.engine.sequence import common_prefix
+from headrace.engine.line import common_prefix
 from headrace.params.speculation import PromptLookup
 
 

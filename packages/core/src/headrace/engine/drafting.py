@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence as Tokens
-from typing import TYPE_CHECKING
 
 import attrs
 
@@ -19,45 +18,25 @@ from headrace.common.seam import is_callers
 from headrace.engine import fairness
 from headrace.engine.checked import Reported
 from headrace.engine.drafters import Drafter, LookupDrafter
+from headrace.engine.state import EngineState, Proposal, Run, Sequence
 from headrace.errors import ParamsError, UnsupportedError
 from headrace.params import SessionParams
 from headrace.params.speculation import DraftModel, PromptLookup
 
-if TYPE_CHECKING:
-    from headrace.engine.generation import EngineGeneration
-    from headrace.engine.scheduler import Engine
-    from headrace.engine.sequence import Sequence
-
 _log = logging.getLogger("headrace")
-
-
-@attrs.frozen(eq=False)
-class Proposal:
-    """Tokens that may follow a line."""
-
-    generation: EngineGeneration
-    produced: int
-    """Tokens of the generation that the line had then."""
-    tokens: tuple[int, ...]
-
-    def answers(self, generation: EngineGeneration) -> bool:
-        """Whether it is for the generation as it stands."""
-        return self.generation is generation and self.produced == generation.produced
 
 
 @attrs.define(eq=False)
 class Request:
     """A draft that is wanted."""
 
-    generation: EngineGeneration
+    generation: Run
     drafter: Drafter
     line: list[int]
     limit: int
     produced: int
 
-    def fulfil(
-        self, vocabulary: Vocabulary, driving: EngineGeneration, deadline: float | None
-    ) -> None:
+    def fulfil(self, vocabulary: Vocabulary, driving: Run, deadline: float | None) -> None:
         """Have the tokens proposed, and note them in the sequence."""
         sequence = self.generation.sequence
         began = time.monotonic()
@@ -80,7 +59,7 @@ class Request:
             # It is the drafter's; the generation goes on without, only slower.
             _log.warning("speculation is off for a session: %s: %s", type(error).__name__, error)
             sequence.draftless = True
-        self.generation.draft_seconds += time.monotonic() - began
+        self.generation.tally.draft_seconds += time.monotonic() - began
         sequence.proposal = Proposal(self.generation, self.produced, tuple(tokens[: self.limit]))
 
 
@@ -169,7 +148,7 @@ def _check_width(found: int, needed: int, multiple: int, most: int) -> None:
         )
 
 
-def make_drafter(speculate: PromptLookup | DraftModel, engine: Engine) -> Drafter:
+def make_drafter(speculate: PromptLookup | DraftModel, target: EngineState) -> Drafter:
     """What proposes tokens for a session.
 
     Raises:
@@ -185,5 +164,5 @@ def make_drafter(speculate: PromptLookup | DraftModel, engine: Engine) -> Drafte
             "the draft model's backend is not run by headrace's engine",
             hint="Load the draft model with a backend that runs models in this process.",
         )
-    drafter: Drafter = open_drafter(engine, speculate.min_probability)
+    drafter: Drafter = open_drafter(target, speculate.min_probability)
     return drafter

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 import attrs
 
-from headrace.engine.sequence import Sequence
+from headrace.engine.state import Sequence
 
 QUANTUM = 64
 """Steps a sequence keeps its slot while others wait for one. Changing hands costs a

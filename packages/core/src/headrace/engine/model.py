@@ -21,8 +21,9 @@ from headrace.engine import usage
 from headrace.engine.checked import CheckedDecoder, CheckedVocabulary
 from headrace.engine.checked_parser import CheckedParser
 from headrace.engine.draft_model import ModelDrafter, check_same_vocabulary
-from headrace.engine.scheduler import Engine
+from headrace.engine.engine import Engine
 from headrace.engine.session import EngineSession
+from headrace.engine.state import EngineState
 from headrace.engine.vectors import Vectors
 from headrace.errors import UnsupportedError
 from headrace.model import Model
@@ -171,7 +172,7 @@ class EngineModel(Model):
 
     # -- the engine ---------------------------------------------------------
 
-    def open_drafter(self, target: Engine, min_probability: float) -> ModelDrafter:
+    def open_drafter(self, target: EngineState, min_probability: float) -> ModelDrafter:
         """What drafts with this model for a session of another; closed before this model is.
 
         Raises:

@@ -8,23 +8,21 @@ step. Readers and callers take turns while both wait. Everything here but
 
 from __future__ import annotations
 
+import threading
 import time
-from typing import TYPE_CHECKING
 
 import attrs
 
+from headrace.engine.state import Run
 from headrace.engine.waiting import TaskWaiter, ThreadWaiter, Waiter
-
-if TYPE_CHECKING:
-    from headrace.engine.generation import EngineGeneration
-
+from headrace.errors import BusyError
 
 _FORGET_CALLER = 1.0
 """Seconds after which a caller that has not looked again gave up without saying so."""
 
 
 @attrs.define(eq=False)
-class Driver:
+class Holder:
     """Whoever holds the role; identity is what counts."""
 
     thread: int
@@ -34,8 +32,8 @@ class Role:
     """Who drives and who waits."""
 
     def __init__(self) -> None:
-        self.driver: Driver | None = None
-        self.waiting: dict[EngineGeneration, None] = {}
+        self.driver: Holder | None = None
+        self.waiting: dict[Run, None] = {}
         self.callers: dict[ThreadWaiter, float] = {}
         """Who waits to make a call outside a step, and when each has looked last."""
         self.called = False
@@ -62,14 +60,23 @@ class Role:
         oldest = time.monotonic() - _FORGET_CALLER
         return any(looked > oldest for looked in self.callers.values())
 
-    def enlist(self, generation: EngineGeneration, waiter: Waiter) -> None:
+    def refuse_reentry(self) -> None:
+        """Raise ``BusyError`` inside a step or call of this very thread: it could not end."""
+        driver = self.driver
+        if driver is not None and driver.thread == threading.get_ident():
+            raise BusyError(
+                "the engine is running a step further down on this thread's stack",
+                hint="Do not read a stream from a signal handler or finalizer.",
+            )
+
+    def enlist(self, generation: Run, waiter: Waiter) -> None:
         """Note that a generation's reader is about to wait."""
         generation.waiter = waiter
         if generation not in self.waiting:
-            generation.waits += 1
+            generation.tally.waits += 1
             self.waiting[generation] = None
 
-    def dismiss(self, generation: EngineGeneration) -> None:
+    def dismiss(self, generation: Run) -> None:
         """Note that its reader waits no more."""
         self.waiting.pop(generation, None)
 

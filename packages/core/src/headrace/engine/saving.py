@@ -8,14 +8,11 @@ that was evicted. Where it cannot be read back the history is computed again.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from headrace.engine.sequence import Line, Sequence, StoredMemory
+from headrace.engine.engine import Engine
+from headrace.engine.line import Line
+from headrace.engine.state import Sequence, StoredMemory
 from headrace.errors import ContextFullError, StateError
 from headrace.state.container import SessionState, check_identity
-
-if TYPE_CHECKING:
-    from headrace.engine.scheduler import Engine
 
 
 def save(engine: Engine, sequence: Sequence) -> SessionState:

@@ -10,19 +10,17 @@ meanwhile is computed again, and nothing is scored twice.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
 
 from headrace.backend.abilities import ScoreOutcome, ScoreRow
 from headrace.backend.decoder import StepStatus
 from headrace.common.work import Work
 from headrace.engine.checked import PATIENCE, CheckedVocabulary, Reported
-from headrace.engine.sequence import Line, Sequence
+from headrace.engine.engine import Engine
+from headrace.engine.line import Line
+from headrace.engine.state import Sequence
 from headrace.errors import ContextFullError, DecodeError, UnsupportedError
 from headrace.results import TokenLogprob
 from headrace.results.score import Score
-
-if TYPE_CHECKING:
-    from headrace.engine.scheduler import Engine
 
 _TURN_SECONDS = 0.1
 """How long the role is kept while there is more to score: changing hands may cost a rebuild."""

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from headrace._version import __version__
 from headrace.common.work import Work
 from headrace.engine import infill, saving, usage
 from headrace.engine.chat import conversation
+from headrace.engine.engine import Engine
+from headrace.engine.generation import EngineGeneration
 from headrace.engine.prompts import check_prompt, check_scored, draw_seed, is_short
-from headrace.engine.scheduler import Engine
 from headrace.engine.scoring import Scoring, score_of
+from headrace.engine.state import Run
 from headrace.errors import ClosedError
+from headrace.model import Model
 from headrace.params import SessionParams
 from headrace.requests.chat import ChatRequest
 from headrace.requests.generation import GenerateRequest
@@ -25,14 +28,11 @@ from headrace.session import Session
 from headrace.state import pack, unpack
 from headrace.streams.generation import Begun, BegunChat
 
-if TYPE_CHECKING:
-    from headrace.engine.model import EngineModel
-
 
 class EngineSession(Session):
     """A conversation whose sequence shares a decoder with others."""
 
-    def __init__(self, model: EngineModel, engine: Engine, params: SessionParams) -> None:
+    def __init__(self, model: Model, engine: Engine, params: SessionParams) -> None:
         super().__init__(model, params)
         self._model = model
         self._engine = engine
@@ -51,7 +51,7 @@ class EngineSession(Session):
         if isinstance(request, InfillRequest):
             return self._begin_infill(request)
         tokens = check_prompt(request.prompt, self._model, history=bool(self._sequence.line))
-        generation = self._engine.generate(
+        run = self._engine.generate(
             self._sequence,
             tokens,
             sampling=request.sampling,
@@ -60,12 +60,12 @@ class EngineSession(Session):
             ignore_eog=request.ignore_eog,
             beginning=request,
         )
-        return Begun(generation, generation.prompt_tokens)
+        return self._begun(run)
 
     def _begin_chat(self, request: ChatRequest) -> Begun:
         asked = conversation(self._model, request)
         check_sampling(asked.sampling, self._model.info, self._model.capabilities)
-        generation, kept = self._engine.begin_anew(
+        run, kept = self._engine.begin_anew(
             self._sequence,
             asked.tokens,
             what="conversation",
@@ -76,10 +76,10 @@ class EngineSession(Session):
             beginning=request,
         )
         chat = BegunChat(asked.rendered, prompt_tokens=len(asked.tokens), reused=kept)
-        return Begun(generation, generation.prompt_tokens, chat)
+        return self._begun(run, chat)
 
     def _begin_infill(self, request: InfillRequest) -> Begun:
-        generation, _ = self._engine.begin_anew(
+        run, _ = self._engine.begin_anew(
             self._sequence,
             infill.tokens_of(self._model, request),
             what="file",
@@ -89,7 +89,10 @@ class EngineSession(Session):
             ignore_eog=request.ignore_eog,
             beginning=request,
         )
-        return Begun(generation, generation.prompt_tokens)
+        return self._begun(run)
+
+    def _begun(self, run: Run, chat: BegunChat | None = None) -> Begun:
+        return Begun(EngineGeneration(self._engine, run), run.prompt_tokens, chat)
 
     def _abandon(self, request: GenerateRequest | ChatRequest | InfillRequest) -> None:
         begun = self._sequence.generation

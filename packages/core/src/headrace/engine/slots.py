@@ -12,7 +12,8 @@ from collections.abc import Collection
 
 from headrace.engine import fairness
 from headrace.engine.checked import CheckedDecoder, Reported, is_poison
-from headrace.engine.sequence import Sequence, StoredMemory, common_prefix
+from headrace.engine.line import common_prefix
+from headrace.engine.state import Sequence, StoredMemory
 
 _SHARE_AT_LEAST = 16
 """Tokens of common prefix from which another sequence's memory is copied."""

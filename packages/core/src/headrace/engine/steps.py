@@ -8,61 +8,16 @@ never added to, except once for each step id.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
-import attrs
+import time
+from collections.abc import Callable
 
 from headrace.backend.decoder import Row, RowResult, Sampler
 from headrace.engine import drafting, fairness
 from headrace.engine.checked import CheckedDecoder, Reported, is_poison
-from headrace.engine.generation import EngineGeneration
-from headrace.engine.sequence import Sequence
 from headrace.engine.slots import Slots
+from headrace.engine.state import PlannedRow, Run, Sequence, Step
 from headrace.errors import HeadraceError
-from headrace.params.adapters import Use
-from headrace.results import StopReason
-
-
-@attrs.define(eq=False)
-class PlannedRow:
-    """A row, and whom its result belongs to."""
-
-    sequence: Sequence
-    generation: EngineGeneration
-    line_length: int
-    """Length of the line when the row was planned: where a sampled token goes."""
-    row: Row
-    proposed: int = 0
-    """Tokens of the row's draft that a drafter proposed; what follows them fills up a width."""
-
-    @property
-    def prefills(self) -> bool:
-        """Whether it runs more than the one token that decoding does."""
-        return len(self.row.tokens) > 1
-
-
-@attrs.define(eq=False)
-class Step:
-    """A step that was begun; it is over when its outcome has been handed out."""
-
-    step_id: int
-    rows: list[PlannedRow]
-    adapters: tuple[Use, ...] = ()
-    """What its sequences are computed with, all of them with the same; noted here because an
-    idle session may be given others while the step runs."""
-    seconds: float = 0.0
-    ended_by_itself: bool = False
-    """Whether its call returned, and was given no time limit."""
-
-    @property
-    def unwanted(self) -> bool:
-        """Whether every generation in it is over: the step may be interrupted."""
-        return False not in [planned.generation.over for planned in self.rows]
-
-    @property
-    def sequences(self) -> list[Sequence]:
-        """Whose rows it carries."""
-        return [planned.sequence for planned in self.rows]
+from headrace.results import StopReason, TokenLogprob
 
 
 class Planner:
@@ -181,7 +136,7 @@ class Planner:
         if sequence.width > 1 or (sequence.drafter is not None and row.sampler is not None):
             row.draft, planned.proposed = drafting.draft(sequence, row.tokens, room=room)
 
-    def _sampler(self, generation: EngineGeneration) -> Sampler | None:
+    def _sampler(self, generation: Run) -> Sampler | None:
         if generation.sampler is None:
             params = generation.sampling
             lookback = params.lookback(self._decoder.info.n_ctx_sequence)
@@ -225,7 +180,9 @@ class Planner:
         return True
 
 
-def apply(step: Step, planned: PlannedRow, result: RowResult) -> None:
+def apply(
+    step: Step, planned: PlannedRow, result: RowResult, is_eog: Callable[[int], bool]
+) -> None:
     """Bring a sequence and its generation up to date with what its row did."""
     sequence, generation, row = planned.sequence, planned.generation, planned.row
     if sequence.failure is not None:
@@ -244,7 +201,7 @@ def apply(step: Step, planned: PlannedRow, result: RowResult) -> None:
         return
     if whole or result.tokens:  # or it was, before a draft could not be forgotten
         sequence.record_cut(row.position, row.position + len(ran))
-    generation.account(step, planned, result)
+    _account(step, planned, result)
     generation.found_in_memory(result.length)
     if result.error is not None:
         generation.error = result.error
@@ -253,13 +210,74 @@ def apply(step: Step, planned: PlannedRow, result: RowResult) -> None:
         produced = planned.line_length - generation.prompt_end
         accepted = min(len(result.tokens) - 1, planned.proposed)
         generation.pace = generation.pace.after(produced, planned.proposed, accepted)
-        generation.accept(result.tokens, planned.line_length, result.logprobs)
+        _accept(generation, result.tokens, planned.line_length, result.logprobs, is_eog)
         if len(sequence.line) <= len(sequence.resident):
             sequence.in_line = False  # it ended in the middle of what was accepted
     elif whole and generation.max_tokens == 0 and result.length >= generation.prompt_end - 1:
         generation.end = StopReason.MAX_TOKENS
 
 
-def runnable(sequences: Iterable[Sequence], lookahead: int) -> list[Sequence]:
-    """Those that a step could bring forward and whose readers have room."""
-    return [sequence for sequence in sequences if fairness.runnable(sequence, lookahead)]
+def _account(step: Step, planned: PlannedRow, result: RowResult) -> None:
+    """Count a step, once."""
+    generation, tally = planned.generation, planned.generation.tally
+    if generation.last_step == step.step_id:
+        return
+    sampled = len(result.tokens)
+    if sampled or result.length > planned.row.position:
+        generation.fruitless = 0
+    elif step.ended_by_itself:
+        generation.fruitless += 1
+    tally.sample_seconds += result.sample_seconds
+    tally.steps += 1
+    if planned.prefills or not generation.produced:
+        tally.prefill_tokens += len(planned.row.tokens)
+        tally.prefill_seconds += step.seconds
+    else:
+        tally.decode_tokens += max(1, sampled)
+        tally.decode_seconds += step.seconds
+    tally.drafted_tokens += planned.proposed
+    tally.accepted_tokens += max(0, min(sampled - 1, planned.proposed))
+    generation.last_step = step.step_id
+
+
+def _accept(
+    generation: Run,
+    tokens: tuple[int, ...],
+    at: int,
+    logprobs: tuple[TokenLogprob, ...],
+    is_eog: Callable[[int], bool],
+) -> None:
+    """Append sampled tokens at index ``at`` of the line; doing so twice is doing so once."""
+    sequence, tally = generation.sequence, generation.tally
+    line = sequence.line
+    tokens = tokens[: _wanted(generation, tokens, at, is_eog)]
+    logprobs = logprobs[: len(tokens)]
+    line[at:] = tokens
+    generation.logprobs[line.dropped + at - generation.start :] = logprobs
+    generation.produced = line.dropped + len(line) - generation.start
+    if tally.first_token_at is None:
+        tally.first_token_at = time.monotonic()
+    # Where the end is ignored it is chosen only if a grammar allows nothing else.
+    ends = not generation.ignore_eog or generation.sampling.grammar is not None
+    if ends and is_eog(line[-1]):
+        generation.end = StopReason.EOG
+    elif generation.max_tokens is not None and generation.produced >= generation.max_tokens:
+        generation.end = StopReason.MAX_TOKENS
+    elif len(line) > sequence.room and not generation.forgettable:
+        generation.end = StopReason.CONTEXT_FULL
+
+
+def _wanted(
+    generation: Run, tokens: tuple[int, ...], at: int, is_eog: Callable[[int], bool]
+) -> int:
+    """How many of the tokens sampled in one step belong to the generation."""
+    wanted = len(tokens)
+    if wanted > 1:
+        if not generation.ignore_eog:
+            eog = map(is_eog, tokens)
+            wanted = next((i + 1 for i, ends in enumerate(eog) if ends), wanted)
+        if generation.max_tokens is not None:
+            wanted = min(wanted, generation.max_tokens - (at - generation.prompt_end))
+        if not generation.sequence.forgettable(0):
+            wanted = min(wanted, generation.sequence.room + 1 - at)
+    return wanted

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from headrace.engine.sequence import Sequence
+from headrace.engine.engine import Engine
+from headrace.engine.state import Sequence
 from headrace.errors import UnsupportedError
 from headrace.results.machine import MemoryUsage, SessionMemory
-
-if TYPE_CHECKING:
-    from headrace.engine.scheduler import Engine
 
 
 def of_engine(engine: Engine) -> MemoryUsage:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import attrs
 
 from headrace.errors import ParamsError
 from headrace.params.fields import refuse
-
-if TYPE_CHECKING:
-    from headrace.params.sampling import SamplingParams
 
 READS: dict[str, tuple[str, ...]] = {
     "penalties": ("repeat_last_n", "repeat_penalty", "frequency_penalty", "presence_penalty"),
@@ -82,29 +79,35 @@ def readable(mirostat: int, samplers: Iterable[str]) -> frozenset[str]:
     return frozenset({"samplers", "min_keep", *(name for each in samplers for name in READS[each])})
 
 
-def check_effects(params: SamplingParams) -> None:
+def check_effects(mirostat: int, samplers: tuple[str, ...], changed: Mapping[str, object]) -> None:
     """Refuse a value that is set and that no sampler would read.
+
+    Args:
+        mirostat: Of the params,
+        samplers: and their order.
+        changed: The fields that have another value than their default.
 
     Raises:
         ParamsError: With the field, and the sampler that it needs.
     """
-    read = readable(params.mirostat, params.samplers)
+    read = readable(mirostat, samplers)
     for name, sampler in _READERS.items():
-        value = getattr(params, name)
-        if name not in read and value != getattr(attrs.fields(type(params)), name).default:
-            why, hint = _reason(params, name, sampler)
-            raise ParamsError(f"SamplingParams.{name}={value!r} has no effect {why}", hint=hint)
+        if name in changed and name not in read:
+            why, hint = _reason(mirostat, samplers, name, sampler)
+            raise ParamsError(
+                f"SamplingParams.{name}={changed[name]!r} has no effect {why}", hint=hint
+            )
 
 
-def _reason(params: SamplingParams, name: str, sampler: str) -> tuple[str, str]:
-    if params.mirostat:
+def _reason(mirostat: int, samplers: tuple[str, ...], name: str, sampler: str) -> tuple[str, str]:
+    if mirostat:
         return (
-            f"with mirostat={params.mirostat}",
+            f"with mirostat={mirostat}",
             f"Mirostat goes with temperature alone; leave {name} out.",
         )
     if sampler == "mirostat":
         return "without mirostat", "Set mirostat=1 or mirostat=2 beside it."
     return (
-        f"because {sampler!r} is not one of samplers={params.samplers!r}",
+        f"because {sampler!r} is not one of samplers={samplers!r}",
         f"Add {sampler!r} to samplers, or leave {name} out.",
     )

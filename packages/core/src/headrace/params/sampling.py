@@ -203,7 +203,9 @@ class SamplingParams:
     that is ``Lazy``. Each generation begins it anew."""
 
     def __attrs_post_init__(self) -> None:
-        check_effects(self)
+        values = ((each, getattr(self, each.name)) for each in attrs.fields(type(self)))
+        changed = {each.name: value for each, value in values if value != each.default}
+        check_effects(self.mirostat, self.samplers, changed)
 
     def window(self, last_n: int, n_ctx: int) -> int:
         """What a number of recent tokens means in a context of ``n_ctx`` tokens."""

@@ -50,8 +50,10 @@ class Generation(Protocol):
     carry: bytes
     """Bytes of remembered tokens whose text was never shown; the stream begins with them."""
 
-    interrupted: StopReason | None
-    """The reason of an early end that was asked for."""
+    @property
+    def interrupted(self) -> StopReason | None:
+        """The reason of an early end that was asked for."""
+        ...
 
     def pull(self, max_wait: float | None) -> Delta | None:
         """The next output, or None if none arrived within ``max_wait`` seconds (None: wait).

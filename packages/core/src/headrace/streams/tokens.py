@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from headrace.common.closing import Closing
+from headrace.common.locks import held_here
 from headrace.errors import BusyError, HeadraceError, StreamConsumedError
 from headrace.results import Chunk, Completion, StopReason, StreamStatistics
 from headrace.streams.checked import CheckedGeneration
@@ -382,7 +383,7 @@ class TokenStream(Closing):
         )
 
     def _settle_if_cancelled(self) -> None:
-        if self._lock._is_owned() or not self._generation.interrupted:  # type: ignore[attr-defined]
+        if held_here(self._lock) or not self._generation.interrupted:
             return  # called from inside __next__, which will settle by itself
         with self._lock:
             if self._completion is None and self._failure is None:
@@ -422,7 +423,7 @@ class TokenStream(Closing):
             )
 
     def _refuse_reentry(self) -> None:
-        if self._lock._is_owned():  # type: ignore[attr-defined]
+        if held_here(self._lock):
             raise BusyError(
                 "this stream is being read further down on the same thread's stack",
                 hint="Do not read a stream from a signal handler or finalizer; cancel it instead.",

@@ -1,39 +1,84 @@
 """The engine: one decoder, many sequences, and the calls by which sessions use it.
 
-Readers come in by ``Pulling``, steps are run by ``Driving``; what stands here
-changes sequences between steps, under the mutex and for microseconds.
+It is made of parts that share an ``EngineState``; what stands here changes sequences between steps,
+under the mutex and for microseconds.
 """
 
 from __future__ import annotations
 
 import numbers
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
+from typing import TypeVar
 
+from headrace.common.locks import held_here
+from headrace.common.uncopyable import Uncopyable
 from headrace.engine import drafting
-from headrace.engine.calls import Calls
-from headrace.engine.generation import EngineGeneration
+from headrace.engine.checked import CheckedDecoder, CheckedVocabulary
+from headrace.engine.driver import Driver
+from headrace.engine.endings import Endings
+from headrace.engine.line import Line, common_prefix
 from headrace.engine.prompts import draw_seed
-from headrace.engine.sequence import Line, Sequence, common_prefix
+from headrace.engine.readers import Readers
+from headrace.engine.role import Role
+from headrace.engine.slots import Slots
+from headrace.engine.state import EngineState, Run, Sequence
 from headrace.errors import (
     BusyError,
     ClosedError,
     ContextFullError,
+    HeadraceError,
     ParamsError,
     UnsupportedError,
 )
-from headrace.params import SamplingParams, SessionParams
-from headrace.results import StopReason
-from headrace.streams.generation import GenerationReport
+from headrace.params import EngineParams, SamplingParams, SessionParams
+from headrace.params.adapters import Use
+from headrace.results import ModelInfo, StopReason
 
 _NOTHING: Mapping[int, bytes] = MappingProxyType({})
+_T = TypeVar("_T")
 
 
-class Engine(Calls):
-    """Schedules the sequences of one model over one decoder."""
+class Engine(Uncopyable):
+    """Schedules the sequences of one model over one decoder.
 
-    _apart = False
-    """Whether the decoder was told to make its places apart."""
+    Args:
+        decoder: What computes; the engine closes it.
+        vocabulary: What its tokens mean.
+        model_info: Whose they are.
+        params: Settings.
+    """
+
+    def __init__(
+        self,
+        decoder: CheckedDecoder,
+        vocabulary: CheckedVocabulary,
+        model_info: ModelInfo,
+        params: EngineParams,
+    ) -> None:
+        self.decoder = decoder
+        self.info = decoder.info
+        self.vocabulary = vocabulary
+        self.model_info = model_info
+        self.state = state = EngineState(decoder, vocabulary, model_info, params)
+        self.mutex = state.mutex
+        self.slots = Slots(decoder, state.lookahead)
+        self.role = Role()
+        self.endings = Endings(state, self.role, self.slots)
+        self.driver = Driver(state, self.role, self.slots, self.endings)
+        self.readers = Readers(state, self.role, self.driver)
+        self._apart = False
+        """Whether the decoder was told to make its places apart."""
+
+    @property
+    def failure(self) -> HeadraceError | None:
+        """Why the engine is unusable for good, if it is."""
+        return self.state.failure
+
+    @property
+    def step_id(self) -> int:
+        """The latest id of a step."""
+        return self.state.step_id
 
     def open_sequence(self, params: SessionParams) -> Sequence:
         """A new, empty sequence; it takes memory when it first runs."""
@@ -47,18 +92,19 @@ class Engine(Calls):
         sequence = Sequence(params)
         sequence.check_adapters()
         sequence.width = drafting.width(params, self.info, self.model_info.backend)
+        sequence.room = self.info.n_ctx_sequence - sequence.width + 1
         if params.speculate is not None:
             sequence.max_draft = min(params.speculate.max_draft, self.info.max_draft)
-            sequence.drafter = drafting.make_drafter(params.speculate, self)
+            sequence.drafter = drafting.make_drafter(params.speculate, self.state)
         try:
             if params.reproducible:
                 self._open_apart()
             with self.mutex:
-                self._check_usable()
-                self._retire_dropped()
-                self._sequences[sequence] = None
+                self.state.check_usable()
+                self.endings.retire_dropped()
+                self.state.sequences[sequence] = None
                 if sequence.drafter is not None:
-                    self._speculating[sequence] = None
+                    self.state.speculating[sequence] = None
         except BaseException:
             if sequence.drafter is not None:
                 sequence.drafter.close()
@@ -71,26 +117,19 @@ class Engine(Calls):
             self.exclusively(self.decoder.open_apart)
             self._apart = True
 
-    def room(self, sequence: Sequence) -> int:
-        """Most tokens that a sequence's line may have."""
-        return self.info.n_ctx_sequence - sequence.width + 1
-
     def drop_sequence(self, sequence: Sequence) -> None:
         """Close a sequence from anywhere, also from a finalizer: takes no lock by force."""
-        self._dropped.append(sequence)
-        generation = sequence.generation
-        if generation is not None:
-            generation.interrupt(StopReason.CANCELLED)
+        self.endings.drop(sequence)
 
     def close_sequence(self, sequence: Sequence) -> None:
         """End its generation with ``ClosedError`` and give its memory back."""
-        if self.mutex._is_owned():  # type: ignore[attr-defined]
+        if held_here(self.mutex):
             self.drop_sequence(sequence)
             return
         with self.mutex:
-            self._retire(sequence, ClosedError("the session was closed"))
-            if self._role.driver is None:
-                self._free_samplers()
+            self.endings.retire(sequence, ClosedError("the session was closed"))
+            if self.role.driver is None:
+                self.endings.free_samplers()
 
     def generate(
         self,
@@ -103,7 +142,7 @@ class Engine(Calls):
         ignore_eog: bool,
         spoken: Mapping[int, bytes] = _NOTHING,
         beginning: object = None,
-    ) -> EngineGeneration:
+    ) -> Run:
         """Append a prompt (possibly none) and begin a generation.
 
         Raises:
@@ -112,7 +151,7 @@ class Engine(Calls):
         with self.mutex:
             self._check_sequence(sequence)
             sequence.check_adapters()
-            needed, limit = len(sequence.line) + len(prompt), self.room(sequence)
+            needed, limit = len(sequence.line) + len(prompt), sequence.room
             if needed > limit:
                 forgotten = min(sequence.forgettable(0) * 2, max(needed - limit, limit // 4))
                 if needed - forgotten <= limit and forgotten:
@@ -125,10 +164,9 @@ class Engine(Calls):
                     hint="Shorten the prompt, or raise EngineParams.n_ctx.",
                     backend=self.model_info.backend,
                 )
-            generation = EngineGeneration(
-                self,
-                sequence,
-                prompt,
+            generation = Run(
+                sequence=sequence,
+                prompt_tokens=len(prompt),
                 sampling=sampling,
                 seed=seed,
                 max_tokens=max_tokens,
@@ -139,8 +177,8 @@ class Engine(Calls):
             sequence.line.extend(prompt)
             sequence.in_line = False
             sequence.generation = generation
-            sequence.last_step = self._step_id
-            self._active[sequence] = None
+            sequence.last_step = self.state.step_id
+            self.state.active[sequence] = None
             if max_tokens == 0 and len(sequence.line) == 1:
                 generation.end = StopReason.MAX_TOKENS  # the last token stays pending
         return generation
@@ -157,7 +195,7 @@ class Engine(Calls):
         ignore_eog: bool = False,
         spoken: Mapping[int, bytes] = _NOTHING,
         beginning: object = None,
-    ) -> tuple[EngineGeneration, int]:
+    ) -> tuple[Run, int]:
         """Make these tokens the history, keeping what it begins with, and begin a generation.
 
         Args:
@@ -180,7 +218,7 @@ class Engine(Calls):
         with self.mutex:
             self.check_idle(sequence)
             sequence.check_adapters()
-            limit = self.room(sequence)
+            limit = sequence.room
             if len(tokens) > limit:
                 raise ContextFullError(
                     f"the {what} does not fit: it has {len(tokens)} tokens, "
@@ -214,7 +252,7 @@ class Engine(Calls):
             if generation is not None and (
                 generation.interrupted is not None or generation.error is not None
             ):
-                self.settle(generation)
+                self.endings.settle(generation)
             self._check_sequence(sequence)
 
     def rewind(self, sequence: Sequence, to: int) -> None:
@@ -248,23 +286,6 @@ class Engine(Calls):
             target.carry = source.carry
             target.stored = source.stored
 
-    def settle(self, generation: EngineGeneration) -> GenerationReport:
-        """End a generation: the history is what was prompted and seen."""
-        with self.mutex:
-            if generation.report is not None:
-                return generation.report
-            report = generation.make_report()
-            sequence = generation.sequence
-            sequence.forget_after(generation.remembered())
-            sequence.carry = generation.carry
-            sequence.generation = sequence.proposal = None
-            self._active.pop(sequence, None)
-            generation.report = report
-            self._set_aside_sampler(generation)
-            if self._role.driver is None:
-                self._free_samplers()
-        return report
-
     def history(self, sequence: Sequence) -> list[int]:
         """The prompt tokens processed and the tokens delivered."""
         with self.mutex:
@@ -281,3 +302,19 @@ class Engine(Calls):
                 hint="End it with stream.cancel(), or open another session.",
                 backend=self.model_info.backend,
             )
+
+    def exclusively(self, action: Callable[[], _T]) -> _T:
+        """Run ``action`` while nobody else uses the decoder; see ``Driver.call``."""
+        return self.driver.call(action)
+
+    def next_step_id(self) -> int:
+        """An id for a native call beside steps; the role is held."""
+        return self.driver.next_step_id()
+
+    def compute_with(self, adapters: tuple[Use, ...]) -> None:
+        """Have the decoder compute with these from now on; the role is held."""
+        self.driver.compute_with(adapters)
+
+    def close(self, then: Callable[[], None]) -> None:
+        """End everything and free the decoder; see ``Endings.close``."""
+        self.endings.close(then)

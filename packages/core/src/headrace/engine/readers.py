@@ -10,28 +10,38 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Mapping
+from itertools import zip_longest
 
 from headrace.engine import fairness
-from headrace.engine.driving import Driving
-from headrace.engine.ending import HEARTBEAT
-from headrace.engine.generation import EngineGeneration
+from headrace.engine.driver import Driver
+from headrace.engine.endings import HEARTBEAT
+from headrace.engine.role import Role
+from headrace.engine.state import EngineState, Run
 from headrace.engine.waiting import TaskWaiter, ThreadWaiter
-from headrace.errors import BusyError, DecodeError
-from headrace.streams.generation import Delta
+from headrace.errors import DecodeError
+from headrace.streams.generation import Delta, Piece
 
 _WORTH_OVERLAPPING = 0.002
 """Seconds of a step from which the worker thread computes ahead of the tasks it works for.
 In a shorter one the event loop would get no turn at the GIL."""
 
 
-class Pulling(Driving):
+class Readers:
     """What readers call."""
 
-    def pull(self, generation: EngineGeneration, max_wait: float | None) -> Delta | None:
+    def __init__(self, state: EngineState, role: Role, driver: Driver) -> None:
+        self._state = state
+        self._mutex = state.mutex
+        self._vocabulary = state.vocabulary
+        self._role = role
+        self._driver = driver
+
+    def pull(self, generation: Run, max_wait: float | None) -> Delta | None:
         """Take what is there, or drive, or wait for the one who drives."""
         deadline = None if max_wait is None else time.monotonic() + max_wait
         while True:
-            with self.mutex:
+            with self._mutex:
                 left, delta = self._look(generation, deadline)
                 if left == 0 or delta is not None:
                     return delta
@@ -40,22 +50,22 @@ class Pulling(Driving):
                     waiter = ThreadWaiter()
                 taken = not self._role.free_for_step
                 if taken:
-                    self._refuse_reentry()
+                    self._role.refuse_reentry()
                     self._role.enlist(generation, waiter)
                 else:
                     self._role.dismiss(generation)
             if not taken:
-                self._try_to_drive(generation, left)
+                self._driver.try_to_drive(generation, left)
             else:
                 waiter.wait(HEARTBEAT if left is None else min(left, HEARTBEAT))
 
-    async def apull(self, generation: EngineGeneration, max_wait: float | None) -> Delta | None:
+    async def apull(self, generation: Run, max_wait: float | None) -> Delta | None:
         """The same for a task: it waits in its event loop, and a worker thread drives for it."""
         import anyio  # noqa: F401  # takes long the first time, and must not do so in the mutex
 
         deadline = None if max_wait is None else time.monotonic() + max_wait
         while True:
-            with self.mutex:
+            with self._mutex:
                 left, delta = self._look(generation, deadline)
                 if left == 0 or delta is not None:
                     return delta
@@ -63,31 +73,55 @@ class Pulling(Driving):
                 if not (isinstance(waiter, TaskWaiter) and waiter.of_running_loop()):
                     waiter = TaskWaiter()
                 self._role.enlist(generation, waiter)
-                if not self._worker:
+                if not self._state.worker:
                     thread = threading.Thread(
                         target=self._work, name="headrace-driver", daemon=True
                     )
-                    self._worker = True
+                    self._state.worker = True
                     try:
                         thread.start()
                     except BaseException:
-                        self._worker = False
+                        self._state.worker = False
                         raise
                 elif self._role.free_for_step:
-                    self._worker_waiter.wake()
+                    self._state.worker_waiter.wake()
             # A cancel takes no lock: it may have looked for a waiter before there was one.
             if not generation.ready:
                 await waiter.wait(left)
 
-    def _look(
-        self, generation: EngineGeneration, deadline: float | None
-    ) -> tuple[float | None, Delta | None]:
+    def _look(self, generation: Run, deadline: float | None) -> tuple[float | None, Delta | None]:
         """How long its reader may still wait (None: for ever), and what it need not wait for."""
-        delta = generation.take()
+        delta = self._take(generation)
         left = None if deadline is None else max(0.0, deadline - time.monotonic())
         if delta is not None or left == 0:
             self._role.dismiss(generation)
         return left, delta
+
+    def _take(self, generation: Run) -> Delta | None:
+        """What a pull brings at once, if anything."""
+        if generation.error is not None:
+            raise generation.error.again()
+        if generation.interrupted is not None:
+            return Delta(end=generation.interrupted)
+        if generation.produced == generation.pulled:
+            return Delta(end=generation.end) if generation.end is not None else None
+        line = generation.sequence.line
+        first = generation.start + generation.pulled - line.dropped
+        tokens = line[first : first + generation.produced - generation.pulled]
+        logprobs = generation.logprobs[generation.pulled : generation.produced]
+        generation.pulled = generation.produced
+        spoken = generation.spoken
+        pieces = tuple(
+            Piece(token, self._bytes_of(token, spoken), logprob)
+            for token, logprob in zip_longest(tokens, logprobs)
+        )
+        return Delta(pieces, generation.end)
+
+    def _bytes_of(self, token: int, spoken: Mapping[int, bytes]) -> bytes:
+        if token in spoken:
+            return spoken[token]
+        vocabulary = self._vocabulary
+        return b"" if vocabulary.is_eog(token) else vocabulary.piece(token)
 
     def _work(self) -> None:
         """Drive for tasks, as long as any of them reads.
@@ -98,8 +132,8 @@ class Pulling(Driving):
         try:
             self._work_while_read()
         except BaseException as error:
-            with self.mutex:
-                self._worker = False
+            with self._mutex:
+                self._state.worker = False
                 for generation in list(self._role.waiting):
                     if isinstance(generation.waiter, TaskWaiter):
                         self._end_for(generation, error)
@@ -109,38 +143,38 @@ class Pulling(Driving):
     def _work_while_read(self) -> None:
         idle = False
         while True:
-            with self.mutex:
+            with self._mutex:
                 lead = self._lead_for_tasks()
                 if lead is None:
                     self._role.wake_ready()  # what an interrupted driver left undone
                 if lead is None and (idle or not self._tasks_read()):
-                    self._worker = False
+                    self._state.worker = False
                     self._role.wake_tasks()
                     return
             if lead is None or not self._drive_for(lead):
                 self._role.wake_tasks()
-                idle = not self._worker_waiter.wait(HEARTBEAT) and lead is None
+                idle = not self._state.worker_waiter.wait(HEARTBEAT) and lead is None
 
-    def _drive_for(self, lead: EngineGeneration) -> bool:
+    def _drive_for(self, lead: Run) -> bool:
         """Run a step for a task; what is raised in this thread ends that task's stream alone."""
         try:
-            return self._try_to_drive(lead, None, goes_on=True)
+            return self._driver.try_to_drive(lead, None, goes_on=True)
         except Exception as error:
             self._end_for(lead, error)
             return True
 
-    def _end_for(self, generation: EngineGeneration, error: BaseException) -> None:
-        with self.mutex:
+    def _end_for(self, generation: Run, error: BaseException) -> None:
+        with self._mutex:
             if not generation.over:
                 failure = DecodeError(
                     f"the driving thread ended with {type(error).__name__}: {error}",
-                    backend=self.model_info.backend,
+                    backend=self._state.model_info.backend,
                 )
                 failure.__cause__ = error
                 generation.error = failure
             self._role.wake_ready()
 
-    def _lead_for_tasks(self) -> EngineGeneration | None:
+    def _lead_for_tasks(self) -> Run | None:
         """A generation whose task waits for a step.
 
         If steps are long enough for the event loop to deliver one while the next
@@ -149,14 +183,14 @@ class Pulling(Driving):
         for generation in self._role.waiting:
             if isinstance(generation.waiter, TaskWaiter) and not generation.ready:
                 return generation
-        if self._step_seconds < _WORTH_OVERLAPPING:
+        if self._state.step_seconds < _WORTH_OVERLAPPING:
             return None
-        for sequence in self._active:
+        for sequence in self._state.active:
             ahead = sequence.generation
             if (
                 ahead is not None
                 and isinstance(ahead.waiter, TaskWaiter)
-                and fairness.runnable(sequence, self.lookahead)
+                and fairness.runnable(sequence, self._state.lookahead)
             ):
                 return ahead
         return None
@@ -164,14 +198,6 @@ class Pulling(Driving):
     def _tasks_read(self) -> bool:
         return any(
             isinstance(sequence.generation.waiter, TaskWaiter)
-            for sequence in self._active
+            for sequence in self._state.active
             if sequence.generation is not None and not sequence.generation.over
         )
-
-    def _refuse_reentry(self) -> None:
-        driver = self._role.driver
-        if driver is not None and driver.thread == threading.get_ident():
-            raise BusyError(
-                "the engine is running a step further down on this thread's stack",
-                hint="Do not read a stream from a signal handler or finalizer.",
-            )
