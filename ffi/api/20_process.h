@@ -7,14 +7,6 @@ int hr_start(const char *library_dir, hr_report *report);
  * threads are in end early and do not return. Waits for that, a few seconds at most. */
 void hr_quiesce(void);
 
-/* Calls ggml's abort inside a guarded call, as a failed GGML_ASSERT would. For tests. */
-int hr_test_abort(hr_report *report);
-/* Throws a C++ exception inside a guarded call: 0 std::runtime_error, 1 bad_alloc, 2 an int. For tests. */
-int hr_test_throw(int kind, hr_report *report);
-
-/* Has libllama-common write a warning to its own log. For tests. */
-void hr_test_common_log(const char *text);
-
 typedef struct hr_log_entry {
     uint64_t serial;  /* 1, 2, 3, …; a gap means that entries were overwritten */
     uint64_t call_id; /* the guarded call it came from; 0: a thread of the library's own */

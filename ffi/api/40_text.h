@@ -6,10 +6,6 @@ int64_t hr_text_limit(void);
 int hr_tokenize(hr_model *model, const char *text, int64_t n_bytes, bool add_special,
                 bool parse_special, int32_t *ids, int32_t capacity, int32_t *count,
                 hr_check_fn check, void *user, hr_report *report);
-/* The same by llama.cpp alone, however long the text is. For tests. */
-int hr_test_tokenize(hr_model *model, const char *text, int64_t n_bytes, bool add_special,
-                     bool parse_special, int32_t *ids, int32_t capacity, int32_t *count,
-                     hr_report *report);
 int hr_detokenize(hr_model *model, const int32_t *ids, int32_t n_ids, bool special, char *text,
                   int32_t capacity, int32_t *count, hr_report *report);
 /* The bytes of one token as it appears in a stream. */

@@ -60,6 +60,3 @@ int hr_sampler_new(const hr_model *model, const hr_sampling *settings, const int
 /* A sampler that goes on as this one would, and changes nothing of it. */
 int hr_sampler_clone(const hr_sampler *sampler, hr_sampler **clone, hr_report *report);
 void hr_sampler_free(hr_sampler *sampler);
-/* Samples from `logits` as a step would. For tests. */
-int hr_test_sample(hr_sampler *sampler, float *logits, int32_t n_vocab, int32_t *token,
-                   hr_report *report);

@@ -53,10 +53,6 @@ int hr_step(hr_context *context, uint64_t step_id, hr_row *rows, int32_t n_rows,
             hr_report *report);
 /* Ends that step, now or the moment it starts; any other step is not touched. From any thread. */
 void hr_interrupt(hr_context *context, uint64_t step_id);
-/* Ends a step of this context after `nodes` graph nodes (negative: never). For tests. */
-void hr_test_interrupt_after(hr_context *context, int64_t nodes);
-/* Has an assertion fail inside a call on the context. For tests. */
-int hr_test_poison(hr_context *context, hr_report *report);
 
 /* Forgets all but the first `length` tokens, or all of them where that is impossible. */
 int hr_truncate(hr_context *context, int32_t sequence, int32_t length, int32_t *kept,

@@ -69,11 +69,3 @@ void route_common_log() {}
 }  // namespace hr
 
 #endif
-
-extern "C" void hr_test_common_log(const char *text) {
-#ifdef HEADRACE_COMMON
-    common_log_default_callback(GGML_LOG_LEVEL_WARN, text, nullptr);
-#else
-    (void)text;
-#endif
-}

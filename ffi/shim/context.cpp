@@ -230,17 +230,4 @@ void hr_interrupt(hr_context *handle, uint64_t step_id) {
     }
 }
 
-void hr_test_interrupt_after(hr_context *handle, int64_t nodes) {
-    const auto core = hr::context_core(handle);
-    if (core != nullptr) {
-        core->test_nodes = nodes;
-    }
-}
-
-int hr_test_poison(hr_context *handle, hr_report *report) {
-    return hr::exclusively(handle, report, [](hr::ContextCore &) -> int {
-        GGML_ABORT("asked to abort in a context");
-    });
-}
-
 }  // extern "C"

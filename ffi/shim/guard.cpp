@@ -158,18 +158,4 @@ void hr_quiesce(void) {
     }
 }
 
-int hr_test_abort(hr_report *report) {
-    return hr::guarded(report, [&]() -> int { GGML_ABORT("asked to abort"); });
-}
-
-int hr_test_throw(int kind, hr_report *report) {
-    return hr::guarded(report, [&]() -> int {
-        switch (kind) {
-            case 0: throw std::runtime_error("asked to throw");
-            case 1: throw std::bad_alloc();
-            default: throw kind;
-        }
-    });
-}
-
 }  // extern "C"

@@ -41,6 +41,7 @@ extern "C" {
 #include "../api/77_rpc.h"
 #include "../api/80_files.h"
 #include "../api/75_chat.h"
+#include "../api/90_testing.h"
 
 #ifdef __cplusplus
 }

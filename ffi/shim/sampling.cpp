@@ -96,10 +96,4 @@ void hr_sampler_free(hr_sampler *sampler) {
     }
 }
 
-int hr_test_sample(hr_sampler *sampler, float *logits, int32_t n_vocab, int32_t *token,
-                   hr_report *report) {
-    return hr::guarded(report,
-                       [&]() -> int { return hr::sample(*sampler, logits, n_vocab, token); });
-}
-
 }  // extern "C"

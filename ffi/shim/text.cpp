@@ -9,6 +9,8 @@
 #include <climits>
 #include <limits>
 
+#include "text.h"
+
 #include "model.h"
 #include "watched.h"
 
@@ -104,7 +106,17 @@ int tokenize_long(ModelCore &core, const std::string &text, bool add_special, bo
     return HR_OK;
 }
 
-// Tokens of a text as llama.cpp finds them.
+bool valid_ids(const ModelCore &core, const int32_t *ids, int32_t n_ids) {
+    for (int32_t i = 0; i < n_ids; ++i) {
+        if (ids[i] < 0 || ids[i] >= core.n_vocab) {
+            return false;
+        }
+    }
+    return true;
+}
+
+}  // namespace
+
 int tokenize_at_once(hr_model *handle, const char *text, int64_t n_bytes, bool add_special,
                      bool parse_special, int32_t *ids, int32_t capacity, int32_t *count,
                      hr_report *report) {
@@ -122,17 +134,6 @@ int tokenize_at_once(hr_model *handle, const char *text, int64_t n_bytes, bool a
                        count, report);
     });
 }
-
-bool valid_ids(const ModelCore &core, const int32_t *ids, int32_t n_ids) {
-    for (int32_t i = 0; i < n_ids; ++i) {
-        if (ids[i] < 0 || ids[i] >= core.n_vocab) {
-            return false;
-        }
-    }
-    return true;
-}
-
-}  // namespace
 
 }  // namespace hr
 
@@ -176,13 +177,6 @@ int hr_tokenize(hr_model *handle, const char *text, int64_t n_bytes, bool add_sp
         std::copy(tokens.begin(), tokens.end(), ids);
         return HR_OK;
     });
-}
-
-int hr_test_tokenize(hr_model *handle, const char *text, int64_t n_bytes, bool add_special,
-                     bool parse_special, int32_t *ids, int32_t capacity, int32_t *count,
-                     hr_report *report) {
-    return hr::tokenize_at_once(handle, text, n_bytes, add_special, parse_special, ids, capacity,
-                                count, report);
 }
 
 int hr_detokenize(hr_model *handle, const int32_t *ids, int32_t n_ids, bool special, char *text,

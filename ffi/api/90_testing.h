@@ -1,0 +1,25 @@
+/* what only tests call: testing.cpp */
+
+/* Calls ggml's abort inside a guarded call, as a failed GGML_ASSERT would. */
+int hr_test_abort(hr_report *report);
+
+/* Throws a C++ exception inside a guarded call: 0 std::runtime_error, 1 bad_alloc, 2 an int. */
+int hr_test_throw(int kind, hr_report *report);
+
+/* Has libllama-common write a warning to its own log. */
+void hr_test_common_log(const char *text);
+
+/* Ends a step of this context after `nodes` graph nodes (negative: never). */
+void hr_test_interrupt_after(hr_context *context, int64_t nodes);
+
+/* Has an assertion fail inside a call on the context. */
+int hr_test_poison(hr_context *context, hr_report *report);
+
+/* `hr_tokenize` by llama.cpp alone, however long the text is. */
+int hr_test_tokenize(hr_model *model, const char *text, int64_t n_bytes, bool add_special,
+                     bool parse_special, int32_t *ids, int32_t capacity, int32_t *count,
+                     hr_report *report);
+
+/* Samples from `logits` as a step would. */
+int hr_test_sample(hr_sampler *sampler, float *logits, int32_t n_vocab, int32_t *token,
+                   hr_report *report);
