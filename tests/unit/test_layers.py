@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -152,3 +153,16 @@ def test_the_child_stands_on_what_both_processes_share():
 
     from_parent = [name for name in edges if not name.startswith("child") and name != ""]
     assert [name for name in from_parent if any(o.startswith("child") for o in edges[name])] == []
+
+
+def test_the_page_of_the_house_names_files_that_are_there():
+    """And every floor has its place in the picture."""
+    docs = PACKAGES.parent / "docs"
+    page = (docs / "house.md").read_text(encoding="utf-8")
+    roots = [PACKAGES / "core/src/headrace", PACKAGES / "backend-subprocess/src"]
+    roots.append(roots[0] / "backend/abilities")
+    for name in re.findall(r"`([a-z_/]+\.py)`", page):
+        assert any((root / name).is_file() for root in [*roots, PACKAGES.parent]), name
+    picture = (docs / "pictures/layers.svg").read_text(encoding="utf-8")
+    floors = {name for names in CORE for name in names} - {"", "_version", "__main__", "reference"}
+    assert [name for name in floors if not re.search(rf"\b{name}\b", picture)] == []
