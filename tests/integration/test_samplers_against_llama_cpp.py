@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from headrace.params import EngineParams, SamplingParams
+from headrace.params.sampling import FIELDS
 from headrace_llamacpp_ffi import library_dir
 from tests.integration.driving import Driver, load_decoder_model, prompt
 from tests.integration.programs import compile_program
@@ -48,7 +49,7 @@ ON_GEMMA = (
 def _words(params: SamplingParams) -> str:
     """The fields that are not as by default, for the program."""
     words = [f"seed={SEED}"]
-    for field in attrs.fields(SamplingParams):
+    for field in FIELDS:
         value = getattr(params, field.name)
         if value == field.default:
             continue

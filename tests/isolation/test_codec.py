@@ -198,3 +198,16 @@ def test_what_cannot_travel_is_refused(value):
     """As the wrong argument that it is."""
     with pytest.raises(ParamsError, match="cannot be sent to another process"):
         codec.pack([value])
+
+
+def test_what_was_given_crosses():
+    """And nothing more: all fields are sent."""
+    params = SamplingParams(top_k=3, temperature=0.8)
+    assert codec.unpack(codec.pack(params)).given == {"top_k", "temperature"}
+
+
+def test_what_a_service_said_crosses():
+    """Its status, and when to ask again."""
+    error = codec.unpack(codec.pack(headrace.ServiceError("no", status=503, retry_after=2.0)))
+    assert (error.status, error.retry_after, error.retryable) == (503, 2.0, True)
+    assert codec.unpack(codec.pack(headrace.ServiceUnreachableError("no"))).retryable

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import math
+import pickle
 
 import attrs
 import pytest
@@ -139,3 +141,23 @@ def test_the_lookback_is_that_of_the_longest_window():
     assert SamplingParams(repeat_last_n=0, dry_penalty_last_n=0).lookback(512) == 0
     assert SamplingParams(repeat_last_n=100).lookback(512) == 100
     assert SamplingParams(dry_penalty_last_n=-1).lookback(512) == 512
+
+
+def test_what_was_given_is_noted():
+    """A default that was given is known from one that was not."""
+    params = SamplingParams(temperature=0.8, top_k=3)
+    assert params.given == {"temperature", "top_k"}
+    assert SamplingParams().given == set()
+    assert params == SamplingParams(top_k=3)
+    assert hash(params) == hash(SamplingParams(top_k=3))
+
+
+def test_what_was_given_is_kept():
+    """By a change, which adds what it changes; by copies; by pickling."""
+    params = SamplingParams(top_k=3)
+    assert attrs.evolve(params, temperature=0.8).given == {"temperature", "top_k"}
+    assert attrs.evolve(attrs.evolve(params), top_k=3).given == {"top_k"}
+    assert pickle.loads(pickle.dumps(params)).given == {"top_k"}
+    assert copy.deepcopy(params).given == {"top_k"}
+    with pytest.raises(ParamsError, match="given"):
+        SamplingParams(given=3)

@@ -17,8 +17,7 @@ from headrace.testing import Status, Subject, all_rules, check_backend
 from headrace_fake import FakeBackend
 from tests.unit.testing import faulty
 from tests.unit.testing.broken import BREAKERS
-from tests.unit.testing.broken.making import wrap
-from tests.unit.testing.text_only import EchoBackend
+from tests.unit.testing.text_only import EchoBackend, EchoSession
 
 HEALTHY = Subject(backend=FakeBackend(mean_length=0), model="fake:")
 
@@ -52,22 +51,7 @@ def test_a_model_that_cannot_be_loaded_is_told_once():
 class EndsForItself(EchoBackend):
     """A service that cannot be kept from ending."""
 
-    def load(self, request):
-        """A model whose sessions refuse it."""
-        model = super().load(request)
-        wrap(model, "open_session", lambda inner, *a: self._refusing(inner(*a)))
-        return model
-
-    @staticmethod
-    def _refusing(session):
-        def generate(inner, prompt, *, ignore_eog=False, **keywords):
-            stream = inner(prompt, ignore_eog=ignore_eog, **keywords)
-            if ignore_eog:
-                raise UnsupportedError("it ends where it likes")
-            return stream
-
-        wrap(session, "generate", generate)
-        return session
+    session = type("EndingSession", (EchoSession,), {"takes_ignore_eog": False})
 
 
 def test_a_backend_that_refuses_ignore_eog_conforms():

@@ -191,12 +191,13 @@ class RemoteGeneration(Uncopyable):
             end = None if value[1] is None else StopReason(value[1])
             for piece in pieces:
                 memoryview(piece.data)
+            stop = None if value[2] is None else str(value[2])
         except (TypeError, ValueError, IndexError):
             self.failure = self._worker.nonsense("generating", message)
             raise self.failure.again() from None
         self._pulls += 1
         self._credit -= 1
-        return Delta(pieces, end)
+        return Delta(pieces, end, stop)
 
     def _give_credit(self, channel: wire.Channel) -> Delta | None:
         """Let the child go on, when it has used half of what it was given."""

@@ -18,7 +18,9 @@ Classes inherit a builtin where a caller would expect it, so that
     │   ├── BackendNotFoundError(LookupError)
     │   ├── BackendUnavailableError(ImportError)
     │   ├── BackendProtocolError            a plugin broke the protocol
-    │   └── BackendCrashedError             a backend's process died
+    │   ├── BackendCrashedError             a backend's process died
+    │   └── ServiceError                    a remote service refused or failed
+    │       └── ServiceUnreachableError     no connection to it, or it broke
     ├── ModelError
     │   ├── ModelNotFoundError(FileNotFoundError)
     │   ├── ModelDownloadError              a reference could not be fetched
@@ -164,6 +166,46 @@ class BackendProtocolError(BackendError):
 
 class BackendCrashedError(BackendError):
     """The process that a backend runs in has died."""
+
+
+_RETRYABLE = frozenset({408, 425, 429, 500, 502, 503, 504, 529})
+"""Statuses of HTTP that may be gone when the same is asked again."""
+
+
+class ServiceError(BackendError):
+    """A remote service refused a request, or failed to answer it.
+
+    Args:
+        status: What it answered, as a status of HTTP; None if it gave none.
+        retry_after: Seconds after which it says to ask again; None if it does not say.
+        retryable: Whether the same request may succeed later; None: as the status says.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        retry_after: float | None = None,
+        retryable: bool | None = None,
+        **details: Any,
+    ) -> None:
+        super().__init__(message, **details)
+        self.status = status
+        self.retry_after = retry_after
+        if retryable is None:
+            retryable = self._retryable_by_itself()
+        self.retryable = retryable
+
+    def _retryable_by_itself(self) -> bool:
+        return self.status in _RETRYABLE or self.retry_after is not None
+
+
+class ServiceUnreachableError(ServiceError):
+    """There is no connection to a remote service, or it broke; it may be there later."""
+
+    def _retryable_by_itself(self) -> bool:
+        return True
 
 
 class ModelError(HeadraceError):

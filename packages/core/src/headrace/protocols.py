@@ -23,6 +23,7 @@ from headrace.backend.abilities import (
     ScoringDecoder,
     StatefulDecoder,
 )
+from headrace.backend.answer import ServiceCall, network_error
 from headrace.backend.backend import PROTOCOL_VERSION, Backend, LoadRequest
 from headrace.backend.decoder import (
     DecoderInfo,
@@ -40,6 +41,7 @@ from headrace.backend.host import Host
 from headrace.backend.plugins.hookspecs import hookimpl
 from headrace.backend.resolver import Resolver, ResolveRequest
 from headrace.backend.serial_decoder import SerialDecoder, decoder_info
+from headrace.backend.service import ServiceModel, ServiceSession
 from headrace.common.work import Work
 from headrace.model import Model
 from headrace.requests.chat import ChatRequest
@@ -94,6 +96,9 @@ __all__ = [
     "ScoringDecoder",
     "SequenceDecoder",
     "SerialDecoder",
+    "ServiceCall",
+    "ServiceModel",
+    "ServiceSession",
     "Session",
     "StatefulDecoder",
     "StepOutcome",
@@ -103,4 +108,5 @@ __all__ = [
     "Work",
     "decoder_info",
     "hookimpl",
+    "network_error",
 ]

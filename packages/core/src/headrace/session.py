@@ -14,7 +14,7 @@ import attrs
 from headrace.common.closing import Closing
 from headrace.common.work import Work
 from headrace.common.workers import in_worker, let_go
-from headrace.errors import BusyError, ClosedError, UnsupportedError
+from headrace.errors import BusyError, ClosedError, ParamsError, UnsupportedError
 from headrace.params import SessionParams
 from headrace.requests.chat import ChatKeywords, ChatRequest, Messages
 from headrace.requests.checks import check_range
@@ -45,6 +45,13 @@ if TYPE_CHECKING:
 _Self = TypeVar("_Self", bound="Session")
 Tokens = str | Sequence[int]
 LACKS = "model.capabilities says what a model can do."
+
+
+@attrs.frozen(repr=False)
+class Mark:
+    """A place in a history: what ``session.mark()`` gives, and ``session.rewind`` takes."""
+
+    _place: Any
 
 
 class Owner(Protocol):
@@ -342,20 +349,47 @@ class Session(Closing):
         """``tokens`` for a task of asyncio or trio."""
         return await in_worker(lambda: self.tokens, cancel=let_go)
 
-    def rewind(self, *, to: int) -> None:
+    @property
+    def text(self) -> str:
+        """The history of a session with a service: what was asked and what was delivered.
+
+        Raises:
+            UnsupportedError: If the history is ``tokens``; ``model.detokenize`` makes text of them.
+        """
+        self._check_open()
+        return self._text()
+
+    async def atext(self) -> str:
+        """``text`` for a task of asyncio or trio."""
+        return await in_worker(lambda: self.text, cancel=let_go)
+
+    def mark(self) -> Mark:
+        """The history as it is, to be rewound to: in any session whose history begins so."""
+        self._check_open()
+        return Mark(self._mark())
+
+    async def amark(self) -> Mark:
+        """``mark`` for a task of asyncio or trio."""
+        return await in_worker(self.mark, cancel=let_go)
+
+    def rewind(self, *, to: int | Mark) -> None:
         """Forget the end of the history.
 
         Args:
-            to: Tokens to keep, from 0 to the length of ``tokens``.
+            to: Tokens to keep, from 0 to the length of ``tokens``; or a mark.
 
         Raises:
-            ParamsError: If there are fewer tokens than that.
+            ParamsError: If there are fewer tokens than that, or another history was marked.
             BusyError: If a generation is under way.
+            UnsupportedError: For a number of tokens, if the model has none that are known.
         """
         self._check_idle()
-        self._rewind(to)
+        if isinstance(to, Mark):
+            self._rewind_to(to._place)
+        else:
+            self._rewind(to)
 
-    async def arewind(self, *, to: int) -> None:
+    async def arewind(self, *, to: int | Mark) -> None:
         """``rewind`` for a task of asyncio or trio."""
         await in_worker(lambda: self.rewind(to=to))
 
@@ -628,8 +662,20 @@ class Session(Closing):
     def _tokens(self) -> list[int]:
         raise self._lacks("tokens")
 
+    def _text(self) -> str:
+        raise self._lacks("text")
+
     def _rewind(self, to: int) -> None:
         raise self._lacks("rewind")
+
+    def _mark(self) -> Any:
+        """The history as a value that ``_rewind_to`` knows."""
+        return self._tokens()
+
+    def _rewind_to(self, place: Any) -> None:
+        if self._tokens()[: len(place)] != place:
+            raise ParamsError("the history does not begin with what it was at this mark")
+        self._rewind(len(place))
 
     def _fork(self) -> Any:
         raise self._lacks("fork")

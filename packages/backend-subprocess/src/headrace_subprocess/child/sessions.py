@@ -169,4 +169,4 @@ def _packed(delta: Delta) -> list[Any]:
         else [piece.token, piece.data, piece.logprob]
         for piece in delta.pieces
     ]
-    return [pieces, end]
+    return [pieces, end, delta.stop_string]

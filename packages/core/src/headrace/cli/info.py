@@ -18,7 +18,8 @@ from headrace.cli.texts import write_json
 from headrace.errors import ModelFormatError, UnsupportedError
 from headrace.inspection.devices import estimate_memory
 from headrace.model import Model
-from headrace.params import ModelParams, SamplingParams
+from headrace.params import ModelParams
+from headrace.params.sampling import FIELDS
 from headrace.results import ModelInfo
 
 
@@ -73,7 +74,7 @@ def _recommended(model: Model) -> dict[str, Any]:
         return {"error": str(error)}
     return {
         field.name: getattr(params, field.name)
-        for field in attrs.fields(SamplingParams)
+        for field in FIELDS
         if getattr(params, field.name) != field.default
     }
 

@@ -11,10 +11,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-import attrs
 import click
 
-from headrace.params import SamplingParams
+from headrace.params.sampling import FIELDS
 
 _TOKEN = re.compile(
     r"""
@@ -30,7 +29,7 @@ _TOKEN = re.compile(
     re.VERBOSE,
 )
 _BEGINS = re.compile(r"(?:\[\d+\])? (?:must|is|needs|contains)\b")
-_SAMPLING = frozenset(field.name for field in attrs.fields(SamplingParams))
+_SAMPLING = frozenset(field.name for field in FIELDS)
 _ARGUMENTS = {"model": ("reference", "path"), "reference": ("reference",), "texts": ("text",)}
 _PHRASES = {
     "0 only computes the prompt; None goes on until the model ends.": (

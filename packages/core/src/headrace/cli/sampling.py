@@ -19,10 +19,11 @@ from headrace.cli.options import kept
 from headrace.cli.settings import Settings, settings
 from headrace.errors import ParamsError
 from headrace.params import SamplingParams, check_names
+from headrace.params.sampling import FIELDS
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _NOT_HERE = ("grammar", "logprobs")
-_NAMES = tuple(field.name for field in attrs.fields(SamplingParams) if field.name not in _NOT_HERE)
+_NAMES = tuple(field.name for field in FIELDS if field.name not in _NOT_HERE)
 
 
 def _keep_settings(

@@ -34,11 +34,13 @@ def check_names(owner: str, given: Iterable[str], allowed: Iterable[str]) -> Non
 
 def strict_names(cls: type[_T]) -> type[_T]:
     """Turn the ``TypeError`` for an unknown keyword into a ``ParamsError``."""
-    names = tuple(field.name for field in attrs.fields(cls))  # type: ignore[arg-type]
+    fields = attrs.fields(cls)  # type: ignore[arg-type]
+    names = tuple(field.name for field in fields if field.eq)
+    noted = tuple(field.name for field in fields if not field.eq)  # by the class itself
     generated = cls.__init__
 
     def __init__(self: _T, **values: Any) -> None:
-        check_names(cls.__name__, values, names)
+        check_names(cls.__name__, (name for name in values if name not in noted), names)
         generated(self, **values)
 
     __init__.__wrapped__ = generated  # type: ignore[attr-defined]  # keeps the signature in help()

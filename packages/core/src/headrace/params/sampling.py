@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import numbers
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 
+from headrace.errors import ParamsError
 from headrace.grammar import Choice, Gbnf, Grammar, JsonSchema, Lazy, Regex
 from headrace.params.fields import integer, number, refuse, strict_names
 from headrace.params.samplers import DEFAULT_SAMPLERS, check_effects, validate_order
@@ -23,6 +24,7 @@ _MAX_WINDOW = 2**20
 _LARGEST = 1e6
 _MAX_BREAKERS = 64
 _LONGEST_BREAKER = 40
+_T = TypeVar("_T")
 
 
 def _as_tuple(value: Any) -> Any:
@@ -76,6 +78,29 @@ def _validate_grammar(instance: Any, field: attrs.Attribute[Any], value: Any) ->
         refuse(instance, field, value, "None or a Gbnf, Regex, Choice, JsonSchema or Lazy")
 
 
+def _notes_given(cls: type[_T]) -> type[_T]:
+    """Have the constructor note the names that it is called with, in the field ``given``.
+
+    ``attrs.evolve`` passes what is to change first and then every field in its order. ``given``
+    is the first of them: what comes before it is new, what comes after it is as it was.
+    """
+    generated = cls.__init__
+
+    def __init__(self: _T, **values: Any) -> None:
+        names = list(values)
+        before = values.get("given")
+        if before is not None:
+            if not isinstance(before, frozenset):
+                raise ParamsError(f"SamplingParams.given must be a frozenset, got {before!r:.60}")
+            names = [*names[: names.index("given")], *before]
+        generated(self, **{**values, "given": frozenset(names)})
+
+    __init__.__wrapped__ = generated  # type: ignore[attr-defined]  # keeps the signature in help()
+    cls.__init__ = __init__  # type: ignore[assignment]
+    return cls
+
+
+@_notes_given
 @strict_names
 @attrs.frozen(kw_only=True)
 class SamplingParams:
@@ -88,6 +113,10 @@ class SamplingParams:
     Raises:
         ParamsError: For an unknown name, a value outside its range or one without effect.
     """
+
+    given: frozenset[str] = attrs.field(default=frozenset(), eq=False, repr=False)
+    """Names of what was given; all else has its default, in whose place a service has its own.
+    Noted by the constructor, and kept by ``attrs.evolve``; equality does not look at it."""
 
     temperature: float = attrs.field(
         default=0.8, validator=number(0, note=" (0 takes the most likely token)")
@@ -216,3 +245,7 @@ class SamplingParams:
         return max(
             self.window(self.repeat_last_n, n_ctx), self.window(self.dry_penalty_last_n, n_ctx)
         )
+
+
+FIELDS = tuple(each for each in attrs.fields(SamplingParams) if each.eq)
+"""What can be set: all but ``given``."""

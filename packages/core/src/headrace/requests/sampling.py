@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import attrs
-
 from headrace.errors import ParamsError, UnsupportedError
 from headrace.params import SamplingParams
+from headrace.params.sampling import FIELDS
 from headrace.results import Capability, ModelInfo
 
 _EVERYWHERE = frozenset(
@@ -56,7 +55,7 @@ def check_sampling(
 
 
 def _refuse_rare_fields(params: SamplingParams, info: ModelInfo) -> None:
-    for field in attrs.fields(SamplingParams):
+    for field in FIELDS:
         if field.name not in _EVERYWHERE and getattr(params, field.name) != field.default:
             raise UnsupportedError(
                 f"the backend {info.backend!r} does not know SamplingParams.{field.name}",

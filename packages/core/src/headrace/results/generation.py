@@ -143,6 +143,8 @@ class Completion:
     receipt: Receipt
     logprobs: tuple[TokenLogprob, ...] = ()
     """One for each of the tokens, if ``SamplingParams(logprobs=…)`` asked for them."""
+    stop_string: str | None = None
+    """Which stop string ended it; None for other ends, and where a service does not tell."""
 
 
 @attrs.frozen

@@ -46,14 +46,19 @@ class ChatStream(Closing):
     Args:
         stream: Where the text comes from.
         rendered: The request that is being answered.
-        prompt_tokens: Tokens of the rendered conversation.
+        prompt_tokens: Tokens of the rendered conversation; None: what the generation reports.
         reused: How many of them the session's history held already.
     """
 
     instead = "Read it where it is, and pass on its chunks or its result."
 
     def __init__(
-        self, stream: TokenStream, rendered: RenderedChat, *, prompt_tokens: int, reused: int
+        self,
+        stream: TokenStream,
+        rendered: RenderedChat,
+        *,
+        prompt_tokens: int | None,
+        reused: int,
     ) -> None:
         super().__init__()
         self.prompt = rendered.prompt
@@ -61,7 +66,7 @@ class ChatStream(Closing):
         self.rendered = rendered
         """The request that is being answered, with the parser of its answers."""
         self.prompt_tokens = prompt_tokens
-        """Tokens of the rendered conversation."""
+        """Tokens of the rendered conversation; None where a service tells them at the end."""
         self.reused = reused
         """How many of them the session's history held already."""
         self._stream = stream
@@ -232,11 +237,13 @@ class ChatStream(Closing):
             if not self._over():
                 self._finish()
         assert self._message is not None
-        usage = attrs.evolve(
-            done.usage,
-            prompt_tokens=self.prompt_tokens,
-            cached_tokens=min(done.usage.cached_tokens, self.reused),
-        )
+        usage = done.usage
+        if self.prompt_tokens is not None:
+            usage = attrs.evolve(
+                usage,
+                prompt_tokens=self.prompt_tokens,
+                cached_tokens=min(usage.cached_tokens, self.reused),
+            )
         return ChatCompletion(
             message=self._message,
             stop_reason=done.stop_reason,
@@ -246,6 +253,7 @@ class ChatStream(Closing):
             timings=done.timings,
             receipt=done.receipt,
             logprobs=done.logprobs,
+            stop_string=done.stop_string,
         )
 
     @property

@@ -13,7 +13,7 @@ from headrace.common.bounded import Beside
 from headrace.common.seam import Seam
 from headrace.common.uncopyable import Uncopyable
 from headrace.errors import HeadraceError
-from headrace.results import StopReason
+from headrace.results import StopReason, Usage
 
 if TYPE_CHECKING:
     from headrace.streams.generation import Delta, Generation, GenerationReport
@@ -112,24 +112,11 @@ class CheckedGeneration(Uncopyable):
         return self._seam.breach(call, f"it has not come back {GRACE:g} seconds after {asked}")
 
     def _delta(self, call: str, delta: Any, max_wait: float | None) -> Delta | None:
-        from headrace.streams.generation import Delta, Piece
-
         if delta is None:
             if max_wait is None:
                 raise self._seam.breach(call, "None, though it was to wait for something")
             return None
-        if not isinstance(delta, Delta):
-            raise self._seam.breach(call, f"{delta!r:.60} instead of a Delta")
-        if delta.end is not None and not isinstance(delta.end, StopReason):
-            raise self._seam.breach(call, f"the end {delta.end!r:.60} is no StopReason")
-        pieces: tuple[Any, ...] = delta.pieces
-        for piece in pieces:
-            if not isinstance(piece, Piece) or not isinstance(piece.data, bytes):
-                raise self._seam.breach(call, f"the piece {piece!r:.60} has no bytes")
-            if piece.token is not None and type(piece.token) is not int:
-                kind = type(piece.token).__name__
-                raise self._seam.breach(call, f"token {piece.token!r:.60} is a {kind}, no int")
-        return delta
+        return checked_delta(self._seam, call, delta)
 
     # -- the rest -------------------------------------------------------------
 
@@ -160,3 +147,29 @@ class CheckedGeneration(Uncopyable):
         with self._seam.during("counters"):
             buffered, steps, waits = self.raw.counters()
         return buffered, steps, waits
+
+
+def checked_delta(seam: Seam, call: str, delta: Any) -> Delta:
+    """A delta that a stream can trust.
+
+    Raises:
+        BackendProtocolError: If something else came out of the call.
+    """
+    from headrace.streams.generation import Delta, Piece
+
+    if not isinstance(delta, Delta):
+        raise seam.breach(call, f"{delta!r:.60} instead of a Delta")
+    if delta.end is not None and not isinstance(delta.end, StopReason):
+        raise seam.breach(call, f"the end {delta.end!r:.60} is no StopReason")
+    if not isinstance(delta.stop_string, (str, type(None))):
+        raise seam.breach(call, f"the stop string {delta.stop_string!r:.60} is no text")
+    if not isinstance(delta.usage, (Usage, type(None))):
+        raise seam.breach(call, f"the usage {delta.usage!r:.60} is no Usage")
+    pieces: tuple[Any, ...] = delta.pieces
+    for piece in pieces:
+        if not isinstance(piece, Piece) or not isinstance(piece.data, bytes):
+            raise seam.breach(call, f"the piece {piece!r:.60} has no bytes")
+        if piece.token is not None and type(piece.token) is not int:
+            kind = type(piece.token).__name__
+            raise seam.breach(call, f"token {piece.token!r:.60} is a {kind}, no int")
+    return delta

@@ -29,6 +29,10 @@ class Delta:
     pieces: tuple[Piece, ...] = ()
     end: StopReason | None = None
     """Set on the last delta of a generation."""
+    stop_string: str | None = None
+    """Which one it was, where a service finds them itself and ends with ``STOP_STRING``."""
+    usage: Usage | None = None
+    """What a service has counted, for ``ServiceSession``: the last one told counts."""
 
 
 @attrs.frozen
@@ -44,7 +48,8 @@ class Generation(Protocol):
     """What a session supplies for one stream. One reader at a time.
 
     One whose ``settle`` waits for another process or machine has an ``async def aside(work)``
-    too: it calls ``work``, which settles, where that blocks no event loop.
+    too: it calls ``work``, which settles, where that blocks no event loop. One with an attribute
+    ``chunks`` gets there, when its stream begins, the list of what the reader has been given.
     """
 
     carry: bytes
@@ -117,7 +122,7 @@ class BegunChat:
 
     rendered: RenderedChat
     """The conversation as the model sees it, and what reads the answer."""
-    prompt_tokens: int = 0
-    """Tokens of the rendered conversation."""
+    prompt_tokens: int | None = 0
+    """Tokens of the rendered conversation; None: unknown, and the report tells them."""
     reused: int = 0
     """How many of them the session's history held already."""

@@ -68,7 +68,11 @@ class TokenStream(Closing):
         # Chunks with the number of pieces in each: one append records both.
         self._handed_out: list[tuple[Chunk, int]] = []
         self._refused = False
+        # A generation whose history is text keeps it, also when the stream is dropped.
+        if hasattr(generation, "chunks"):
+            generation.chunks = self._handed_out
         self._ending: StopReason | None = None
+        self._told_stop: str | None = None
         self._task_reads = False
         self._thread_reads = False
         self._completion: Completion | None = None
@@ -209,7 +213,7 @@ class TokenStream(Closing):
         if not self._refused:
             for piece in delta.pieces:
                 self._assembler.push(piece, piece.data)
-        self._ending = delta.end
+        self._ending, self._told_stop = delta.end, delta.stop_string
 
     def _last_chunk(self, end: StopReason | None) -> Chunk | None:
         """Hand out all that is left and settle, unless a cancel came in between."""
@@ -408,7 +412,12 @@ class TokenStream(Closing):
             timings=report.timings,
             receipt=report.receipt,
             logprobs=tuple(each for chunk, _ in self._handed_out for each in chunk.logprobs),
+            stop_string=self._stop_string() if reason is StopReason.STOP_STRING else None,
         )
+
+    def _stop_string(self) -> str | None:
+        """The one that was found here; else the one that whoever wrote the text has told."""
+        return self._assembler.stop_string or self._told_stop
 
     @property
     def _seen(self) -> int:

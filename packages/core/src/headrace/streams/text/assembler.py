@@ -49,8 +49,13 @@ class TextAssembler(Generic[_T]):
         self._text = self._utf8.push(carry)
         self._taken = 0
         self._unseen: deque[_Unseen[_T]] = deque()
-        self.stopped = False
-        """Whether a stop string came up; nothing follows then."""
+        self.stop_string: str | None = None
+        """The stop string that came up; nothing follows then."""
+
+    @property
+    def stopped(self) -> bool:
+        """Whether a stop string came up."""
+        return self.stop_string is not None
 
     @property
     def held_back(self) -> int:
@@ -97,10 +102,10 @@ class TextAssembler(Generic[_T]):
         return self._text[: first.start - self._taken].encode() + first.before
 
     def _look_for_stop(self) -> None:
-        found = self._stops.find(self._text) if self._stops else -1
-        if found >= 0:
-            self._text = self._text[:found]
-            self.stopped = True
+        found = self._stops.find(self._text) if self._stops else None
+        if found is not None:
+            start, self.stop_string = found
+            self._text = self._text[:start]
 
     def _newly_seen(self) -> list[_T]:
         seen: list[_T] = []

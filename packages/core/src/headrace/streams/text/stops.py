@@ -18,14 +18,14 @@ class StopStrings:
     def __bool__(self) -> bool:
         return bool(self._strings)
 
-    def find(self, text: str) -> int:
-        """Index at which the first complete stop string begins, or −1."""
+    def find(self, text: str) -> tuple[int, str] | None:
+        """The first complete stop string, with the index at which it begins."""
         found = [
-            (start + len(string), start)
+            (start + len(string), start, string)
             for string in self._strings
             if (start := text.find(string)) >= 0
         ]
-        return min(found)[1] if found else -1
+        return min(found)[1:] if found else None
 
     def held_back(self, text: str) -> int:
         """Length of the end of ``text`` in which a stop string may have begun."""

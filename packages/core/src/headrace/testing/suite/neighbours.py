@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from headrace.errors import UnsupportedError
 from headrace.model import Model
 from headrace.params import SamplingParams
 from headrace.results import Completion
@@ -84,7 +85,10 @@ def drawn(kit: Kit) -> None:
 @rule("neighbours.penalties")
 def penalties(kit: Kit) -> None:
     """A repeat penalty looks at the tokens of its own stream."""
-    _expect_drawn(kit, repeat_penalty=1.5)
+    try:
+        _expect_drawn(kit, repeat_penalty=1.5)
+    except UnsupportedError as error:
+        raise NotApplicable(f"it has no repeat penalty: {error}") from error
 
 
 def _expect_drawn(kit: Kit, **more: Any) -> None:
