@@ -8,7 +8,7 @@ import pytest
 
 import headrace
 from headrace import CheckLimits, CheckOutcome, CheckVerdict
-from headrace.loading.hosts import open_checker
+from headrace.loading.isolation import open_checker
 
 _LIMITS = CheckLimits(memory_bytes=2**30, stage_seconds=30, template_seconds=30)
 

@@ -22,7 +22,7 @@ from headrace import (
     ModelParams,
     SamplingParams,
 )
-from headrace.loading.hosts import open_checker
+from headrace.loading.isolation import open_checker
 from headrace_subprocess import process
 from headrace_subprocess.deaths import describe
 from headrace_subprocess.process import Ended

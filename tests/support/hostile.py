@@ -10,7 +10,7 @@ from pathlib import Path
 import attrs
 
 import headrace
-from headrace.loading.hosts import open_checker
+from headrace.loading.isolation import open_checker
 from headrace.results.check import CheckLimits, verdict_of
 from tests.support import mutations, tiny_gguf
 

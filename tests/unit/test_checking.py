@@ -117,7 +117,7 @@ def test_limits_are_checked(wrong):
 
 def test_without_a_host_it_says_what_to_install(monkeypatch):
     """Nothing is looked at in this process instead."""
-    monkeypatch.setattr("headrace.loading.hosts.PROCESS", "none_such")
+    monkeypatch.setattr("headrace.loading.isolation.PROCESS", "none_such")
     with pytest.raises(BackendNotFoundError, match="check_model needs a host") as caught:
         headrace.check_model("fake:Hello")
     assert "headrace-subprocess" in caught.value.hint

@@ -7,8 +7,8 @@ import inspect
 
 import headrace
 from headrace.backend import plugins
-from headrace.loading.references.hub import HubResolver
-from headrace.loading.references.pypi import PyPIResolver
+from headrace.loading.downloads.hub import HubResolver
+from headrace.loading.downloads.pypi import PyPIResolver
 from headrace_fake import FakeBackend
 
 FOR_OTHERS_TO_INHERIT = {"Observer"}

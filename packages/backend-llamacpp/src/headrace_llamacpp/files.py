@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from headrace.errors import HeadraceError, ModelFormatError, ModelLoadError, ModelNotFoundError
-from headrace.loading.references.missing import is_address, is_gguf, missing_hint
+from headrace.loading.downloads.missing import is_address, is_gguf, missing_hint
 
 BACKEND = "llamacpp"
 MAGIC = b"GGUF"

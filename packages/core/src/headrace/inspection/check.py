@@ -25,7 +25,7 @@ from headrace.errors import (
 from headrace.loading.arguments import checked, checked_reference
 from headrace.loading.backend_call import load_with
 from headrace.loading.choose import backends, choose_backend
-from headrace.loading.hosts import open_checker
+from headrace.loading.isolation import open_checker
 from headrace.model import Model
 from headrace.params import EngineParams, ModelParams, SamplingParams
 from headrace.results import Capability

@@ -7,8 +7,7 @@ answers of the others.
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -18,25 +17,22 @@ from headrace.common.bounded import StillRunning, within
 from headrace.common.cache import cache_dir
 from headrace.common.overdue import told_when_overdue
 from headrace.common.quotes import shown
-from headrace.common.seam import Seam, interrupts
+from headrace.common.seam import Seam
 from headrace.common.variables import BACKEND_VARIABLE
 from headrace.common.workers import in_worker, let_go
-from headrace.errors import BackendError, HeadraceError
+from headrace.errors import HeadraceError
 from headrace.inspection.devices import library_of, survey
+from headrace.inspection.self_test import guarded, self_tests
 from headrace.loading.choose import INSTALL_HINT
-from headrace.loading.load import load_model
-from headrace.params import EngineParams, ModelParams, SamplingParams
-from headrace.results import Capability, StopReason
+from headrace.params import ModelParams
 from headrace.results.diagnosis import (
     BROKEN,
-    REPORT,
     WARNING,
     BackendDiagnosis,
     BackendReport,
     Diagnosis,
     DiagnosisFinding,
     PluginReport,
-    SelfTest,
     broken,
 )
 from headrace.streams.observers import failed_observers
@@ -45,10 +41,6 @@ if TYPE_CHECKING:
     from headrace.backend.plugins import Discovery, Installed, InstalledBackend
 
 _T = TypeVar("_T")
-_SMALL = EngineParams(n_ctx=256, n_sequences=1, n_batch=64, n_ubatch=64)
-_GREEDY = SamplingParams(temperature=0.0)
-_PATIENCE = 60.0
-"""Seconds a self-test waits for a model's text."""
 ANSWER = 10.0
 """Seconds a backend has to say whether it can load something: it reads a few bytes."""
 _NOBODYS = "headrace-doctor-asks.no-such-model"
@@ -84,7 +76,7 @@ def diagnose(
     for name, error in seen.failures.items():
         findings.append(broken(f"devices of {name}", error))
     findings += _about_variables(discovery)
-    tests = list(_self_tests(said, model, params, silent, findings)) if self_test else []
+    tests = list(self_tests(said, model, params, silent, findings)) if self_test else []
     cpu, features = environment.cpu()
     total, available = environment.memory()
     folders = [environment.folder(path) for path in _folders()]
@@ -174,7 +166,7 @@ def _answers(
         return within(ANSWER, lambda: entry.backend.can_load(reference))
 
     try:
-        _guarded(about, ask, findings)
+        guarded(about, ask, findings)
     except StillRunning as error:
         findings.append(
             DiagnosisFinding(
@@ -193,7 +185,7 @@ def _answers(
 
 def _ask(entry: InstalledBackend, findings: list[DiagnosisFinding]) -> BackendDiagnosis:
     with told_when_overdue(f"backend {entry.name!r} to look at itself", _LEAVE_OUT):
-        found = _guarded(f"backend {entry.name}", lambda: _diagnosis(entry), findings)
+        found = guarded(f"backend {entry.name}", lambda: _diagnosis(entry), findings)
     if found is None:
         return BackendDiagnosis()
     findings += found.findings
@@ -209,16 +201,6 @@ def _diagnosis(entry: InstalledBackend) -> BackendDiagnosis:
     ):
         raise Seam(entry.name).breach("diagnose", f"{shown(found)} instead of a BackendDiagnosis")
     return found
-
-
-def _guarded(about: str, call: Callable[[], _T], findings: list[DiagnosisFinding]) -> _T | None:
-    try:
-        return call()
-    except BaseException as error:  # whatever is broken, the rest is still looked at
-        if interrupts(error) or isinstance(error, StillRunning):
-            raise
-        findings.append(broken(about, error))
-        return None
 
 
 def _report(entry: InstalledBackend, said: BackendDiagnosis) -> BackendReport:
@@ -279,72 +261,3 @@ def _folders() -> list[Path]:
     root = cache_dir()
     inside = sorted(each for each in root.iterdir() if each.is_dir()) if root.is_dir() else []
     return [root, *inside]
-
-
-def _self_tests(
-    said: dict[str, BackendDiagnosis],
-    model: str | os.PathLike[str] | None,
-    params: ModelParams | None,
-    silent: list[str],
-    findings: list[DiagnosisFinding],
-) -> Iterator[SelfTest]:
-    if model is not None and silent:
-        told = f"not tried: it would hang, because {', '.join(silent)} would be asked"
-        yield SelfTest(reference=os.fsdecode(model), passed=False, told=told, seconds=0.0)
-        return
-    if model is not None:
-        yield _try(model, None, params, findings)
-        return
-    for name, diagnosis in said.items():
-        if diagnosis.self_test is not None:
-            yield _try(diagnosis.self_test, name, params, findings)
-
-
-def _try(
-    reference: str | os.PathLike[str],
-    backend: str | None,
-    params: ModelParams | None,
-    findings: list[DiagnosisFinding],
-) -> SelfTest:
-    began = time.monotonic()
-    told = _guarded(
-        f"self-test of {reference}", lambda: _exercise(reference, backend, params), findings
-    )
-    return SelfTest(
-        reference=os.fsdecode(reference),
-        passed=told is not None,
-        told=told or "failed",
-        seconds=time.monotonic() - began,
-    )
-
-
-def _exercise(
-    reference: str | os.PathLike[str], backend: str | None, params: ModelParams | None
-) -> str:
-    """Load a model, read some text, cancel some more; what happened."""
-    with load_model(reference, backend=backend, params=params, engine=_SMALL) as model:
-        loaded = f"{model.info.description} with {model.info.backend}: loaded"
-        if Capability.GENERATE not in model.capabilities:
-            return loaded
-        with model.open_session() as session:
-            done = session.complete(
-                "Once upon a time",
-                sampling=_GREEDY,
-                max_tokens=4,
-                ignore_eog=True,
-                timeout=_PATIENCE,
-            )
-            _expect(done.usage.completion_tokens > 0, "no token came")
-            _expect(done.stop_reason is not StopReason.TIMED_OUT, "its text took too long")
-            session.reset()
-            stream = session.generate("Once upon a time", sampling=_GREEDY, ignore_eog=True)
-            next(stream)
-            stream.close()
-            cancelled = stream.result.stop_reason
-            _expect(cancelled is StopReason.CANCELLED, f"a cancel ended as {cancelled}")
-        return f"{loaded}, {done.usage.completion_tokens} tokens read, a stream cancelled"
-
-
-def _expect(held: bool, otherwise: str) -> None:
-    if not held:
-        raise BackendError(f"the self-test went wrong: {otherwise}", hint=REPORT)

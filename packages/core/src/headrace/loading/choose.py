@@ -12,7 +12,7 @@ from headrace.common.quotes import listed, shown, told
 from headrace.common.seam import is_callers
 from headrace.common.variables import BACKEND_VARIABLE, SELECT_VARIABLE
 from headrace.errors import BackendNotFoundError, HeadraceError, ModelNotFoundError
-from headrace.loading.references.missing import is_gguf, missing_hint
+from headrace.loading.downloads.missing import is_gguf, missing_hint
 
 if TYPE_CHECKING:
     from headrace.backend.plugins import Discovery

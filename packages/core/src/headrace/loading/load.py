@@ -72,7 +72,7 @@ def load_model(
     follow((f"{each.name} of plugin {each.plugin}", each.observer) for each in look().observers)
     host = None
     if params.isolation is not None:
-        from headrace.loading.hosts import host_for
+        from headrace.loading.isolation import host_for
 
         host = host_for("ModelParams.isolation")
     model = load_with(chosen, request, host)

@@ -27,7 +27,7 @@ from headrace.requests.checks import check_path
 if TYPE_CHECKING:
     from headrace.backend.plugins import Discovery
 
-BUILT_IN["references"] = "headrace.loading.references.plugin"
+BUILT_IN["references"] = "headrace.loading.downloads.plugin"
 
 FETCH_SHARE = 0.9
 """Share of a progress that belongs to fetching what is then loaded."""

@@ -17,7 +17,7 @@ import attrs
 from headrace.common.atomic import replacing
 from headrace.common.cache import cache_dir
 from headrace.errors import ModelFormatError
-from headrace.loading.references.digests import check_digest
+from headrace.loading.downloads.digests import check_digest
 
 
 @attrs.frozen(kw_only=True)

@@ -28,15 +28,15 @@ from headrace.errors import (
     ParamsError,
     UnsupportedError,
 )
-from headrace.loading.references.hub_cache import (
+from headrace.loading.downloads.hub_cache import (
     HubFile,
     cached_file,
     partial_file,
     remember,
     store,
 )
-from headrace.loading.references.partial import PartialFile
-from headrace.loading.references.pypi import within
+from headrace.loading.downloads.partial import PartialFile
+from headrace.loading.downloads.pypi import within
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _FIRST_PART = re.compile(r"(?P<stem>.+-)(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf")

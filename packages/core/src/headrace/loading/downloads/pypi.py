@@ -19,8 +19,8 @@ from headrace.backend.resolver import ResolveRequest
 from headrace.common.cache import cache_dir
 from headrace.common.description import Described
 from headrace.errors import ModelDownloadError, ModelError, ModelFormatError, ParamsError
-from headrace.loading.references.digests import check_digest
-from headrace.loading.references.pip import download
+from headrace.loading.downloads.digests import check_digest
+from headrace.loading.downloads.pip import download
 
 _TARGET = re.compile(r"([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)(?:==([A-Za-z0-9.!+_]+))?")
 _PART = re.compile(r"(?P<name>[^/]+\.gguf)(?:\.part(?P<number>\d+))?")

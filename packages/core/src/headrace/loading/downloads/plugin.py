@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from headrace.backend.plugins.hookspecs import hookimpl
 from headrace.backend.resolver import Resolver
-from headrace.loading.references.hub import HubResolver
-from headrace.loading.references.pypi import PyPIResolver
+from headrace.loading.downloads.hub import HubResolver
+from headrace.loading.downloads.pypi import PyPIResolver
 
 
 @hookimpl
