@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import headrace
-from headrace import demo
+from headrace.cli import demo_model as demo
 from headrace.common.cache import cache_dir
 from headrace.errors import (
     ModelDownloadError,
