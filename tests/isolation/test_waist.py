@@ -246,3 +246,12 @@ def test_closing_ends_a_reader_in_another_thread(load):
     session.close()
     reader.join()
     assert "the session was closed" in str(caught[0])
+
+
+def test_options_cross():
+    """Those that can; the fake passes over them."""
+    isolated = headrace.ModelParams(isolation="process")
+    with headrace.load_model("fake:", params=isolated, options={"key": "k", "n": 1}) as model:
+        assert model.info.backend == "fake"
+    with pytest.raises(headrace.ParamsError, match="another process"):
+        headrace.load_model("fake:", params=isolated, options={"key": object()})

@@ -120,3 +120,33 @@ def test_the_quarantine_says_what_to_upgrade(site):
     assert "pip install --upgrade headrace-mill" in entry.reason
     with pytest.raises(headrace.BackendNotFoundError, match="--upgrade headrace-mill"):
         headrace.load_model("x", backend="mill")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "from headrace.bases import ModelBase",
+        "import headrace.plugins",
+        "from headrace.serial import SerialDecoder",
+        "from headrace.protocols.waist import Backend",
+        "from headrace.protocols import SessionBase",
+    ],
+)
+def test_a_plugin_of_version_1_that_cannot_be_imported_says_so(site, line):
+    """With what to do, for its user and for its author."""
+    site.install("headrace-mill", line, plugin="mill")
+    (entry,) = [each for each in discover().quarantine if each.plugin == "mill"]
+    assert "written for protocol version 1, this headrace speaks version 2" in entry.reason
+    assert "pip install --upgrade headrace-mill" in entry.reason
+    assert "docs/from-1-to-2.md" in entry.error.hint
+    assert (ROOT / "docs" / "from-1-to-2.md").exists()
+
+
+@pytest.mark.parametrize(
+    "line", ["import no_such_module", "from headrace.protocols import Nonsense"]
+)
+def test_another_import_that_fails_is_no_plugin_of_version_1(site, line):
+    """It may be anything."""
+    site.install("headrace-mill", line, plugin="mill")
+    (entry,) = [each for each in discover().quarantine if each.plugin == "mill"]
+    assert "version 1" not in entry.reason

@@ -102,7 +102,10 @@ class _Load:
         request = self._request
         # Imports are not watched as work is: on a busy machine they may take longer.
         self._ask(channel, ("prepare",), "starting", _START)
-        message = ("load", backend, request.reference, request.params, request.engine)
+        message = (
+            *("load", backend, request.reference, request.params, request.engine),
+            dict(request.options),
+        )
         watchdog = self._worker.limits.watchdog
         loaded = self._ask(channel, message, "loading the model", watchdog)
         if self._stopped_at is not None:

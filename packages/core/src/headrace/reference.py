@@ -6,7 +6,7 @@ without handles, made by ``load_model`` and kept by the model as ``model.referen
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
 import attrs
@@ -45,23 +45,34 @@ class ModelReference:
     engine: EngineParams = attrs.field(factory=EngineParams, kw_only=True)
     """What the sessions of the model share."""
 
-    def load(self, *, progress: Progress | None = None) -> Any:
-        """Load the model again, here; ``load_model`` says what may be raised."""
+    def load(
+        self, *, options: Mapping[str, object] | None = None, progress: Progress | None = None
+    ) -> Any:
+        """Load the model again, here; ``load_model`` says what may be raised.
+
+        Args:
+            options: As for ``load_model``. A reference has none: it travels, and keys must not.
+            progress: The same.
+        """
         return loaders[-1][0](
             self.reference,
             backend=self.backend,
             params=self.params,
             engine=self.engine,
+            options=options,
             progress=progress,
         )
 
-    async def aload(self, *, progress: Progress | None = None) -> Any:
+    async def aload(
+        self, *, options: Mapping[str, object] | None = None, progress: Progress | None = None
+    ) -> Any:
         """``load`` for a task of asyncio or trio; see ``aload_model``."""
         return await loaders[-1][1](
             self.reference,
             backend=self.backend,
             params=self.params,
             engine=self.engine,
+            options=options,
             progress=progress,
         )
 

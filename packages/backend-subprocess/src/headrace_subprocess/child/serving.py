@@ -186,6 +186,7 @@ class Server:
         reference: str,
         params: ModelParams,
         engine: EngineParams,
+        options: dict[str, object],
     ) -> Any:
         def progress(fraction: float) -> bool | None:
             channel.send(("progress", float(fraction)))
@@ -194,7 +195,13 @@ class Server:
         # Not load_model, which would give it a process of its own once more.
         self._model = load_with(
             choose_backend(backend, reference),
-            LoadRequest(reference=reference, params=params, engine=engine, progress=progress),
+            LoadRequest(
+                reference=reference,
+                params=params,
+                engine=engine,
+                options=options,
+                progress=progress,
+            ),
         )
         return self._model.info, self._model.capabilities
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol, runtime_checkable
 
 import attrs
@@ -25,6 +25,9 @@ class LoadRequest:
     engine: EngineParams
     progress: Callable[[float], bool | None] | None = None
     """Called with 0.0 … 1.0 while loading; returning False ends the load, and so does raising."""
+    options: Mapping[str, object] = attrs.field(factory=dict, repr=False)
+    """The backend's own, such as an address and a key of a service. The backend checks them, and
+    shows no value in a message or a log; neither does headrace."""
 
 
 @runtime_checkable

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TypeVar
 
 from headrace.errors import ParamsError
 from headrace.requests.checks import check_path
 
 _T = TypeVar("_T")
+
+
+def checked_options(options: object, caller: str) -> dict[str, object]:
+    """What is for the backend alone, or a ``ParamsError`` that shows none of it."""
+    if options is None:
+        return {}
+    if not isinstance(options, Mapping) or not all(isinstance(name, str) for name in options):
+        raise ParamsError(
+            f"{caller}'s options must be a mapping from names to values, "
+            f"got {type(options).__name__}"
+        )
+    return dict(options)
 
 
 def checked_reference(reference: object, caller: str) -> str:

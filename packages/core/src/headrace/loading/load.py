@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Mapping
 
 from headrace.backend.backend import Backend, LoadRequest
 from headrace.common.variables import BACKEND_VARIABLE
 from headrace.common.workers import Abandonable, in_worker
-from headrace.loading.arguments import checked, checked_reference
+from headrace.loading.arguments import checked, checked_options, checked_reference
 from headrace.loading.backend_call import Progress, Watched, load_with
 from headrace.loading.choose import choose_backend, look, unclaimed
 from headrace.loading.resolve import Staged, resolve, resolver_of
@@ -30,6 +31,7 @@ def load_model(
     backend: str | Backend | None = None,
     params: ModelParams | None = None,
     engine: EngineParams | None = None,
+    options: Mapping[str, object] | None = None,
     progress: Progress | None = None,
 ) -> Model:
     """Load a model.
@@ -41,6 +43,8 @@ def load_model(
             that ``HEADRACE_BACKEND`` names, else the only one that can load the reference.
         params: What is loaded and where.
         engine: What the sessions of the model will share.
+        options: What the backend alone understands, such as a key of a service. They are shown
+            nowhere, and ``model.reference`` does not have them.
         progress: Called with 0.0 … 1.0 while loading; returning False ends the load.
 
     Returns:
@@ -66,6 +70,7 @@ def load_model(
         reference=text,
         params=params,
         engine=engine,
+        options=checked_options(options, "load_model"),
         progress=None if progress is None else Watched(progress),
     )
     chosen = choose_backend(backend, text)
@@ -87,6 +92,7 @@ async def aload_model(
     backend: str | Backend | None = None,
     params: ModelParams | None = None,
     engine: EngineParams | None = None,
+    options: Mapping[str, object] | None = None,
     progress: Progress | None = None,
 ) -> Model:
     """``load_model`` for a task of asyncio or trio: a worker thread loads.
@@ -97,7 +103,12 @@ async def aload_model(
     watched = Abandonable(progress)
     return await in_worker(
         lambda: load_model(
-            reference, backend=backend, params=params, engine=engine, progress=watched
+            reference,
+            backend=backend,
+            params=params,
+            engine=engine,
+            options=options,
+            progress=watched,
         ),
         cancel=watched.abandon,
         unwanted=_drop,

@@ -35,7 +35,7 @@ import attrs
 
 from headrace.backend.backend import Backend
 from headrace.backend.host import Host
-from headrace.backend.plugins import names, sources
+from headrace.backend.plugins import earlier, names, sources
 from headrace.backend.plugins.registration import (
     BACKENDS,
     HOSTS,
@@ -248,7 +248,7 @@ class _Collector:
         """Set a plugin aside, unless what was raised in its code is none of its own."""
         if interrupts(error) or (isinstance(error, RecursionError) and _stack_is_deep()):
             raise error
-        self._set_aside(source, _typed(source.plugin, error), error)
+        self._set_aside(source, _typed(source.plugin, source.distribution, error), error)
 
     def _set_aside(self, source: Source, error: BackendError, cause: BaseException | None) -> None:
         if self._strict:
@@ -287,10 +287,12 @@ def _traceback(error: BaseException) -> str:
         return f"Traceback (cannot be shown): {told(error)}\n"
 
 
-def _typed(plugin: str, error: BaseException) -> BackendError:
+def _typed(plugin: str, distribution: str | None, error: BaseException) -> BackendError:
     """The error a strict discovery raises for what a plugin did."""
     if isinstance(error, BackendError):
         return error
+    if isinstance(error, ImportError) and earlier.is_of_version_1(error):
+        return earlier.told_to_upgrade(plugin, distribution, error)
     if isinstance(error, ImportError):
         return BackendUnavailableError(
             f"plugin {plugin!r} cannot be imported: {told(error)}",
