@@ -119,6 +119,7 @@ def test_no_import_of_the_core_runs_upwards():
 @pytest.mark.parametrize(
     "package",
     [
+        "core/src/headrace",
         "backend-fake/src/headrace_fake",
         "backend-llamacpp/src/headrace_llamacpp",
         "backend-subprocess/src/headrace_subprocess",
@@ -127,6 +128,8 @@ def test_no_import_of_the_core_runs_upwards():
 def test_no_modules_import_each_other_in_a_circle(package):
     """Not within a layer either."""
     edges = graph(PACKAGES / package)
+    # The one registry: it imports those that fill it, when it is asked.
+    edges.get("testing.rules", set()).discard("testing.suite")
 
     assert [sorted(group) for group in circles(edges)] == []
 

@@ -1,11 +1,21 @@
-"""What goes wrong in a step, and who is told."""
+"""How streams, sessions and engines end: what goes wrong in a step, and who is told."""
 
 from __future__ import annotations
+
+import gc
+import threading
 
 import anyio
 import pytest
 
-from headrace import BusyError, ClosedError, ContextFullError, DecodeError, StopReason
+from headrace import (
+    BusyError,
+    ClosedError,
+    ContextFullError,
+    DecodeError,
+    ModelMemoryError,
+    StopReason,
+)
 
 
 def test_an_error_in_a_row_ends_that_stream_only(fake):
@@ -233,3 +243,47 @@ def test_a_defect_outside_a_step_is_a_decode_error_too(fake, how):
     assert not caught.value.poisoned
     assert isinstance(caught.value.__cause__.__cause__, RuntimeError)
     assert len(engine.tokens()) == 8
+
+
+def test_a_context_that_cannot_be_replaced_does_not_hang_the_model(fake):
+    """After a poisoned step and no memory for a new context, later calls still answer."""
+    engine = fake(fault_at=2, fault="poisoned")
+    session = engine.model.open_session()
+    with pytest.raises(DecodeError):
+        session.complete("x", max_tokens=5)
+    open_decoder = engine.model._model.open_decoder
+
+    def refuse(params):
+        raise ModelMemoryError("no memory")
+
+    engine.model._model.open_decoder = refuse
+    for _ in range(2):
+        with pytest.raises(ModelMemoryError):
+            engine.model.open_session()
+    engine.model._model.open_decoder = open_decoder
+    assert len(engine.tokens()) == 8
+
+
+def test_sessions_that_are_dropped_in_the_middle_leave_nothing(fake):
+    """A loop that is left early and forgotten is out of the plan."""
+    engine = fake()
+    keeper = engine.model.open_session()
+    for _ in range(20):
+        for _ in engine.stream():
+            break
+        gc.collect()
+    keeper.complete("x", max_tokens=1)
+    assert len(keeper._engine.state.active) == 0
+    assert len(keeper._engine.state.sequences) == 1
+
+
+def test_two_threads_may_close_a_model_at_once(fake):
+    """The weights are freed once, and after the context."""
+    engine = fake()
+    engine.tokens(max_tokens=1)
+    threads = [threading.Thread(target=engine.model.close) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert engine.backend.decoders == []

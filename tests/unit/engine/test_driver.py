@@ -1,4 +1,4 @@
-"""Calls outside steps: they take turns with readers, and survive what steps survive."""
+"""The driver's calls beside steps: they take turns with readers, and survive what steps survive."""
 
 from __future__ import annotations
 
