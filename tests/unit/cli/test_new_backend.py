@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -13,8 +15,10 @@ from pathlib import Path
 import pytest
 
 from headrace import scaffold
+from headrace.cli.app import app
 from headrace.errors import ParamsError
 
+ROOT = Path(__file__).parents[3]
 RULES = ("discovery", "load", "tokens", "stream", "cancel", "rewind")
 
 
@@ -113,6 +117,52 @@ def test_the_command_says_what_to_do_next(call, tmp_path, monkeypatch):
     assert "'headrace-mine' exists already" in again.err
 
 
+def test_a_project_for_a_service_is_whole_and_short(tmp_path):
+    """A plugin of less than 200 lines, and a stand-in for its tests."""
+    target = scaffold.new_backend("my-lib", tmp_path / "project", service=True)
+    assert files(target) == {
+        ".gitignore",
+        "CHANGELOG.md",
+        "LICENSE",
+        "README.md",
+        "pyproject.toml",
+        "tox.ini",
+        "src/headrace_my_lib/__init__.py",
+        "src/headrace_my_lib/backend.py",
+        "src/headrace_my_lib/plugin.py",
+        "src/headrace_my_lib/py.typed",
+        "src/headrace_my_lib/service.py",
+        "tests/conftest.py",
+        "tests/stand_in.py",
+        "tests/test_backend.py",
+        "tests/test_conformance.py",
+    }
+    plugin = sorted((target / "src").rglob("*.py"))
+    assert sum(len(path.read_text().splitlines()) for path in plugin) < 200
+    for path in target.rglob("*.py"):
+        assert "$" not in path.read_text()
+        compile(path.read_text(), str(path), "exec")
+
+
+def readme(kind, folder):
+    """The README of a new project, or of the example."""
+    if kind == "example":
+        return (ROOT / "examples" / "headrace-transformers" / "README.md").read_text()
+    project = scaffold.new_backend("my-lib", folder / "project", service=kind == "service")
+    return (project / "README.md").read_text()
+
+
+@pytest.mark.parametrize("kind", ["library", "service", "example"])
+def test_the_commands_of_a_readme_are_understood(kind, tmp_path):
+    """Their names and options exist; nothing is run."""
+    blocks = re.findall(r"^```console\n(.*?)^```$", readme(kind, tmp_path), re.M | re.S)
+    lines = [shlex.split(line) for line in "".join(blocks).splitlines()]
+    known = [words[1:] for words in lines if words[0] == "headrace"]
+    assert known
+    for name, *arguments in known:
+        app.commands[name].make_context(name, arguments, resilient_parsing=False)
+
+
 @pytest.mark.slow
 def test_a_new_project_installs_and_passes(tmp_path):
     """In an environment of its own: its tests, and ``headrace conformance``."""
@@ -129,6 +179,20 @@ def test_a_new_project_installs_and_passes(tmp_path):
         *rules, at=tmp_path,
     )  # fmt: skip
     assert "0 failed" in told
+    if shutil.which("ruff"):
+        for check in (["check"], ["format", "--check"]):
+            subprocess.run(["ruff", *check, "--no-cache", "."], cwd=project, check=True)
+
+
+@pytest.mark.slow
+def test_a_new_project_for_a_service_installs_and_passes(tmp_path):
+    """Its tests, the kit among them, against the stand-in."""
+    project = scaffold.new_backend("brand-new", tmp_path / "project", service=True)
+    python = _environment(tmp_path / "venv")
+    _run(python, "-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation", ".", at=project)
+    told = _run(python, "-m", "pytest", "-q", "-p", "no:cacheprovider", at=project)
+    assert " passed" in told
+    assert " failed" not in told
     if shutil.which("ruff"):
         for check in (["check"], ["format", "--check"]):
             subprocess.run(["ruff", *check, "--no-cache", "."], cwd=project, check=True)

@@ -48,7 +48,7 @@ def named_versions(source: str) -> Iterator[ast.expr]:
 
 @pytest.mark.parametrize(
     "place",
-    [*PLUGINS, TEMPLATE, ROOT / "docs" / "backends.md"],
+    [*PLUGINS, TEMPLATE, TEMPLATE.parent / "service", ROOT / "docs" / "backends.md"],
     ids=lambda place: str(place.relative_to(ROOT)),
 )
 def test_a_plugin_names_its_version_as_a_number(place):

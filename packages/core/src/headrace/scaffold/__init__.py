@@ -2,7 +2,7 @@
 
 The project is complete and passes the conformance kit: a toy stands where the
 author's library is to go. Its files are those of ``template``, with the names
-put in.
+put in; those of ``service`` take their place where a remote service is to be asked.
 """
 
 from __future__ import annotations
@@ -29,13 +29,30 @@ _HIDDEN = ("gitignore",)
 """Files whose names begin with a dot, which packaging tools like to leave out."""
 
 
-def new_backend(name: str, directory: str | os.PathLike[str] | None = None) -> Path:
+_SHARED = frozenset(
+    {
+        ("LICENSE.tmpl",),
+        ("gitignore.tmpl",),
+        ("pyproject.toml.tmpl",),
+        ("tox.ini.tmpl",),
+        ("src", "package", "__init__.py.tmpl"),
+        ("src", "package", "plugin.py.tmpl"),
+        ("src", "package", "py.typed.tmpl"),
+    }
+)
+"""Files of ``template`` that a project for a service has, too."""
+
+
+def new_backend(
+    name: str, directory: str | os.PathLike[str] | None = None, *, service: bool = False
+) -> Path:
     """Write a new backend project.
 
     Args:
         name: Of the backend, as in ``load_model(backend=…)``: lower-case letters, digits, ``-``
             and ``_`` between them.
         directory: Where to; it must not exist. None: ``headrace-NAME`` in the current one.
+        service: Whether it asks a remote service, and runs no library.
 
     Returns:
         The directory.
@@ -52,7 +69,7 @@ def new_backend(name: str, directory: str | os.PathLike[str] | None = None) -> P
             hint="Choose another directory, or remove that one.",
         )
     try:
-        _write_whole(target, values)
+        _write_whole(target, values, service)
     except OSError as error:
         raise ParamsError(
             f"the project cannot be written to {str(target)!r}: {error.strerror or error}",
@@ -79,6 +96,7 @@ def _values(name: str) -> dict[str, str]:
         "name": name,
         "distribution": f"headrace-{'-'.join(words)}",
         "package": f"headrace_{'_'.join(words)}",
+        "variable": "_".join(words).upper(),
         "title": "".join(word.capitalize() for word in words),
         # Protocols may change with each minor version: pip then keeps the two together.
         "headrace_versions": f">={major}.{minor},<{major}.{int(minor) + 1}",
@@ -96,11 +114,11 @@ def _refuse_taken(name: str) -> None:
             )
 
 
-def _write_whole(target: Path, values: dict[str, str]) -> None:
+def _write_whole(target: Path, values: dict[str, str], service: bool) -> None:
     """All of the project or nothing: it is written beside the target, and then renamed."""
     temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
-        for path, text in _rendered(values):
+        for path, text in _rendered(values, service):
             file = temporary / path
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text, encoding="utf-8")
@@ -118,14 +136,23 @@ def _umask() -> int:
     return mask
 
 
-def _rendered(values: dict[str, str]) -> Iterator[tuple[Path, str]]:
+def _rendered(values: dict[str, str], service: bool) -> Iterator[tuple[Path, str]]:
     """The project's files, as path and text."""
-    for parts, source in _walk(resources.files(__name__) / "template"):
+    for parts, source in _sources(service):
         names = [values["package"] if part == "package" else part for part in parts]
         last = names[-1].removesuffix(_SUFFIX)
         names[-1] = f".{last}" if last in _HIDDEN else last
         text = Template(source.read_text(encoding="utf-8"))
         yield Path(*names), text.substitute(values)
+
+
+def _sources(service: bool) -> Iterator[tuple[tuple[str, ...], Traversable]]:
+    here = resources.files(__name__)
+    for parts, source in _walk(here / "template"):
+        if not service or parts in _SHARED:
+            yield parts, source
+    if service:
+        yield from _walk(here / "service")
 
 
 def _walk(folder: Traversable, *above: str) -> Iterator[tuple[tuple[str, ...], Traversable]]:
