@@ -14,7 +14,7 @@ import pytest
 import headrace
 import headrace.errors
 from headrace.cli.app import app
-from headrace.testing import Status, check_backend
+from headrace.testing import Status, Subject, check_backend
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -193,3 +193,25 @@ def test_the_backend_of_the_guide_keeps_every_rule():
     report = check_backend(subject)
     assert [each.rule.id for each in report.outcomes if each.status is Status.FAILED] == []
     assert len([each for each in report.outcomes if each.status is Status.PASSED]) > 70
+
+
+def test_the_service_of_the_guide_keeps_every_rule():
+    """On the base, which is all it has."""
+    names = run(DOCS / "backends.md")
+
+    class Backend(names["FollowerBackend"]):
+        name = "words"
+
+        def can_load(self, reference):
+            return reference.startswith("words:")
+
+        def capabilities(self):
+            return frozenset({headrace.Capability.GENERATE})
+
+        def load(self, request):
+            if not self.can_load(request.reference):
+                raise headrace.ModelNotFoundError(f"there is no {request.reference!r}")
+            return names["WordsModel"]()
+
+    report = check_backend(Subject(backend=Backend(), model="words:", examples=5))
+    assert [each.rule.id for each in report.outcomes if each.status is Status.FAILED] == []
