@@ -140,14 +140,28 @@ class SubprocessSession(Session):
             self._in_turn(lambda channel: None, until)
 
     def _tokens(self) -> list[int]:
+        tokens: list[int] = self._history("tokens")
+        return tokens
+
+    def _text(self) -> str:
+        text: str = self._history("text")
+        return text
+
+    def _mark(self) -> Any:
+        return self._history("mark")
+
+    def _rewind_to(self, place: Any) -> None:
+        self._call("rewind_to", place)
+
+    def _history(self, what: str) -> Any:
+        """The history in the child, with what the reader here has seen of a generation."""
         generation = self._generation
         if generation is not None and generation.interrupted is not None:
             # The child delivers nothing more: what it remembers is what it is told at the end.
             generation.settle(generation.interrupted, generation.seen, generation.carry)
         self._catch_up()
         seen = generation.seen if generation is not None else 0
-        tokens: list[int] = self.client.call("tokens", self.number, seen)
-        return tokens
+        return self.client.call("history", self.number, what, seen)
 
     def _begin(self, request: GenerateRequest | ChatRequest | InfillRequest) -> Begun:
         until = None if request.timeout is None else time.monotonic() + request.timeout

@@ -99,7 +99,7 @@ class Server:
             "session": self._session_call,
             "state": self._state,
             "load_state": self._load_state,
-            "tokens": self._tokens,
+            "history": self._history,
             "generate": self._generate,
             "settle": self._settle,
             "check": self._check,
@@ -277,8 +277,10 @@ class Server:
         arguments: list[Any],
         options: dict[str, Any],
     ) -> Any:
-        session = self._session(number).session
-        return _called(session, method, _OF_SESSION, arguments, options)
+        session = self._session(number)
+        if method == "rewind_to":
+            return session.rewind_to(*arguments)
+        return _called(session.session, method, _OF_SESSION, arguments, options)
 
     def _state(self, channel: wire.Channel, number: int) -> None:
         data = memoryview(self._session(number).session.state())
@@ -292,10 +294,10 @@ class Server:
             data += channel.receive()[1]
         self._session(number).session.load_state(data)
 
-    def _tokens(self, channel: wire.Channel, number: int, seen: int) -> list[int]:
+    def _history(self, channel: wire.Channel, number: int, what: str, seen: int) -> Any:
         session = self._session(number)
         session.note_seen(seen)
-        return session.session.tokens
+        return session.history(what)
 
     def _generate(
         self,

@@ -12,6 +12,7 @@ from headrace.requests.chat import ChatRequest
 from headrace.requests.generation import GenerateRequest
 from headrace.requests.infill import InfillRequest
 from headrace.results import StopReason
+from headrace.session import Mark
 from headrace.streams.chat import ChatStream
 from headrace.streams.generation import Delta, Generation, GenerationReport
 from headrace.streams.tokens import TokenStream
@@ -136,6 +137,16 @@ class ServedSession:
             with contextlib.suppress(HeadraceError):
                 generation.deliver(seen - self._seen)
                 self._seen = seen
+
+    def history(self, what: str) -> Any:
+        """The history as tokens, as text, or as what is to be rewound to."""
+        if what == "mark":
+            return self.session.mark()._place
+        return self.session.text if what == "text" else self.session.tokens
+
+    def rewind_to(self, place: Any) -> None:
+        """Rewind to what ``history("mark")`` gave."""
+        self.session.rewind(to=Mark(place))
 
     @property
     def steps(self) -> int:
