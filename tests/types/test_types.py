@@ -115,9 +115,10 @@ def test_planted_mistakes_are_refused(complaints):
         assert {line: text for line, text in told.items() if line not in planted} == {}
 
 
-def test_the_scaffold_is_accepted(complaints, tmp_path):
+@pytest.mark.parametrize("service", [False, True], ids=["library", "service"])
+def test_the_scaffold_is_accepted(complaints, tmp_path, service):
     """A project that an author begins with."""
-    project = new_backend("planted", tmp_path / "project")
+    project = new_backend("planted", tmp_path / "project", service=service)
     assert complaints(project / "src") == {}
 
 
