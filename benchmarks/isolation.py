@@ -1,6 +1,6 @@
 """What a token costs in a process of its own: the same generations here and there, by turns.
 
-    python benchmarks/isolation.py [model.gguf] [--tokens N] [--rounds N]
+    python benchmarks/isolation.py [model.gguf] [--chat] [--tokens N] [--rounds N]
 
 Without a model: the fake, whose steps cost next to nothing, so that what is left is headrace's
 own work. The figure is the difference of the medians of the rounds' fastest half.
@@ -19,10 +19,15 @@ GREEDY = SamplingParams(temperature=0.0)
 PROMPT = "Once upon a time"
 
 
-def seconds_a_token(model: headrace.Model, n_tokens: int) -> float:
+def seconds_a_token(model: headrace.Model, n_tokens: int, *, chat: bool) -> float:
     """One generation, without its prompt."""
     with model.open_session() as session:
-        stream = session.generate(PROMPT, sampling=GREEDY, max_tokens=n_tokens, ignore_eog=True)
+        stream: headrace.ChatStream | headrace.TokenStream
+        if chat:
+            messages = [headrace.ChatMessage(role="user", content=PROMPT)]
+            stream = session.chat(messages, sampling=GREEDY, max_tokens=n_tokens)
+        else:
+            stream = session.generate(PROMPT, sampling=GREEDY, max_tokens=n_tokens, ignore_eog=True)
         next(stream)
         began = time.perf_counter()
         for _ in stream:
@@ -34,6 +39,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("model", nargs="?", default="fake:#mean_length=0")
+    parser.add_argument("--chat", action="store_true", help="answer a conversation")
     parser.add_argument("--tokens", type=int, default=400)
     parser.add_argument("--rounds", type=int, default=15)
     arguments = parser.parse_args()
@@ -42,10 +48,14 @@ def main() -> None:
     params = ModelParams(isolation="process")
     there = headrace.load_model(arguments.model, engine=engine, params=params)
     figures: dict[str, list[float]] = {"in this process": [], "in its own": []}
+
+    def cost(model: headrace.Model) -> float:
+        return seconds_a_token(model, arguments.tokens, chat=arguments.chat)
+
     with here, there:
         for _ in range(arguments.rounds):
             for name, model in zip(figures, (here, there), strict=True):
-                figures[name].append(seconds_a_token(model, arguments.tokens) * 1e6)
+                figures[name].append(1e6 * cost(model))
     medians = []
     for name, found in figures.items():
         fastest = sorted(found)[: max(1, len(found) // 2)]

@@ -16,6 +16,7 @@ from headrace import (
     TemplateError,
     Tool,
 )
+from headrace.engine.generation import EngineGeneration
 from headrace_llamacpp._native import lib
 from tests.support import chat_templates, tiny_gguf
 from tests.support.subprocesses import run_script
@@ -134,7 +135,7 @@ def test_control_tokens_that_the_parser_needs_are_shown():
     with headrace.load_model(tiny_gguf.path("attention"), engine=engine) as model:
         eos = model.info.special_tokens["eos"]
         with model.open_session() as session:
-            generation = session._engine.generate(
+            run = session._engine.generate(
                 session._sequence,
                 [1, 5, 6],
                 sampling=headrace.SamplingParams(logit_bias={eos: 1000}),
@@ -143,7 +144,9 @@ def test_control_tokens_that_the_parser_needs_are_shown():
                 ignore_eog=False,
                 spoken={eos: b"</s>"},
             )
-            text = "".join(chunk.text for chunk in headrace.TokenStream(generation))
+            text = "".join(
+                chunk.text for chunk in headrace.TokenStream(EngineGeneration(session._engine, run))
+            )
     assert text == "</s>"
 
 

@@ -8,13 +8,17 @@ parts wherever the text is cut.
 
 from __future__ import annotations
 
+import itertools
 import json
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import headrace
-from headrace import ChatMessage, ChatParseError, ModelParams, TemplateError, Tool, ToolCall
-from headrace.streams.deltas import MessageDeltas
+from headrace import ChatMessage, ModelParams, StopReason, TemplateError, Tool, ToolCall
+from headrace.streams.deltas import ChunkedMessage
+from headrace.streams.reading import Reading
 from tests.support import chat_templates, tiny_gguf
 
 ANSWER = "It rains in Paris."
@@ -124,25 +128,16 @@ def written(model):
     return written_
 
 
-def read_in_parts(parser, text):
-    """The message that the chunks amount to when every character comes alone."""
-    deltas = MessageDeltas(lambda index: f"id{index}")
-    chunks = []
-    for end in range(len(text) + 1):
-        try:
-            message = parser.parse(text[:end], partial=True)
-        except ChatParseError:
-            continue
-        chunks.append(deltas.advance(message))
-    whole, last = deltas.finish(parser.parse(text, partial=False), text)
-    shown = [chunk for chunk in [*chunks, last] if chunk is not None]
-    assert "".join(chunk.content for chunk in shown) == whole.content
-    assert "".join(chunk.reasoning for chunk in shown) == whole.reasoning
-    for index, call in enumerate(whole.tool_calls):
-        parts = [part for chunk in shown for part in chunk.tool_calls if part.index == index]
-        assert "".join(part.name for part in parts) == call.name
-        assert "".join(part.arguments for part in parts) == call.arguments
-    return whole
+def read_in_parts(parser, parts):
+    """The message that the chunks amount to, which is that of the whole text."""
+    reading, message = Reading(parser), ChunkedMessage()
+    text = "".join(parts)
+    chunks = [reading.take(part) for part in parts]
+    for chunk in [*chunks, reading.finish(text, StopReason.EOG)]:
+        if chunk is not None:
+            message.add(chunk)
+    assert message.message == parser.parse(text, partial=False)
+    return message.message
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -162,7 +157,7 @@ def test_a_conversation_is_rendered(model, name):
 def test_an_answer_is_read_back(written, name):
     """As text, with no call in it, wherever it is cut."""
     text, parser = written(name, SAYS)
-    message = read_in_parts(parser, text)
+    message = read_in_parts(parser, list(text))
     assert message.content.strip() == ANSWER
     assert message.tool_calls == ()
 
@@ -174,9 +169,72 @@ def test_an_answer_is_read_back(written, name):
 def test_a_call_is_read_back(written, name):
     """With its name and arguments, wherever it is cut."""
     text, parser = written(name, CALLS)
-    message = read_in_parts(parser, text)
+    message = read_in_parts(parser, list(text))
     assert [call.name for call in message.tool_calls] == ["get_weather"]
     assert message.tool_calls[0].parsed() == ARGUMENTS
+
+
+ANSWERS = [
+    *((name, SAYS) for name in NAMES if name not in NOT_CUT_OUT["says"]),
+    *(
+        (name, CALLS)
+        for name in NAMES
+        if name not in NOT_CUT_OUT["calls"] | NO_TURN_AFTER_CALL | NO_CALLS
+    ),
+]
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(answer=st.sampled_from(ANSWERS), cuts=st.lists(st.integers(1, 200), max_size=8))
+def test_an_answer_is_the_same_wherever_it_is_cut(written, answer, cuts):
+    """Chunks of any length, in any format."""
+    text, parser = written(*answer)
+    ends = [0, *sorted({each for each in cuts if each < len(text)}), len(text)]
+    read_in_parts(parser, [text[begin:end] for begin, end in itertools.pairwise(ends)])
+
+
+ANY = (
+    " <think>a</think> [THINK]b[/THINK]<|channel|>final<|message|>x<response>c</response>\n"
+    '<tool_call>{"name": 1}</tool_call>[TOOL_CALLS]<function=f> ```json {}``` >>>all\nfoo '
+)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_text_of_a_format_without_anything_else_is_shown_as_it_comes(model, name):
+    """Whatever it is; what may be more than text in some format is read as a whole there."""
+    rendered = model.render_chat(ASKED, template=chat_templates.source(name))
+    readings = []
+    parse = rendered.parser.raw.parse
+
+    def counting(text, *, partial):
+        readings.append(text)
+        return parse(text, partial=partial)
+
+    rendered.parser.raw.parse = counting
+    shown = [rendered.parser.feed(part) for part in ANY]
+    if readings:
+        assert len(readings) == len(ANY)
+    else:
+        assert "".join(chunk.content for chunk in shown) == ANY
+        assert parse(ANY, partial=False) == ChatMessage(role="assistant", content=ANY)
+
+
+@pytest.mark.parametrize(
+    ("name", "plain"),
+    [
+        ("Qwen-Qwen2.5-7B-Instruct", True),
+        ("Qwen-Qwen3-0.6B", False),
+        ("openai-gpt-oss-120b", False),
+    ],
+)
+def test_which_formats_have_nothing_but_text(model, name, plain):
+    """Without tools; with them none has."""
+    source = chat_templates.source(name)
+    markers = model.render_chat(ASKED, template=source).spoken
+    for tools in ([], [WEATHER]):
+        parser = model.render_chat(ASKED, tools=tools, template=source).parser
+        shown = parser.feed(markers[0][:-1])
+        assert (shown is not None) == (plain and not tools), tools
 
 
 @pytest.mark.parametrize("name", sorted(NO_TURN_AFTER_CALL))

@@ -1,11 +1,11 @@
-"""What is new from one reading of an answer to the next."""
+"""What is new from one reading of an answer to the next, and what chunks amount to."""
 
 from __future__ import annotations
 
 import pytest
 
 from headrace import ChatChunk, ChatMessage, ChatParseError, ToolCall, ToolCallDelta
-from headrace.streams.deltas import MessageDeltas
+from headrace.streams.deltas import ChunkedMessage, MessageDeltas
 
 
 def message(content="", reasoning="", *calls):
@@ -20,8 +20,8 @@ def message(content="", reasoning="", *calls):
 
 @pytest.fixture
 def deltas():
-    """Nothing was shown yet; calls without ids get ``id0``, and so on."""
-    return MessageDeltas(lambda index: f"id{index}")
+    """Nothing was shown yet."""
+    return MessageDeltas()
 
 
 def test_only_what_is_new_is_shown(deltas):
@@ -49,12 +49,11 @@ def test_a_call_is_shown_once_its_name_is_known(deltas):
     """A name grows while it is written; its arguments follow it."""
     assert deltas.advance(message("", "", ("ad", ""))) is None
     chunk = deltas.advance(message("", "", ("add", '{"a"')))
-    assert chunk.tool_calls == (ToolCallDelta(0, "id0", "add", '{"a"'),)
+    assert chunk.tool_calls == (ToolCallDelta(0, "", "add", '{"a"'),)
     chunk = deltas.advance(message("", "", ("add", '{"a":1}'), ("sub", "")))
     assert chunk.tool_calls == (ToolCallDelta(0, arguments=":1}"),)
-    whole, chunk = deltas.finish(message("", "", ("add", '{"a":1}'), ("sub", "")), "")
-    assert chunk.tool_calls == (ToolCallDelta(1, "id1", "sub"),)
-    assert [call.id for call in whole.tool_calls] == ["id0", "id1"]
+    chunk = deltas.finish(message("", "", ("add", '{"a":1}'), ("sub", "")), "")
+    assert chunk.tool_calls == (ToolCallDelta(1, "", "sub"),)
 
 
 def test_an_end_that_contradicts_what_was_shown_is_an_error(deltas):
@@ -63,3 +62,29 @@ def test_an_end_that_contradicts_what_was_shown_is_an_error(deltas):
     with pytest.raises(ChatParseError) as caught:
         deltas.finish(message("b"), "raw")
     assert caught.value.text == "raw"
+
+
+def test_what_was_shown_before_is_not_shown_again():
+    """Whoever showed it."""
+    deltas = MessageDeltas(message("a", "b", ("add", "{")))
+    chunk = deltas.finish(message("ax", "b", ("add", "{}")), "")
+    assert chunk == ChatChunk("x", tool_calls=(ToolCallDelta(0, arguments="}"),))
+
+
+def test_chunks_amount_to_a_message():
+    """A call that begins without an id gets one, in its first chunk."""
+    parts = ChunkedMessage(lambda index: f"id{index}")
+    assert parts.add(ChatChunk("a", "b")) == ChatChunk("a", "b")
+    begins = ChatChunk(tool_calls=(ToolCallDelta(0, "", "add", "{"), ToolCallDelta(1, "x", "sub")))
+    assert [call.id for call in parts.add(begins).tool_calls] == ["id0", "x"]
+    goes_on = ChatChunk("c", tool_calls=(ToolCallDelta(0, arguments="}"),))
+    assert parts.add(goes_on) == goes_on
+    assert parts.message == ChatMessage(
+        role="assistant",
+        content="ac",
+        reasoning="b",
+        tool_calls=(
+            ToolCall(id="id0", name="add", arguments="{}"),
+            ToolCall(id="x", name="sub", arguments=""),
+        ),
+    )

@@ -14,12 +14,13 @@ The thoughts come first, the calls come last, and each part may be missing. A
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 from headrace.errors import ChatParseError, UnsupportedError
 from headrace.grammar import JsonSchema
 from headrace.protocols import ChatRequest, RenderedChat
-from headrace.results.chat import ChatMessage, ToolCall
+from headrace.results.chat import ChatChunk, ChatMessage, ToolCall, ToolCallDelta
 
 THINK, END_THINK = "<think>", "</think>"
 CALL, END_CALL = "<tool_call>", "</tool_call>"
@@ -66,6 +67,58 @@ class FakeChatParser:
 
     def __init__(self, *, calls: bool) -> None:
         self._calls = calls
+        self._part = "begin"
+        self._held = ""
+        self._n_calls = 0
+
+    def feed(self, text: str) -> ChatChunk | None:
+        """See ``ChatParser``; takes as long as the new text is."""
+        self._held += text
+        reasoning, content = self._take_thoughts(), self._take_content()
+        chunk = ChatChunk(content, reasoning, tuple(self._take_calls()))
+        return chunk if chunk != ChatChunk() else None
+
+    def _take_thoughts(self) -> str:
+        if self._part == "begin" and not THINK.startswith(self._held):
+            self._part = "thoughts" if self._held.startswith(THINK) else "content"
+            self._held = self._held.removeprefix(THINK)
+        return self._take_until(END_THINK, "content") if self._part == "thoughts" else ""
+
+    def _take_content(self) -> str:
+        if self._part != "content":
+            return ""
+        if self._calls:
+            return self._take_until(CALL, "call")
+        text, self._held = self._held, ""
+        return text
+
+    def _take_calls(self) -> Iterator[ToolCallDelta]:
+        while self._part in ("call", "after a call"):
+            if self._part == "after a call":
+                self._take_until(CALL, "call")
+            text, ended, rest = self._held.partition(END_CALL)
+            if self._part != "call" or not ended:
+                return
+            try:
+                call = _call(text)
+            except ChatParseError:
+                call = ToolCall(name="")
+            if CALL in text or not call.name:
+                self._part = "out of format"
+                return
+            yield ToolCallDelta(self._n_calls, name=call.name, arguments=call.arguments)
+            self._part, self._held = "after a call", rest
+            self._n_calls += 1
+
+    def _take_until(self, tag: str, then: str) -> str:
+        """The text up to a tag, at which another part begins, as far as it is no tag for sure."""
+        text, found, rest = self._held.partition(tag)
+        if found:
+            self._part, self._held = then, rest
+        else:
+            text = _sure(text, tag)
+            self._held = self._held[len(text) :]
+        return text
 
     def parse(self, text: str, *, partial: bool) -> ChatMessage:
         """See ``ChatParser``."""

@@ -6,6 +6,7 @@ native. A template is compiled once for a model and kept.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 from collections.abc import Callable
@@ -13,8 +14,8 @@ from typing import Any
 
 from headrace.errors import ChatParseError, TemplateError, UnsupportedError
 from headrace.grammar import Gbnf, Lazy, Trigger
-from headrace.protocols import ChatRequest, RenderedChat
-from headrace.results.chat import ChatMessage, ToolCall
+from headrace.protocols import ChatRequest, RenderedChat, WholeTextParser
+from headrace.results.chat import ChatChunk, ChatMessage, ToolCall
 from headrace_llamacpp._native import ffi, lib, new_report
 from headrace_llamacpp._statuses import Operation
 from headrace_llamacpp.callbacks import interruptible
@@ -55,6 +56,8 @@ class LlamaTemplates:
         check(report, Operation.RENDER)
         rendered = _rendered(json.loads(text), parser)
         _check_kept_to(request, rendered)
+        if rendered.grammar is None and not request.tools:
+            parser.look_for(rendered.spoken)
         return rendered
 
     def _template(self, source: str | None) -> Handle:
@@ -95,14 +98,31 @@ class LlamaTemplates:
         return template
 
 
-class LlamaChatParser(Handle):
-    """Reads the answers to one rendered conversation; ``hr_chat_render`` sets it up."""
+class LlamaChatParser(Handle, WholeTextParser):
+    """Reads the answer to one rendered conversation; ``hr_chat_render`` sets it up.
 
-    __slots__ = ("_report",)
+    llama.cpp begins anew for every reading. Where the format has nothing but text, none is needed
+    to say what more text adds.
+    """
 
     def __init__(self) -> None:
-        super().__init__(lib.hr_chat_parser_delete, lib.hr_chat_parser_new())
+        Handle.__init__(self, lib.hr_chat_parser_delete, lib.hr_chat_parser_new())
+        WholeTextParser.__init__(self)
         self._report = new_report()
+        self._plain = False
+
+    def look_for(self, markers: tuple[str, ...]) -> None:
+        """See whether these, all that may mean something in the format, are only text to it."""
+        with contextlib.suppress(ChatParseError):
+            self._plain = all(
+                self.parse(text, partial=partial).content == text
+                for text in _arranged(markers)
+                for partial in (True, False)
+            )
+
+    def feed(self, text: str) -> ChatChunk | None:
+        """What more text adds to the message; see the protocol."""
+        return ChatChunk(text) if self._plain else super().feed(text)
 
     def parse(self, text: str, *, partial: bool) -> ChatMessage:
         """What the model wrote, as a message; see the protocol.
@@ -122,6 +142,11 @@ class LlamaChatParser(Handle):
                 error.text = text
             raise error
         return _message(json.loads(message))
+
+
+def _arranged(markers: tuple[str, ...]) -> list[str]:
+    """Texts that begin with each of the markers, and go on with all of them."""
+    return [f"{first} a\n {' b '.join(markers)} c \n" for first in ("", *markers)]
 
 
 def _filled(call: Callable[..., int]) -> bytes:

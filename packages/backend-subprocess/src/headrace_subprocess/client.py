@@ -10,7 +10,6 @@ from headrace.common.work import Work
 from headrace.errors import BackendCrashedError, ClosedError
 from headrace.results import ModelInfo
 from headrace_subprocess import wire
-from headrace_subprocess.patience import Patience
 from headrace_subprocess.signals import Note, Signal
 from headrace_subprocess.worker import Others, Worker
 
@@ -39,13 +38,11 @@ class Client(Uncopyable):
         """A number that names something in the child."""
         return next(self._numbers)
 
-    def call(
-        self, *message: Any, on: Others | None = None, patience: Patience | None = None
-    ) -> Any:
+    def call(self, *message: Any, on: Others | None = None) -> Any:
         """A request beside the sessions' channels, and its answer; see ``Worker.request``."""
-        channel = self._borrow(patience)
+        channel = self._borrow()
         try:
-            return self.worker.request(channel, *message, on=on, patience=patience)
+            return self.worker.request(channel, *message, on=on)
         except BackendCrashedError:
             if self.closed:
                 raise self.closed_error() from None
@@ -55,11 +52,11 @@ class Client(Uncopyable):
             if channel.synchronous:
                 self._idle_channels.append(channel)
 
-    def _borrow(self, patience: Patience | None) -> wire.Channel:
+    def _borrow(self) -> wire.Channel:
         try:
             return self._idle_channels.pop()
         except IndexError:
-            return self.worker.open_channel(patience)
+            return self.worker.open_channel()
 
     def work(self, work: Work, session: int, request: object, kind: type[_T]) -> _T:
         """Have the child answer a request that may take long.

@@ -11,9 +11,10 @@ from headrace.common.workers import in_worker
 from headrace.errors import BackendCrashedError, ClosedError, HeadraceError
 from headrace.params import SessionParams
 from headrace.results import Receipt, StopReason, Timings, Usage
-from headrace.streams.generation import Delta, GenerationReport, Piece
+from headrace.streams.generation import Delta, GenerationReport
 from headrace_subprocess import wire
 from headrace_subprocess.client import Client
+from headrace_subprocess.deltas import unpacked
 from headrace_subprocess.patience import Patience
 from headrace_subprocess.signals import Note, Signal
 from headrace_subprocess.turns import turn
@@ -187,17 +188,13 @@ class RemoteGeneration(Uncopyable):
         try:
             if kind != "delta":
                 raise ValueError
-            pieces = tuple(Piece(*fields) for fields in value[0])
-            end = None if value[1] is None else StopReason(value[1])
-            for piece in pieces:
-                memoryview(piece.data)
-            stop = None if value[2] is None else str(value[2])
-        except (TypeError, ValueError, IndexError):
+            delta = unpacked(*value)
+        except (TypeError, ValueError):
             self.failure = self._worker.nonsense("generating", message)
             raise self.failure.again() from None
         self._pulls += 1
         self._credit -= 1
-        return Delta(pieces, end, stop)
+        return delta
 
     def _give_credit(self, channel: wire.Channel) -> Delta | None:
         """Let the child go on, when it has used half of what it was given."""

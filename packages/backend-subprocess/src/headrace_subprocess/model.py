@@ -20,7 +20,7 @@ from headrace.results.machine import MemoryUsage, SystemInfo
 from headrace.results.vectors import Embeddings, Ranking
 from headrace.streams.parser import RenderedChat
 from headrace_subprocess.client import Client
-from headrace_subprocess.handles import RemoteAdapter, rendered_chat
+from headrace_subprocess.handles import RemoteAdapter, RemoteParser, rendered_chat
 from headrace_subprocess.session import SubprocessSession
 from headrace_subprocess.vectors import shaped
 
@@ -58,8 +58,9 @@ class SubprocessModel(Model):
         return data
 
     def _render(self, request: ChatRequest) -> RenderedChat:
-        told = self.client.call("render", self.client.next_number(), request)
-        return rendered_chat(self.client, told)
+        number = self.client.next_number()
+        told = self.client.call("render", number, request)
+        return rendered_chat(told, RemoteParser(self.client, number))
 
     def _embed(self, request: EmbedRequest, work: Work) -> Embeddings:
         # Arrays are made in this process.

@@ -20,12 +20,12 @@ from headrace.results.machine import SessionMemory
 from headrace.results.score import Score
 from headrace.session import Owner, Session
 from headrace.streams.generation import Begun, BegunChat, GenerationReport
-from headrace.streams.parser import RenderedChat
+from headrace.streams.parser import NoParser, RenderedChat
 from headrace_subprocess import wire
 from headrace_subprocess.client import Client
 from headrace_subprocess.exclusion import Exclusion
 from headrace_subprocess.generation import Grip, RemoteGeneration
-from headrace_subprocess.handles import UnaskedParser, rendered_chat
+from headrace_subprocess.handles import rendered_chat
 from headrace_subprocess.patience import Expired
 from headrace_subprocess.signals import Note, Signal
 
@@ -170,9 +170,9 @@ class SubprocessSession(Session):
             known = None if told is None else told["prompt_tokens"]
             return Begun(grip.generation, known, keep=grip)
         if told is None:
-            late = RenderedChat(prompt="", parser=UnaskedParser())
+            late = RenderedChat(prompt="", parser=NoParser())
             return Begun(grip.generation, None, BegunChat(late), grip)
-        rendered = rendered_chat(self.client, told["rendered"], until)
+        rendered = rendered_chat(told["rendered"], NoParser())  # the child reads the answer
         chat = BegunChat(rendered, prompt_tokens=told["conversation"], reused=told["reused"])
         return Begun(grip.generation, told["prompt_tokens"], chat, grip)
 
@@ -182,8 +182,7 @@ class SubprocessSession(Session):
         """Begin a generation; what the child says of it, None if its time was over before."""
         for use in self.params.uses:
             use.handle.check_open()
-        # What ends the text here is found here.
-        sent = attrs.evolve(request, stop=(), timeout=None)
+        sent = attrs.evolve(request, timeout=None)  # that is kept here
         grip: Grip | None = None
         told: dict[str, Any] | None = None
 

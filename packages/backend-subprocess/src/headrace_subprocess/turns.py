@@ -1,4 +1,4 @@
-"""Tasks that end or read something at the same time take turns in asking the child.
+"""Tasks that end generations at the same time take turns in telling the child.
 
 A worker thread waits for each. While the child answers, one is enough for all tasks of
 a model; behind a call that is not answered nobody waits for long.

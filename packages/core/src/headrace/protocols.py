@@ -51,7 +51,13 @@ from headrace.requests.score import ScoreRequest
 from headrace.requests.vectors import EmbedRequest, RankRequest
 from headrace.session import Session
 from headrace.streams.generation import Begun, BegunChat, Delta, Generation, GenerationReport, Piece
-from headrace.streams.parser import ChatParser, RenderedChat
+from headrace.streams.parser import (
+    ChatParser,
+    NoParser,
+    PlainTextParser,
+    RenderedChat,
+    WholeTextParser,
+)
 
 __all__ = [
     "PROTOCOL_VERSION",
@@ -80,7 +86,9 @@ __all__ = [
     "LoadRequest",
     "LoadedAdapter",
     "Model",
+    "NoParser",
     "Piece",
+    "PlainTextParser",
     "Pooling",
     "RankRequest",
     "RecommendsSampling",
@@ -105,6 +113,7 @@ __all__ = [
     "StepStatus",
     "Truncation",
     "Vocabulary",
+    "WholeTextParser",
     "Work",
     "decoder_info",
     "hookimpl",

@@ -301,9 +301,7 @@ class Session(Closing):
                 self._stream_of(
                     request, beginning.begin(), (*request.stop, *chat.rendered.stops), began
                 ),
-                chat.rendered,
-                prompt_tokens=chat.prompt_tokens,
-                reused=chat.reused,
+                chat,
             )
 
     def _stream_of(

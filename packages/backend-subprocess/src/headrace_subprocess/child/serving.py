@@ -25,7 +25,7 @@ from headrace.streams.generation import GenerationReport
 from headrace_subprocess import wire
 from headrace_subprocess.child import checking
 from headrace_subprocess.child.sessions import Asked, Overtaken, ServedChannel, ServedSession
-from headrace_subprocess.child.things import Things
+from headrace_subprocess.child.things import Things, told_rendering
 from headrace_subprocess.child.work import Request, Works
 from headrace_subprocess.signals import Note, Signal
 
@@ -223,7 +223,9 @@ class Server:
         return self._things.keep(number, _called(self._loaded(), method, _LOADS, [path], {})).info
 
     def _render(self, channel: wire.Channel, number: int, request: ChatRequest) -> Any:
-        return self._things.told(number, self._loaded().rendered(request))
+        rendered = self._loaded().rendered(request)
+        self._things.keep(number, rendered.parser)
+        return told_rendering(rendered)
 
     def _parse(self, channel: wire.Channel, number: int, text: str, partial: bool) -> Any:
         return self._things.get(number).parse(text, partial=partial)
@@ -306,7 +308,7 @@ class Server:
         number: int,
         request: Asked,
     ) -> GenerationReport | None:
-        return self._session(session).stream(channel, self._things, number, request)
+        return self._session(session).stream(channel, number, request)
 
     def _settle(
         self,

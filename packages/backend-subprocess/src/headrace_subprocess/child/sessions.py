@@ -14,10 +14,12 @@ from headrace.requests.infill import InfillRequest
 from headrace.results import StopReason
 from headrace.session import Mark
 from headrace.streams.chat import ChatStream
-from headrace.streams.generation import Delta, Generation, GenerationReport
+from headrace.streams.generation import Generation, GenerationReport
 from headrace.streams.tokens import TokenStream
 from headrace_subprocess import wire
-from headrace_subprocess.child.things import Things
+from headrace_subprocess.child.reading import ReadAhead
+from headrace_subprocess.child.things import told_rendering
+from headrace_subprocess.deltas import packed
 from headrace_subprocess.files import Socket
 
 Asked = GenerateRequest | ChatRequest | InfillRequest
@@ -67,7 +69,6 @@ class ServedSession:
     def stream(
         self,
         channel: wire.Channel,
-        things: Things,
         number: int,
         request: Asked,
     ) -> GenerationReport | None:
@@ -77,7 +78,8 @@ class ServedSession:
             stream = self.session.chat_stream(request)
         else:
             stream = self.session.stream(request)
-        told = _told(stream, things)
+        told = _told(stream)
+        ahead = ReadAhead(stream, request.stop)
         generation = stream.generation
         if self._generation is not None:
             self._past_steps += self._generation.counters()[1]
@@ -85,9 +87,11 @@ class ServedSession:
         if self._interrupted[0] >= number:
             generation.interrupt(self._interrupted[1])
         channel.send(("answer", told))
-        return self._run(channel, generation)
+        return self._run(channel, generation, ahead)
 
-    def _run(self, channel: wire.Channel, generation: Generation) -> GenerationReport | None:
+    def _run(
+        self, channel: wire.Channel, generation: Generation, ahead: ReadAhead
+    ) -> GenerationReport | None:
         ended, credit = False, 0
         while True:
             message = channel.receive(None if ended or credit <= 0 else 0.0)
@@ -108,9 +112,9 @@ class ServedSession:
                 ended = True
                 continue
             assert delta is not None, "a pull without a limit brings something"
-            channel.send(["delta", _packed(delta)])
+            channel.send(["delta", packed(ahead.seen(delta))])
             credit -= 1
-            ended = delta.end is not None
+            ended = ahead.over
 
     def settle(
         self, number: int, reason: StopReason | None, seen: int, carry: bytes
@@ -159,25 +163,13 @@ class ServedSession:
         self.session.close()
 
 
-def _told(stream: TokenStream | ChatStream, things: Things) -> dict[str, Any]:
+def _told(stream: TokenStream | ChatStream) -> dict[str, Any]:
     """What the parent needs to know to go on with a stream that was begun here."""
     told: dict[str, Any] = {
         "carry": stream.generation.carry,
         "prompt_tokens": getattr(stream.generation, "prompt_tokens", None),
     }
     if isinstance(stream, ChatStream):
-        told["rendered"] = things.told(None, stream.rendered)
+        told["rendered"] = told_rendering(stream.rendered)
         told["conversation"], told["reused"] = stream.prompt_tokens, stream.reused
     return told
-
-
-def _packed(delta: Delta) -> list[Any]:
-    """A delta as plain lists: there is one for every token."""
-    end = None if delta.end is None else delta.end.value
-    pieces = [
-        [piece.token, piece.data]
-        if piece.logprob is None
-        else [piece.token, piece.data, piece.logprob]
-        for piece in delta.pieces
-    ]
-    return [pieces, end, delta.stop_string]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import Any
 
 import attrs
@@ -15,11 +14,10 @@ from headrace.streams.parser import RenderedChat
 
 
 class Things:
-    """Objects by number; those of numbers that are given here begin where no parent gets to."""
+    """Objects by the numbers that the parent has given them."""
 
     def __init__(self) -> None:
         self._things: dict[int, Any] = {}
-        self._numbers = itertools.count(2**31)
 
     def keep(self, number: int, thing: Any) -> Any:
         """Remember a thing; returns it."""
@@ -43,18 +41,6 @@ class Things:
         if hasattr(thing, "close"):
             thing.close()
 
-    def told(self, number: int | None, rendered: RenderedChat) -> dict[str, Any]:
-        """What the parent needs to know of a rendered conversation; its parser stays here."""
-        number = next(self._numbers) if number is None else number
-        self.keep(number, rendered.parser)
-        return {
-            "prompt": rendered.prompt,
-            "parser": number,
-            "grammar": rendered.grammar,
-            "stops": rendered.stops,
-            "spoken": rendered.spoken,
-        }
-
     def with_uses(self, params: SessionParams, uses: list[Any]) -> SessionParams:
         """The params with the adapters and control vectors of those numbers."""
         adapters, vectors = [], []
@@ -65,3 +51,13 @@ class Things:
             else:
                 vectors.append(ControlVectorUse(handle, scale, first, last))
         return attrs.evolve(params, adapters=adapters, control_vectors=vectors)
+
+
+def told_rendering(rendered: RenderedChat) -> dict[str, Any]:
+    """What the parent needs to know of a rendered conversation; its parser stays here."""
+    return {
+        "prompt": rendered.prompt,
+        "grammar": rendered.grammar,
+        "stops": rendered.stops,
+        "spoken": rendered.spoken,
+    }

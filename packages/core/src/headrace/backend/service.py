@@ -24,10 +24,9 @@ from headrace.requests.chat import ChatRequest
 from headrace.requests.generation import GenerateRequest
 from headrace.requests.infill import InfillRequest
 from headrace.results import Capability, ModelInfo, StopReason
-from headrace.results.chat import ChatMessage
 from headrace.session import Owner, Session, no_chat
 from headrace.streams.generation import Begun, BegunChat, Delta
-from headrace.streams.parser import RenderedChat
+from headrace.streams.parser import PlainTextParser, RenderedChat
 
 _OFF = {"top_k": 0, "top_p": 1.0, "min_p": 0.0, "repeat_penalty": 1.0, "repeat_last_n": 0}
 """Values that ask for nothing: whoever lacks the sampler has them, too."""
@@ -122,7 +121,9 @@ class ServiceSession(Session):
                 raise no_chat(self._owner.info.backend)
             request = attrs.evolve(request, sampling=sampling)
             before = self._rendered(request)
-            chat = BegunChat(RenderedChat(prompt=before, parser=PlainParser()), prompt_tokens=None)
+            chat = BegunChat(
+                RenderedChat(prompt=before, parser=PlainTextParser()), prompt_tokens=None
+            )
         else:
             before = self._history + self._checked_prompt(request.prompt)
             request = attrs.evolve(request, prompt=before, sampling=sampling)
@@ -241,15 +242,7 @@ class ServiceModel(Model):
     def _render(self, request: ChatRequest) -> RenderedChat:
         if Capability.CHAT not in self.capabilities:
             raise no_chat(self.info.backend)
-        return RenderedChat(prompt=rendered(request), parser=PlainParser())
-
-
-class PlainParser:
-    """Reads an answer that is all content: a service has its own words for the rest."""
-
-    def parse(self, text: str, *, partial: bool) -> ChatMessage:
-        """See ``ChatParser``."""
-        return ChatMessage(role="assistant", content=text)
+        return RenderedChat(prompt=rendered(request), parser=PlainTextParser())
 
 
 def rendered(request: ChatRequest) -> str:

@@ -1,14 +1,14 @@
-"""A parser of answers, with a look at the messages it reads."""
+"""A parser of answers, with a look at what it reads."""
 
 from __future__ import annotations
 
 from headrace.common.seam import Seam
-from headrace.results.chat import ChatMessage
+from headrace.results.chat import ChatChunk, ChatMessage
 from headrace.streams.parser import ChatParser
 
 
 class CheckedParser:
-    """A ``ChatParser`` that gives messages, or raises a typed error.
+    """A ``ChatParser`` that gives chunks and messages, or raises a typed error.
 
     Args:
         parser: What the backend renders a request with.
@@ -18,6 +18,14 @@ class CheckedParser:
     def __init__(self, parser: ChatParser, seam: Seam) -> None:
         self.raw = parser
         self._seam = seam
+
+    def feed(self, text: str) -> ChatChunk | None:
+        """See ``ChatParser.feed``."""
+        with self._seam.during("chat parser"):
+            chunk = self.raw.feed(text)
+        if chunk is not None and not isinstance(chunk, ChatChunk):
+            raise self._seam.breach("chat parser", f"{chunk!r:.60} instead of a ChatChunk")
+        return chunk
 
     def parse(self, text: str, *, partial: bool) -> ChatMessage:
         """See ``ChatParser.parse``."""

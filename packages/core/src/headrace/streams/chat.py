@@ -1,8 +1,8 @@
 """``ChatStream``: what ``session.chat`` returns, a message as it is written.
 
 It stands over a ``TokenStream``, which keeps the rules of reading, cancelling and
-ending. What was written so far is read as a message after every chunk, and the
-difference to the reading before is handed out.
+ending. Each chunk of its text is read as part of a message, here or by whoever
+supplies the generation, and what it adds is handed out.
 """
 
 from __future__ import annotations
@@ -16,25 +16,19 @@ from typing import TYPE_CHECKING
 import attrs
 
 from headrace.common.closing import Closing
-from headrace.common.workers import in_worker
-from headrace.errors import ChatParseError, HeadraceError, StreamConsumedError
-from headrace.results import StopReason, StreamStatistics
+from headrace.errors import HeadraceError, StreamConsumedError
 from headrace.results.chat import ChatChunk, ChatCompletion, ChatMessage
-from headrace.streams.deltas import MessageDeltas
+from headrace.streams.deltas import ChunkedMessage
+from headrace.streams.reading import Reading
 
 if TYPE_CHECKING:
-    from headrace.results import Chunk
-    from headrace.streams.generation import Generation
-    from headrace.streams.parser import RenderedChat
+    from headrace.results import Chunk, StreamStatistics
+    from headrace.streams.generation import BegunChat, Generation
     from headrace.streams.tokens import TokenStream
 
-_WHOLE = (StopReason.EOG, StopReason.STOP_STRING)
-"""Ends at which the model has written all it wanted to."""
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _ID_LENGTH = 9
 """Some templates take ids of this length only."""
-_SHORT = 4096
-"""Characters of an answer that are read in so little time that an event loop does not notice."""
 
 
 class ChatStream(Closing):
@@ -45,40 +39,32 @@ class ChatStream(Closing):
 
     Args:
         stream: Where the text comes from.
-        rendered: The request that is being answered.
-        prompt_tokens: Tokens of the rendered conversation; None: what the generation reports.
-        reused: How many of them the session's history held already.
+        chat: The conversation that is being answered.
     """
 
     instead = "Read it where it is, and pass on its chunks or its result."
 
-    def __init__(
-        self,
-        stream: TokenStream,
-        rendered: RenderedChat,
-        *,
-        prompt_tokens: int | None,
-        reused: int,
-    ) -> None:
+    def __init__(self, stream: TokenStream, chat: BegunChat) -> None:
         super().__init__()
-        self.prompt = rendered.prompt
+        self.rendered = chat.rendered
+        """The request that is being answered."""
+        self.prompt = self.rendered.prompt
         """The conversation as the model sees it."""
-        self.rendered = rendered
-        """The request that is being answered, with the parser of its answers."""
-        self.prompt_tokens = prompt_tokens
+        self.prompt_tokens = chat.prompt_tokens
         """Tokens of the rendered conversation; None where a service tells them at the end."""
-        self.reused = reused
+        self.reused = chat.reused
         """How many of them the session's history held already."""
         self._stream = stream
+        self._reading = Reading(self.rendered.parser)
         # Not a method of its own: a stream in a cycle would end with the collector's next
         # round, not when it is dropped.
-        self._deltas = MessageDeltas(functools.partial(_make_id, rendered.prompt))
+        self._shown = ChunkedMessage(functools.partial(_make_id, self.prompt))
         # Reentrant for the reason that the stream's own lock is.
         self._lock = threading.RLock()
-        self._text = ""
-        self._reading = ChatMessage(role="assistant")
+        self._texts: list[str] = []
         self._message: ChatMessage | None = None
         self._failure: HeadraceError | None = None
+        self._torn = False
         self._consumed = False
 
     # -- reading ----------------------------------------------------------
@@ -101,7 +87,7 @@ class ChatStream(Closing):
         with self._lock:
             try:
                 while not self._over():
-                    chunk = self._read_on(next(self._stream, None))
+                    chunk = self._take(next(self._stream, None))
                     if chunk is not None:
                         return chunk
             except BaseException as error:
@@ -125,8 +111,7 @@ class ChatStream(Closing):
         """
         try:
             while not self._over():
-                text = await anext(self._stream, None)
-                chunk = await self._aread(text)
+                chunk = self._take(await anext(self._stream, None))
                 if chunk is not None:
                     return chunk
         except BaseException as error:
@@ -134,19 +119,6 @@ class ChatStream(Closing):
             raise
         self._consumed = True
         raise StopAsyncIteration
-
-    def _read_on(self, chunk: Chunk | None) -> ChatChunk | None:
-        """What the next chunk of text, or the end of it, adds to the message."""
-        return self._finish() if chunk is None else self._take(chunk.text)
-
-    async def _aread(self, chunk: Chunk | None) -> ChatChunk | None:
-        """The same for a task; a parser elsewhere, or a long answer, is a worker thread's."""
-        aside = getattr(self.rendered.parser, "aside", None)
-        if aside is None and len(self._text) < _SHORT:
-            return self._read_on(chunk)
-        read = functools.partial(self._read_on, chunk)
-        added: ChatChunk | None = await (in_worker(read) if aside is None else aside(read))
-        return added
 
     def _over(self) -> bool:
         if self._failure is not None:
@@ -157,36 +129,47 @@ class ChatStream(Closing):
         # A KeyboardInterrupt may have lost a chunk between two bytecodes; going on would
         # show an answer with a hole in it.
         if not isinstance(error, HeadraceError):
+            self._torn = True
             self._stream.cancel()
 
-    def _take(self, text: str) -> ChatChunk | None:
-        """What a chunk of text adds to the message."""
-        if not text:
-            return None
-        self._text += text
-        self._reading = self._read_so_far(self._text)
-        return self._deltas.advance(self._reading)
-
-    def _read_so_far(self, text: str) -> ChatMessage:
-        """A reading of an unfinished answer; the one before if there is none of this text."""
+    def _take(self, chunk: Chunk | None) -> ChatChunk | None:
+        """What the next chunk of text, or the end, adds to the message."""
+        if chunk is not None:
+            self._texts.append(chunk.text)
+        if chunk is None or self._stream.ended:
+            return self._finish()
         try:
-            return self.rendered.parser.parse(text, partial=True)
-        except ChatParseError:
-            return self._reading  # more text may make a message of it; if not, the end says so
+            return self._hand_out(self._reading.take(chunk.text))
+        except HeadraceError as error:
+            self._failure = error.kept()
+            self._stream.cancel()
+            raise
 
     def _finish(self) -> ChatChunk | None:
         """Read the whole answer; what was not handed out of it yet."""
         done = self._stream.result
         try:
-            if done.stop_reason in _WHOLE:
-                message = self.rendered.parser.parse(done.text, partial=False)
-            else:
-                message = self._read_so_far(done.text)
-            self._message, chunk = self._deltas.finish(message, done.text)
+            rest = None if self._torn else self._reading.finish(done.text, done.stop_reason)
+            chunk = self._hand_out(rest)
+            self._message = self._shown.message
         except HeadraceError as error:
             self._failure = error.kept()
             raise
         return chunk
+
+    def _hand_out(self, read: ChatChunk | None) -> ChatChunk | None:
+        """Note what was read here, and what the generation has added beside it."""
+        added, self._stream.added = self._stream.added, None
+        if isinstance(added, HeadraceError):
+            raise added.again()
+        if added is not None and read is not None:
+            read = ChatChunk(
+                read.content + added.content,
+                read.reasoning + added.reasoning,
+                read.tool_calls + added.tool_calls,
+            )
+        chunk = read or added
+        return None if chunk is None else self._shown.add(chunk)
 
     def read(self) -> ChatCompletion:
         """Read it to its end; the whole answer, what was read before included.
@@ -259,7 +242,7 @@ class ChatStream(Closing):
     @property
     def text(self) -> str:
         """All that the model has written so far, before it is read as a message."""
-        return self._text
+        return "".join(self._texts)
 
     @property
     def generation(self) -> Generation:

@@ -6,7 +6,9 @@ from typing import Protocol
 
 import attrs
 
+from headrace.errors import HeadraceError
 from headrace.results import Receipt, StopReason, Timings, TokenLogprob, Usage
+from headrace.results.chat import ChatChunk
 from headrace.streams.parser import RenderedChat
 
 
@@ -33,6 +35,9 @@ class Delta:
     """Which one it was, where a service finds them itself and ends with ``STOP_STRING``."""
     usage: Usage | None = None
     """What a service has counted, for ``ServiceSession``: the last one told counts."""
+    added: ChatChunk | HeadraceError | None = None
+    """What it adds to the message that answers a conversation, beside what the parser of the
+    rendered conversation reads in its text; or why the answer cannot be read."""
 
 
 @attrs.frozen

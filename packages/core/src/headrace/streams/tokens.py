@@ -19,14 +19,13 @@ from headrace.errors import BusyError, HeadraceError, StreamConsumedError
 from headrace.results import Chunk, Completion, StopReason, StreamStatistics
 from headrace.streams.checked import CheckedGeneration
 from headrace.streams.observers import watch
+from headrace.streams.reading import UNFINISHED
 from headrace.streams.text import TextAssembler
 
 if TYPE_CHECKING:
     from headrace.results import ModelInfo
+    from headrace.results.chat import ChatChunk
     from headrace.streams.generation import Delta, Generation, Piece
-
-_UNFINISHED = (StopReason.CANCELLED, StopReason.TIMED_OUT)
-"""Ends at which text that is held back was not seen, and stays out of the history."""
 
 
 class TokenStream(Closing):
@@ -67,6 +66,9 @@ class TokenStream(Closing):
         self._lock = threading.RLock()
         # Chunks with the number of pieces in each: one append records both.
         self._handed_out: list[tuple[Chunk, int]] = []
+        self.added: ChatChunk | HeadraceError | None = None
+        """What the chunk read last adds to a message, beside its text; see ``Delta.added``."""
+        self._added: ChatChunk | HeadraceError | None = None  # not handed out yet
         self._refused = False
         # A generation whose history is text keeps it, also when the stream is dropped.
         if hasattr(generation, "chunks"):
@@ -188,9 +190,10 @@ class TokenStream(Closing):
         """What can be handed out without another pull; may end the stream."""
         if self._ending is None and not self._assembler.stopped:
             text, pieces = self._assembler.take()
-            return self._hand_out(text, pieces) if text or pieces else None
-        if self._ending in _UNFINISHED or self._refused:
-            if self._ending in _UNFINISHED:
+            new = text or pieces or self._added is not None
+            return self._hand_out(text, pieces) if new else None
+        if self._ending in UNFINISHED or self._refused:
+            if self._ending in UNFINISHED:
                 self._settle(self._ending)
             return None
         return self._last_chunk(self._ending)
@@ -213,6 +216,7 @@ class TokenStream(Closing):
         if not self._refused:
             for piece in delta.pieces:
                 self._assembler.push(piece, piece.data)
+            self._added = delta.added
         self._ending, self._told_stop = delta.end, delta.stop_string
 
     def _last_chunk(self, end: StopReason | None) -> Chunk | None:
@@ -222,7 +226,7 @@ class TokenStream(Closing):
         if chunk is None:
             return None
         self._settle(StopReason.STOP_STRING if self._assembler.stopped else end)
-        return chunk if text or pieces else None
+        return chunk if text or pieces or self.added is not None else None
 
     def _pull(self) -> Delta:
         if self._deadline is not None:
@@ -260,6 +264,7 @@ class TokenStream(Closing):
             if self._generation.deliver(len(pieces)):
                 # What its tokens have left, for whoever goes on after a cancel.
                 self._generation.carry = self._assembler.carry()
+                self.added, self._added = self._added, None
                 return chunk
         except HeadraceError:
             self._handed_out.pop()
@@ -285,6 +290,11 @@ class TokenStream(Closing):
         return self.result
 
     # -- ending -----------------------------------------------------------
+
+    @property
+    def ended(self) -> bool:
+        """Whether the last chunk was handed out."""
+        return self._completion is not None
 
     @property
     def over(self) -> bool:
@@ -402,7 +412,7 @@ class TokenStream(Closing):
 
     def _settle(self, reason: StopReason | None) -> None:
         assert reason is not None
-        carry = self._generation.carry if reason in _UNFINISHED else b""
+        carry = self._generation.carry if reason in UNFINISHED else b""
         report = self._generation.settle(reason, self._seen, carry)
         self._completion = Completion(
             text="".join(chunk.text for chunk, _ in self._handed_out),
