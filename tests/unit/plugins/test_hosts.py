@@ -14,7 +14,7 @@ from headrace.errors import (
     ModelFormatError,
     ModelLoadCancelledError,
 )
-from headrace.loading import hosts
+from headrace.loading import isolation
 from tests.unit.plugins.test_discovery import only_quarantined
 
 HOST = """
@@ -43,7 +43,7 @@ THERE = "process_for_tests"
 @pytest.fixture(autouse=True)
 def _wanted(monkeypatch):
     """``isolation='process'`` looks for a host that no installed plugin brings."""
-    monkeypatch.setattr(hosts, "PROCESS", THERE)
+    monkeypatch.setattr(isolation, "PROCESS", THERE)
 
 
 def host(
