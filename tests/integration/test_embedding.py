@@ -251,7 +251,7 @@ def test_a_poisoned_context_is_replaced(open_model):
     """What an assertion fails in is used no more; the model goes on."""
     model = open_model("bert")
     expected = list(model.embed(TEXTS))
-    slot = model._embedders._slots[Pooling.MEAN]
+    slot = model._vectors._embedders._places[Pooling.MEAN]
     assert lib.hr_test_poison(slot.embedder.raw._context, new_report()) == lib.HR_NATIVE_ABORT
     with pytest.raises(headrace.DecodeError) as caught:
         model.embed(TEXTS)

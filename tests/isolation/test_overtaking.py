@@ -23,7 +23,7 @@ class Unread:
 def server():
     """What serves a fake, in this process."""
     server = Server()
-    load = ("fake", "fake:#mean_length=0", ModelParams(), EngineParams())
+    load = ("fake", "fake:#mean_length=0", ModelParams(), EngineParams(), {})
     assert server._answer(Unread(), "load", list(load))[0] == "answer"
     yield server
     server.shut_down()
