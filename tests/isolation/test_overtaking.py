@@ -33,10 +33,10 @@ def test_a_session_that_was_dropped_before_it_was_open_is_not_kept(server):
     """Nobody knows of it, and it would hold its memory for as long as the model lives."""
     server.take_note(Note(Signal.DROP, 5))
     assert server._answer(Unread(), "open", [5, SessionParams(), []])[0] == "answer"
-    kind, error = server._answer(Unread(), "tokens", [5, 0])
+    kind, error = server._answer(Unread(), "history", [5, "tokens", 0])
     assert (kind, type(error)) == ("error", ClosedError)
     assert server._answer(Unread(), "open", [6, SessionParams(), []])[0] == "answer"
-    assert server._answer(Unread(), "tokens", [6, 0]) == ("answer", [])
+    assert server._answer(Unread(), "history", [6, "tokens", 0]) == ("answer", [])
 
 
 def test_a_call_that_was_stopped_before_it_began_does_not_run():
