@@ -17,6 +17,7 @@ from headrace.testing import Status, Subject, all_rules, check_backend
 from headrace_fake import FakeBackend
 from tests.unit.testing import faulty
 from tests.unit.testing.broken import BREAKERS
+from tests.unit.testing.scheduled import LoomBackend
 from tests.unit.testing.text_only import EchoBackend, EchoSession
 
 HEALTHY = Subject(backend=FakeBackend(mean_length=0), model="fake:")
@@ -31,6 +32,14 @@ def test_a_backend_that_knows_only_text_conforms():
     assert ends["history.order"] is Status.NOT_APPLICABLE
     assert ends["cancel.ends"] is Status.PASSED
     assert ends["async.cancel"] is Status.PASSED
+
+
+def test_a_library_with_a_scheduler_of_its_own_conforms():
+    """Its history is kept by the core, token by token."""
+    report = check_backend(Subject(backend=LoomBackend(), model="loom:", examples=10))
+    assert report.conforms, str(report)
+    ends = {each.rule.id: each.status for each in report.outcomes}
+    assert ends["history.order_matters"] is ends["cancel.unread"] is Status.PASSED
 
 
 def test_a_model_that_cannot_be_loaded_is_told_once():

@@ -42,6 +42,7 @@ from headrace.backend.plugins.hookspecs import hookimpl
 from headrace.backend.resolver import Resolver, ResolveRequest
 from headrace.backend.serial_decoder import SerialDecoder, decoder_info
 from headrace.backend.service import ServiceModel, ServiceSession
+from headrace.backend.submitting import SubmittingSession
 from headrace.common.work import Work
 from headrace.model import Model
 from headrace.requests.chat import ChatRequest
@@ -111,6 +112,7 @@ __all__ = [
     "StatefulDecoder",
     "StepOutcome",
     "StepStatus",
+    "SubmittingSession",
     "Truncation",
     "Vocabulary",
     "WholeTextParser",

@@ -20,8 +20,9 @@ from tests.unit.testing.broken.making import (
 
 @generating("threads.share")
 def _(session, inner, *args, **keywords):
-    first = vars(session._model).setdefault("first_thread", threading.get_ident())
-    if threading.get_ident() != first:
+    # The thread itself, not its number: that of one that has ended is another's soon.
+    first = vars(session._model).setdefault("first_thread", threading.current_thread())
+    if threading.current_thread() is not first:
         raise RuntimeError("not in the thread that came first")
     return inner(*args, **keywords)
 
