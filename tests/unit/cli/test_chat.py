@@ -195,6 +195,12 @@ def test_ctrl_c_stops_the_answer_and_not_the_program(terminal):
     talk.type("\x03")
     assert "(stopped)" in talk.read_until("> ")
     assert "[cancelled]" in talk.say("/stats")
+    # The prompt is shown before ``input`` waits: a Ctrl-C between the two is seen with the next
+    # line, as any signal that comes just before a wait.
+    talk.type("\x03")
+    talk.type("\n")
+    talk.read_until("(Ctrl-D ends)")
+    talk.read_until("> ")
     assert talk.end() == 0
 
 
