@@ -21,36 +21,45 @@ from headrace.errors import ParamsError
 ROOT = Path(__file__).parents[3]
 RULES = ("discovery", "load", "tokens", "stream", "cancel", "rewind")
 
+COMMON = {
+    ".gitignore",
+    "CHANGELOG.md",
+    "LICENSE",
+    "README.md",
+    "pyproject.toml",
+    "tox.ini",
+    "src/headrace_my_lib/__init__.py",
+    "src/headrace_my_lib/backend.py",
+    "src/headrace_my_lib/plugin.py",
+    "src/headrace_my_lib/py.typed",
+    "tests/test_backend.py",
+    "tests/test_conformance.py",
+}
+"""Files of a project of either kind."""
+
 
 def files(folder: Path) -> set[str]:
     """What is in it."""
     return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
 
 
-def test_the_project_is_whole(tmp_path):
-    """Everything that a distribution needs, and no placeholder left."""
-    target = scaffold.new_backend("my-lib", tmp_path / "project")
-    assert files(target) == {
-        ".gitignore",
-        "CHANGELOG.md",
-        "LICENSE",
-        "README.md",
-        "pyproject.toml",
-        "tox.ini",
-        "src/headrace_my_lib/__init__.py",
-        "src/headrace_my_lib/backend.py",
-        "src/headrace_my_lib/decoder.py",
-        "src/headrace_my_lib/model.py",
-        "src/headrace_my_lib/plugin.py",
-        "src/headrace_my_lib/py.typed",
-        "src/headrace_my_lib/sampling.py",
-        "tests/test_backend.py",
-        "tests/test_conformance.py",
-    }
-    for path in target.rglob("*.py"):
+def check_python(folder: Path) -> None:
+    """No placeholder is left in it, and Python takes it."""
+    for path in folder.rglob("*.py"):
         text = path.read_text()
         assert "$" not in text
         compile(text, str(path), "exec")
+
+
+def test_the_project_is_whole(tmp_path):
+    """Everything that a distribution needs, and no placeholder left."""
+    target = scaffold.new_backend("my-lib", tmp_path / "project")
+    assert files(target) == COMMON | {
+        "src/headrace_my_lib/decoder.py",
+        "src/headrace_my_lib/model.py",
+        "src/headrace_my_lib/sampling.py",
+    }
+    check_python(target)
     assert list(tmp_path.iterdir()) == [target]
     plain = tmp_path / "plain"
     plain.mkdir()
@@ -120,28 +129,14 @@ def test_the_command_says_what_to_do_next(call, tmp_path, monkeypatch):
 def test_a_project_for_a_service_is_whole_and_short(tmp_path):
     """A plugin of less than 200 lines, and a stand-in for its tests."""
     target = scaffold.new_backend("my-lib", tmp_path / "project", service=True)
-    assert files(target) == {
-        ".gitignore",
-        "CHANGELOG.md",
-        "LICENSE",
-        "README.md",
-        "pyproject.toml",
-        "tox.ini",
-        "src/headrace_my_lib/__init__.py",
-        "src/headrace_my_lib/backend.py",
-        "src/headrace_my_lib/plugin.py",
-        "src/headrace_my_lib/py.typed",
+    assert files(target) == COMMON | {
         "src/headrace_my_lib/service.py",
         "tests/conftest.py",
         "tests/stand_in.py",
-        "tests/test_backend.py",
-        "tests/test_conformance.py",
     }
     plugin = sorted((target / "src").rglob("*.py"))
     assert sum(len(path.read_text().splitlines()) for path in plugin) < 200
-    for path in target.rglob("*.py"):
-        assert "$" not in path.read_text()
-        compile(path.read_text(), str(path), "exec")
+    check_python(target)
 
 
 def readme(kind, folder):

@@ -1,57 +1,11 @@
 """A backend that breaks it for each rule of the kit, a module for each of the suite's."""
 
-from tests.unit.testing.broken import (
-    abilities,
-    as_new,
-    cancelling,
-    concurrency,
-    determinism,
-    discovery,
-    history,
-    hostile,
-    lacking,
-    lifecycle,
-    likelihoods,
-    loading,
-    neighbours,
-    process,
-    sampling,
-    seeds,
-    speculation,
-    state,
-    stopping,
-    streaming,
-    tasks,
-    text_history,
-    tokens,
-    vectors,
-)
+from importlib import import_module
+
+from headrace.testing import suite
 from tests.unit.testing.broken.making import BREAKERS
 
-__all__ = [
-    "BREAKERS",
-    "abilities",
-    "as_new",
-    "cancelling",
-    "concurrency",
-    "determinism",
-    "discovery",
-    "history",
-    "hostile",
-    "lacking",
-    "lifecycle",
-    "likelihoods",
-    "loading",
-    "neighbours",
-    "process",
-    "sampling",
-    "seeds",
-    "speculation",
-    "state",
-    "stopping",
-    "streaming",
-    "tasks",
-    "text_history",
-    "tokens",
-    "vectors",
-]
+for area in suite.__all__:
+    import_module(f"{__name__}.{area}")
+
+__all__ = ["BREAKERS"]
