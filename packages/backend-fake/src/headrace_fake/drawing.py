@@ -28,6 +28,8 @@ def draw(
         recent: What the repeat penalty is for.
         number: The random number, 0 ≤ number < 1.
     """
+    if params.repeat_penalty == 1.0 or not recent:
+        ranked = ranked[: params.top_k or None]  # the order stays: the others need no weight
     logits = _penalised(ranked, params.repeat_penalty, recent)
     if params.temperature == 0:
         return logits[0][0]

@@ -8,6 +8,7 @@ log-probabilities, whatever the sampling.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 
@@ -49,6 +50,15 @@ def logprob(token: int, ranked: Sequence[int], n_top: int) -> TokenLogprob:
 
 
 def _ranked(first: Sequence[int], hash_: int) -> list[int]:
-    turn = chain.scatter(hash_, _SALT) % len(_LETTERS)
-    order = [*first, *_LETTERS[turn:], *_LETTERS[:turn]]
-    return list(dict.fromkeys([*order, *range(ByteVocabulary.n_tokens)]))
+    ranked = list(_order(chain.scatter(hash_, _SALT) % len(_LETTERS)))
+    for token in reversed(first):
+        ranked.remove(token)
+        ranked.insert(0, token)
+    return ranked
+
+
+@functools.cache
+def _order(turn: int) -> tuple[int, ...]:
+    """All tokens: the letters from one of them on, and the others."""
+    letters = [*_LETTERS[turn:], *_LETTERS[:turn]]
+    return tuple(dict.fromkeys([*letters, *range(ByteVocabulary.n_tokens)]))
