@@ -7,19 +7,19 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from headrace.backend.abilities import FileStage, QuantizeRequest
 from headrace.common.description import Described
 from headrace.errors import BackendUnavailableError
 from headrace.protocols import LoadRequest, Model
 from headrace.results import Capability
-from headrace.results.diagnosis import BackendDiagnosis
 from headrace.results.files import FileInfo, TensorInfo
-from headrace.results.machine import Device, MemoryEstimate
 from headrace_llamacpp._version import __version__
 from headrace_llamacpp.abilities import ABILITIES
 from headrace_llamacpp.files import BACKEND, check_model_file, looks_like_model
 
 if TYPE_CHECKING:
+    from headrace.backend.abilities import FileStage, QuantizeRequest
+    from headrace.results.diagnosis import BackendDiagnosis
+    from headrace.results.machine import Device, MemoryEstimate
     from headrace_llamacpp.model import LlamaModel
 
 

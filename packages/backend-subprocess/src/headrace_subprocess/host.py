@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from headrace.backend.abilities import Checker
 from headrace.common.description import Described
 from headrace.errors import (
     BackendUnavailableError,
@@ -19,11 +18,12 @@ from headrace.errors import (
 from headrace.params import IsolationParams, ModelParams
 from headrace.protocols import Backend, LoadRequest, Model
 from headrace.results import Capability, ModelInfo
-from headrace.results.check import CheckLimits
 from headrace_subprocess._version import __version__
 from headrace_subprocess.signals import Note, Signal
 
 if TYPE_CHECKING:
+    from headrace.backend.abilities import Checker
+    from headrace.results.check import CheckLimits
     from headrace_subprocess.wire import Channel
     from headrace_subprocess.worker import Worker
 

@@ -12,12 +12,12 @@ Everything a caller needs is re-exported here; backends are plugins, found when
 a model is loaded.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 from headrace._version import __version__
 from headrace.adapters import Adapter, AdapterInfo, ControlVector
 from headrace.backend.backend import Backend
+from headrace.common.later import attributes
 from headrace.errors import (
     BackendCrashedError,
     BackendError,
@@ -133,38 +133,36 @@ if TYPE_CHECKING:
     from headrace.results.files import FileInfo, TensorInfo
 
 _LATER = {
-    name: module
-    for module, names in {
-        "headrace.inspection.check": ("acheck_model", "check_model"),
-        "headrace.inspection.devices": ("aestimate_memory", "devices", "estimate_memory"),
-        "headrace.inspection.diagnose": ("adiagnose", "diagnose"),
-        "headrace.inspection.files": (
-            "inspect_file",
-            "merge_model",
-            "quantize_model",
-            "split_model",
-        ),
-        "headrace.results.check": (
-            "CheckLimits",
-            "CheckOutcome",
-            "CheckStage",
-            "CheckVerdict",
-            "ModelCheck",
-        ),
-        "headrace.results.diagnosis": (
-            "BackendDiagnosis",
-            "BackendReport",
-            "CacheFolder",
-            "Diagnosis",
-            "DiagnosisFinding",
-            "PluginReport",
-            "SelfTest",
-        ),
-        "headrace.results.files": ("FileInfo", "TensorInfo"),
-    }.items()
-    for name in names
+    "headrace.inspection.check": ("acheck_model", "check_model"),
+    "headrace.inspection.devices": ("aestimate_memory", "devices", "estimate_memory"),
+    "headrace.inspection.diagnose": ("adiagnose", "diagnose"),
+    "headrace.inspection.files": (
+        "inspect_file",
+        "merge_model",
+        "quantize_model",
+        "split_model",
+    ),
+    "headrace.results.check": (
+        "CheckLimits",
+        "CheckOutcome",
+        "CheckStage",
+        "CheckVerdict",
+        "ModelCheck",
+    ),
+    "headrace.results.diagnosis": (
+        "BackendDiagnosis",
+        "BackendReport",
+        "CacheFolder",
+        "Diagnosis",
+        "DiagnosisFinding",
+        "PluginReport",
+        "SelfTest",
+    ),
+    "headrace.results.files": ("FileInfo", "TensorInfo"),
 }
 """What looks at files, machines and the installation: imported when it is used."""
+if not TYPE_CHECKING:  # to a type checker, a module with ``__getattr__`` has every name
+    __getattr__, __dir__ = attributes(globals(), _LATER)
 
 __all__ = [
     "Adapter",
@@ -286,15 +284,3 @@ __all__ = [
     "quantize_model",
     "split_model",
 ]
-
-
-def __getattr__(name: str) -> object:
-    if name not in _LATER:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value: object = getattr(import_module(_LATER[name]), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_LATER})

@@ -6,24 +6,9 @@ both from ``headrace.engine``. What can be added to which object says
 ``headrace.backend.abilities``.
 """
 
+from typing import TYPE_CHECKING
+
 from headrace.adapters import LoadedAdapter
-from headrace.backend.abilities import (
-    AdapterDecoder,
-    AdapterModel,
-    ApartDecoder,
-    AppliedAdapter,
-    ChatFormatter,
-    Embedder,
-    EmbedderInfo,
-    EmbeddingModel,
-    Pooling,
-    RecommendsSampling,
-    ScoreOutcome,
-    ScoreRow,
-    ScoringDecoder,
-    StatefulDecoder,
-)
-from headrace.backend.answer import ServiceCall, network_error
 from headrace.backend.backend import PROTOCOL_VERSION, Backend, LoadRequest
 from headrace.backend.decoder import (
     DecoderInfo,
@@ -40,9 +25,7 @@ from headrace.backend.decoder import (
 from headrace.backend.host import Host
 from headrace.backend.plugins.hookspecs import hookimpl
 from headrace.backend.resolver import Resolver, ResolveRequest
-from headrace.backend.serial_decoder import SerialDecoder, decoder_info
-from headrace.backend.service import ServiceModel, ServiceSession
-from headrace.backend.submitting import SubmittingSession
+from headrace.common.later import attributes
 from headrace.common.work import Work
 from headrace.model import Model
 from headrace.requests.chat import ChatRequest
@@ -59,6 +42,74 @@ from headrace.streams.parser import (
     RenderedChat,
     WholeTextParser,
 )
+
+if TYPE_CHECKING:
+    from headrace.backend.abilities import (
+        AdapterDecoder,
+        AdapterModel,
+        ApartDecoder,
+        AppliedAdapter,
+        ChatFormatter,
+        Embedder,
+        EmbedderInfo,
+        EmbeddingModel,
+        Pooling,
+        RecommendsSampling,
+        ScoreOutcome,
+        ScoreRow,
+        ScoringDecoder,
+        StatefulDecoder,
+    )
+    from headrace.backend.answer import (
+        ServiceCall,
+        network_error,
+    )
+    from headrace.backend.serial_decoder import (
+        SerialDecoder,
+        decoder_info,
+    )
+    from headrace.backend.service import (
+        ServiceModel,
+        ServiceSession,
+    )
+    from headrace.backend.submitting import (
+        SubmittingSession,
+    )
+
+_LATER = {
+    "headrace.backend.abilities": (
+        "AdapterDecoder",
+        "AdapterModel",
+        "ApartDecoder",
+        "AppliedAdapter",
+        "ChatFormatter",
+        "Embedder",
+        "EmbedderInfo",
+        "EmbeddingModel",
+        "Pooling",
+        "RecommendsSampling",
+        "ScoreOutcome",
+        "ScoreRow",
+        "ScoringDecoder",
+        "StatefulDecoder",
+    ),
+    "headrace.backend.answer": (
+        "ServiceCall",
+        "network_error",
+    ),
+    "headrace.backend.serial_decoder": (
+        "SerialDecoder",
+        "decoder_info",
+    ),
+    "headrace.backend.service": (
+        "ServiceModel",
+        "ServiceSession",
+    ),
+    "headrace.backend.submitting": ("SubmittingSession",),
+}
+"""What not every plugin needs: they are all imported before a model is loaded."""
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = attributes(globals(), _LATER)
 
 __all__ = [
     "PROTOCOL_VERSION",
