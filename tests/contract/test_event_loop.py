@@ -84,7 +84,7 @@ def _look_at(watch, target, monkeypatch):
 
 async def test_the_loops_thread_makes_no_call_that_waits(target, greedy, monkeypatch, tmp_path):
     """Opening, prompts, texts, conversations, states, forks, adapters, closing."""
-    monkeypatch.setattr("headrace.engine.prompts._SHORT", 8)
+    monkeypatch.setattr("headrace.backend.prompts._SHORT", 8)
     watch = Watch()
     _look_at(watch, target, monkeypatch)
     during, write = watch.during, {"sampling": greedy, **WRITE}

@@ -166,7 +166,7 @@ async def test_calls_on_models(model, gate, name):
 @pytest.mark.parametrize("name", ON_SESSIONS)
 async def test_calls_on_sessions(model, gate, monkeypatch, name):
     """Made by worker threads."""
-    monkeypatch.setattr("headrace.engine.prompts._SHORT", 0)  # every prompt is a long one
+    monkeypatch.setattr("headrace.backend.prompts._SHORT", 0)  # every prompt is a long one
     owner, method, call = ON_SESSIONS[name]
     held = gate(owner, method, armed=False)
     session = await model.aopen_session()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import weakref
 from abc import abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 _Self = TypeVar("_Self", bound="Session")
+_Stream = TypeVar("_Stream", TokenStream, ChatStream)
 Tokens = str | Sequence[int]
 LACKS = "model.capabilities says what a model can do."
 
@@ -142,11 +143,7 @@ class Session(Closing):
         """``generate`` for a task of asyncio or trio: ``async with await session.agenerate(…)``."""
         if self._is_short(prompt):
             return self.generate(prompt, **settings)
-        return await in_worker(
-            lambda: self.generate(prompt, **settings),
-            cancel=let_go if self._leaves_hung_begin else None,
-            unwanted=TokenStream.close,
-        )
+        return await self._begun_beside(lambda: self.generate(prompt, **settings))
 
     @spelled(GenerationKeywords, GenerateRequest)
     def complete(self, prompt: Prompt, **settings: Unpack[GenerationKeywords]) -> Completion:
@@ -198,11 +195,7 @@ class Session(Closing):
     @spelled(ChatKeywords, ChatRequest)
     async def achat(self, messages: Messages, **request: Unpack[ChatKeywords]) -> ChatStream:
         """``chat`` for a task of asyncio or trio: ``async with await session.achat(…)``."""
-        return await in_worker(
-            lambda: self.chat(messages, **request),
-            cancel=let_go if self._leaves_hung_begin else None,
-            unwanted=ChatStream.close,
-        )
+        return await self._begun_beside(lambda: self.chat(messages, **request))
 
     @spelled(ChatKeywords, ChatRequest)
     def complete_chat(self, messages: Messages, **request: Unpack[ChatKeywords]) -> ChatCompletion:
@@ -257,11 +250,7 @@ class Session(Closing):
         self, prefix: Tokens, suffix: Tokens, **request: Unpack[InfillKeywords]
     ) -> TokenStream:
         """``infill`` for a task of asyncio or trio: ``async with await session.ainfill(…)``."""
-        return await in_worker(
-            lambda: self.infill(prefix, suffix, **request),
-            cancel=let_go if self._leaves_hung_begin else None,
-            unwanted=TokenStream.close,
-        )
+        return await self._begun_beside(lambda: self.infill(prefix, suffix, **request))
 
     @spelled(InfillKeywords, InfillRequest)
     def complete_infill(
@@ -278,6 +267,14 @@ class Session(Closing):
         """``complete_infill`` for a task of asyncio or trio; cancelling the task cancels it."""
         async with await self.ainfill(prefix, suffix, **request) as stream:
             return await stream.aread()
+
+    async def _begun_beside(self, begin: Callable[[], _Stream]) -> _Stream:
+        """Have a worker thread begin a stream; one that nobody waits for any more is closed."""
+        return await in_worker(
+            begin,
+            cancel=let_go if self._leaves_hung_begin else None,
+            unwanted=lambda stream: stream.close(),
+        )
 
     def stream(self, request: GenerateRequest | InfillRequest) -> TokenStream:
         """What ``generate`` and ``infill`` do, for whoever has the request as a value."""
@@ -326,12 +323,8 @@ class Session(Closing):
         info = self._owner.info
         check_sampling(request.sampling, info, self._owner.capabilities)
         self._check_idle()
-        named: dict[str, object] = {}
-        if isinstance(request, GenerateRequest):
-            named = {"prompt": request.prompt}
-        elif isinstance(request, InfillRequest):
-            named = {"prefix": request.prefix, "suffix": request.suffix}
-        for name, given in named.items():
+        for name in ("prompt", "prefix", "suffix"):
+            given = getattr(request, name, None)
             if isinstance(given, tuple):
                 check_range(name, given, info.n_vocab)
 

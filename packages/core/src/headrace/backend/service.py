@@ -7,7 +7,6 @@ time-out that bite while the service is silent, the history as text.
 
 from __future__ import annotations
 
-import random
 from abc import abstractmethod
 from collections.abc import Callable
 from functools import partial
@@ -16,10 +15,10 @@ from typing import Any, ClassVar, TypeVar
 import attrs
 
 from headrace.backend.answer import Answer, Answered, ServiceCall
+from headrace.backend.prompts import draw_seed
 from headrace.errors import ParamsError, UnsupportedError
 from headrace.model import Model
 from headrace.params import SamplingParams, SessionParams
-from headrace.params.sampling import MAX_SEED
 from headrace.requests.chat import ChatRequest
 from headrace.requests.generation import GenerateRequest
 from headrace.requests.infill import InfillRequest
@@ -170,9 +169,7 @@ class ServiceSession(Session):
         """The sampling with a seed where the service takes one, and that seed."""
         if "seed" not in self.takes:
             return sampling, None
-        seed = sampling.seed
-        if seed is None:
-            seed = random.SystemRandom().randint(0, MAX_SEED)
+        seed = draw_seed(sampling)
         return attrs.evolve(sampling, seed=seed), seed
 
     def _rendered(self, request: ChatRequest) -> str:

@@ -12,11 +12,13 @@ from typing import TypeVar
 
 import attrs
 
+from headrace.backend.prompts import check_prompt
 from headrace.common.uncopyable import Uncopyable
-from headrace.errors import ClosedError, ParamsError
+from headrace.errors import ClosedError
 from headrace.model import Model
 from headrace.params import SessionParams
 from headrace.requests.chat import ChatRequest
+from headrace.requests.checks import check_kept
 from headrace.requests.generation import GenerateRequest
 from headrace.requests.infill import InfillRequest
 from headrace.results import StopReason
@@ -67,7 +69,7 @@ class SubmittingSession(Session):
             line = self._model.tokenize(chat.prompt, add_special=True, parse_special=True)
             known, carry = 0, b""
         else:
-            new = self._new(request.prompt)
+            new = check_prompt(request.prompt, self._model, history=bool(self._line))
             line, known = [*self._line, *new], len(self._line)
             carry = b"" if new else self._carry
         prompt_tokens = len(line) - known
@@ -76,19 +78,6 @@ class SubmittingSession(Session):
         if chat is None:
             return Begun(self._submitted, prompt_tokens)
         return Begun(self._submitted, prompt_tokens, BegunChat(chat, prompt_tokens=len(line)))
-
-    def _new(self, prompt: str | tuple[int, ...] | None) -> list[int]:
-        """Token ids of what a prompt adds to the history."""
-        if prompt is None:
-            if not self._line:
-                raise ParamsError("prompt is None, but the session's history is empty")
-            return []
-        if not isinstance(prompt, str):
-            return list(prompt)
-        tokens = self._model.tokenize(prompt, add_special=not self._line)
-        if not tokens:
-            raise ParamsError(f"prompt must not be empty, got {prompt!r:.60}")
-        return tokens
 
     def remember(self, line: list[int], carry: bytes) -> None:
         """What a generation leaves as the history."""
@@ -106,12 +95,7 @@ class SubmittingSession(Session):
         return self._model.detokenize(self._tokens()).decode(errors="replace")
 
     def _rewind(self, to: int) -> None:
-        if type(to) is not int or not 0 <= to <= len(self._line):
-            raise ParamsError(
-                f"to must be a whole number from 0 to {len(self._line)}, got {to!r:.60}",
-                hint="It is the number of tokens to keep.",
-            )
-        self.remember(self._line[:to], b"")
+        self.remember(self._line[: check_kept(to, len(self._line))], b"")
 
     def _fork(self: _Fork) -> _Fork:
         forked = type(self)(self._model, self.params)
@@ -221,6 +205,3 @@ class Submitted(Uncopyable):
     def _check_open(self) -> None:
         if self._closed:
             raise ClosedError("the session was closed")
-
-
-__all__ = ["SubmittingSession"]

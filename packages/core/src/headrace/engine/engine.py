@@ -6,11 +6,11 @@ under the mutex and for microseconds.
 
 from __future__ import annotations
 
-import numbers
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import TypeVar
 
+from headrace.backend.prompts import draw_seed
 from headrace.common.locks import held_here
 from headrace.common.uncopyable import Uncopyable
 from headrace.engine import drafting
@@ -18,7 +18,6 @@ from headrace.engine.checked import CheckedDecoder, CheckedVocabulary
 from headrace.engine.driver import Driver
 from headrace.engine.endings import Endings
 from headrace.engine.line import Line, common_prefix
-from headrace.engine.prompts import draw_seed
 from headrace.engine.readers import Readers
 from headrace.engine.role import Role
 from headrace.engine.slots import Slots
@@ -28,11 +27,11 @@ from headrace.errors import (
     ClosedError,
     ContextFullError,
     HeadraceError,
-    ParamsError,
     UnsupportedError,
 )
 from headrace.params import EngineParams, SamplingParams, SessionParams
 from headrace.params.adapters import Use
+from headrace.requests.checks import check_kept
 from headrace.results import ModelInfo, StopReason
 
 _NOTHING: Mapping[int, bytes] = MappingProxyType({})
@@ -259,14 +258,7 @@ class Engine(Uncopyable):
         """Cut the history of an idle sequence."""
         with self.mutex:
             self.check_idle(sequence)
-            length = len(sequence.line)
-            whole = isinstance(to, numbers.Integral) and not isinstance(to, bool)
-            if not whole or not 0 <= to <= length:
-                raise ParamsError(
-                    f"to must be a whole number from 0 to {length}, got {to!r}",
-                    hint="It is the number of tokens to keep.",
-                )
-            sequence.forget_after(to)
+            sequence.forget_after(check_kept(to, len(sequence.line)))
             sequence.carry = b""
 
     def set_params(self, sequence: Sequence, params: SessionParams) -> None:

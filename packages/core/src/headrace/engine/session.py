@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from headrace._version import __version__
+from headrace.backend.prompts import check_prompt, check_scored, draw_seed, is_short
 from headrace.common.work import Work
 from headrace.engine import infill, saving, usage
 from headrace.engine.chat import conversation
 from headrace.engine.engine import Engine
 from headrace.engine.generation import EngineGeneration
-from headrace.engine.prompts import check_prompt, check_scored, draw_seed, is_short
 from headrace.engine.scoring import Scoring, score_of
 from headrace.engine.state import Run
 from headrace.errors import ClosedError

@@ -71,11 +71,15 @@ def integer(low: int, high: int | None = None, *, optional: bool = False) -> Val
     def validate(instance: Any, field: attrs.Attribute[Any], value: Any) -> None:
         if value is None and optional:
             return
-        whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-        if not whole or value < low or (high is not None and value > high):
+        if not is_whole(value) or value < low or (high is not None and value > high):
             refuse(instance, field, value, allowed)
 
     return validate
+
+
+def is_whole(value: Any) -> bool:
+    """Whether it is a whole number; True and False are none."""
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 
 
 def finite(value: Any) -> bool:

@@ -11,7 +11,7 @@ import attrs
 
 from headrace.errors import ParamsError
 from headrace.grammar import Choice, Gbnf, Grammar, JsonSchema, Lazy, Regex
-from headrace.params.fields import integer, number, refuse, strict_names
+from headrace.params.fields import integer, is_whole, number, refuse, strict_names
 from headrace.params.samplers import DEFAULT_SAMPLERS, check_effects, validate_order
 
 MAX_SEED = 2**32 - 2
@@ -55,9 +55,8 @@ def _validate_biases(instance: Any, field: attrs.Attribute[Any], value: Any) -> 
 
 
 def _is_bias(token: Any, bias: Any) -> bool:
-    whole = isinstance(token, numbers.Integral) and not isinstance(token, bool)
     real = isinstance(bias, numbers.Real) and not isinstance(bias, bool)
-    return whole and token >= 0 and real and (abs(bias) <= _LARGEST or bias == -math.inf)
+    return is_whole(token) and token >= 0 and real and (abs(bias) <= _LARGEST or bias == -math.inf)
 
 
 def _validate_breakers(instance: Any, field: attrs.Attribute[Any], value: Any) -> None:

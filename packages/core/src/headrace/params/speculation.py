@@ -63,7 +63,7 @@ class DraftModel:
         ParamsError: For an unknown name or a value outside its range.
     """
 
-    model: Any = attrs.field(validator=_is_model)
+    model: Drafts = attrs.field(validator=_is_model)
     """A loaded model with the same vocabulary. It stays the caller's to close; once it is closed
     nothing is proposed any more."""
 

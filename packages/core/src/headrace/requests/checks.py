@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import numbers
 import os
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from headrace.errors import ParamsError, TokenizeError
 from headrace.params import SessionParams
+from headrace.params.fields import is_whole
 
 
 def check_session_params(params: Any) -> SessionParams:
@@ -80,9 +80,22 @@ def token_ids(name: str, tokens: Any) -> tuple[int, ...]:
     return tuple(map(int, ids))
 
 
-def is_whole(value: Any) -> bool:
-    """Whether it is a whole number; True and False are none."""
-    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+def check_kept(to: Any, length: int) -> int:
+    """How many tokens of a history are to be kept.
+
+    Args:
+        to: What ``rewind`` was given.
+        length: Of the history.
+
+    Raises:
+        ParamsError: Unless it is a whole number from 0 to the length.
+    """
+    if not is_whole(to) or not 0 <= to <= length:
+        raise ParamsError(
+            f"to must be a whole number from 0 to {length}, got {to!r}",
+            hint="It is the number of tokens to keep.",
+        )
+    return int(to)
 
 
 def check_range(name: str, ids: Sequence[int], n_tokens: int) -> None:

@@ -10,7 +10,7 @@ import attrs
 
 from headrace.errors import ParamsError
 from headrace.params import SamplingParams
-from headrace.params.fields import finite
+from headrace.params.fields import finite, is_whole
 from headrace.requests.checks import check_flags, check_text, token_ids
 
 Prompt = str | Sequence[int] | None
@@ -37,8 +37,7 @@ def _sampling(value: Any) -> SamplingParams:
 def _max_tokens(value: Any) -> int | None:
     if value is None:
         return None
-    whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-    if not whole or value < 0:
+    if not is_whole(value) or value < 0:
         raise ParamsError(
             f"max_tokens must be a whole number ≥ 0 or None, got {value!r}",
             hint="0 only computes the prompt; None goes on until the model ends.",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numbers
 from typing import Any, TypedDict
 
 import attrs
@@ -10,6 +9,7 @@ import attrs
 from headrace.common.work import Progress
 from headrace.errors import ParamsError
 from headrace.params import MAX_LOGPROBS
+from headrace.params.fields import is_whole
 from headrace.requests.checks import check_text, token_ids
 
 
@@ -32,8 +32,7 @@ def _text(value: Any) -> str | tuple[int, ...]:
 
 
 def _top(value: Any) -> int:
-    whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-    if not whole or not 0 <= value <= MAX_LOGPROBS:
+    if not is_whole(value) or not 0 <= value <= MAX_LOGPROBS:
         raise ParamsError(f"top must be a whole number ≥ 0 and ≤ {MAX_LOGPROBS}, got {value!r:.60}")
     return int(value)
 

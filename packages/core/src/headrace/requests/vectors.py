@@ -9,7 +9,8 @@ import attrs
 
 from headrace.common.work import Progress
 from headrace.errors import ParamsError
-from headrace.requests.checks import check_flags, check_text, is_whole, token_ids
+from headrace.params.fields import is_whole
+from headrace.requests.checks import check_flags, check_text, token_ids
 
 Texts = str | Sequence[str] | Sequence[int] | Sequence[Sequence[int]]
 
