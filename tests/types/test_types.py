@@ -28,7 +28,12 @@ def mypy(folder: Path, paths: list[Path]) -> Complaints:
     ended = subprocess.run(
         [
             *(sys.executable, "-m", "mypy", "--strict", "--no-error-summary"),
-            *("--no-incremental", "--disable-error-code=import-not-found", "--config-file="),
+            # No cache: tests that run at the same time would write one file.
+            *(
+                f"--cache-dir={os.devnull}",
+                "--disable-error-code=import-not-found",
+                "--config-file=",
+            ),
             *("--disable-error-code=import-untyped", "--no-warn-unused-ignores"),
             *("--hide-error-context", "--no-color-output", "--show-absolute-path"),
             *map(str, sorted(folder.rglob("*.py"))),
