@@ -46,7 +46,7 @@ def modelling(model: Model) -> None:
 def loading() -> None:
     """Of loading."""
     headrace.load_model(4)  # refused
-    headrace.lod_model("a")  # refused
+    headrace.lod_model  # refused
     headrace.load_model("a", params=headrace.EngineParams())  # refused
     headrace.load_model("a", n_ctx=4)  # refused
     SamplingParams(temprature=0.5)  # refused
