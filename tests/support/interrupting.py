@@ -52,8 +52,11 @@ class RaiseAt:
             self.left -= 1
             if self.left < 0:
                 self.fired = True
-                raise self._error
+                self._interrupt()
         return self._trace
+
+    def _interrupt(self) -> None:
+        raise self._error
 
     def _may_look(self, frame: FrameType) -> bool:
         name = dis.opname[frame.f_code.co_code[frame.f_lasti]]

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import dis
 import signal
-import sys
 
 import pytest
 
 from headrace import StopReason
+from tests.support.interrupting import RaiseAt
 
 ENGINE_FILES = (
     "/headrace/engine/",
@@ -46,13 +45,8 @@ def raised_by_signals(error):
         signal.signal(signal.SIGUSR1, before)
 
 
-class InterruptAt:
-    """Raises an exception at the n-th place inside the engine at which Python may.
-
-    CPython looks for signals after a call, when a function begins and when a
-    loop turns, and nowhere else; that is what makes a ``with`` statement on a
-    lock safe. After a call that raised it goes to the handler without a look.
-    """
+class InterruptAt(RaiseAt):
+    """Raises from a signal handler, at the n-th place inside the engine."""
 
     def __init__(
         self,
@@ -60,40 +54,20 @@ class InterruptAt:
         error: type[BaseException] = KeyboardInterrupt,
         files: tuple[str, ...] = ENGINE_FILES,
     ) -> None:
-        self.left = position
-        self.error = error
-        self._files = files
-        self.fired = False
-        self._previous: dict[object, str] = {}
+        super().__init__(position, files, error)
+        self._signals = raised_by_signals(error)
 
-    def __enter__(self):
-        self._signals = raised_by_signals(self.error)
+    def __enter__(self) -> InterruptAt:
         self._signals.__enter__()
-        self._before = sys.gettrace()
-        sys.settrace(self._trace)
+        super().__enter__()
         return self
 
-    def __exit__(self, *exc_info):
-        sys.settrace(self._before)
+    def __exit__(self, *exc_info) -> None:
+        super().__exit__(*exc_info)
         self._signals.__exit__(None, None, None)
-        self._previous.clear()  # frames, and with them what they hold
 
-    def _trace(self, frame, event, argument):
-        if not any(part in frame.f_code.co_filename for part in self._files):
-            return None
-        frame.f_trace_opcodes = True
-        frame.f_trace_lines = False
-        if event == "opcode" and not self.fired:
-            name = dis.opname[frame.f_code.co_code[frame.f_lasti]]
-            before = self._previous.get(frame, "")
-            self._previous[frame] = name
-            looks = before.startswith("CALL") or name == "RESUME" or "JUMP_BACKWARD" in before
-            if looks and name != "PUSH_EXC_INFO":
-                self.left -= 1
-                if self.left < 0:
-                    self.fired = True
-                    signal.raise_signal(signal.SIGUSR1)
-        return self._trace
+    def _interrupt(self) -> None:
+        signal.raise_signal(signal.SIGUSR1)
 
 
 def run(fake, position, error=KeyboardInterrupt, **options):
