@@ -25,6 +25,7 @@ CORE = [
     ["session"],
     ["model"],
     ["backend"],
+    ["masks"],
     ["engine"],
     ["loading"],
     ["inspection"],

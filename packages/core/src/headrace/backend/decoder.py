@@ -72,6 +72,9 @@ class DecoderInfo:
     """Whether what is computed for a sequence depends neither on where in memory it lies nor on
     what lies or lay there beside it, as where every sequence has a memory of its own. Without
     it, and without ``n_apart``, no receipt says that a run was reproducible."""
+    takes_masks: bool = False
+    """Whether rows may say which tokens are allowed, see ``Row.allowed``. With it the model keeps
+    its output to grammars."""
     n_apart: int = 0
     """Sequences beside those, with numbers from n_sequences on, each alone in a memory where
     nothing is left of what was there before; see ``ApartDecoder``. Reproducible sessions have
@@ -107,6 +110,12 @@ class Row:
     """Token ids proposed to follow. They are run as well, and the sampler goes on after each of
     them for as long as it chooses what was proposed. Memory forgets the others; without a
     sampler it forgets them all."""
+    allowed: memoryview | None = None
+    """Which tokens may be sampled; None: all. A bit for each token, in ⌈n_tokens / 32⌉ words of
+    32 bits, little-endian, the first token lowest: one such mask for the place after the last
+    token, then one for the place after each token of the draft. Masks come before all samplers,
+    and are not reported: log-probabilities are those without them. Where nothing that is allowed
+    can be sampled, the row has a ``GrammarError``."""
 
 
 @attrs.define(slots=True)

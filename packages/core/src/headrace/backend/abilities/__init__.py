@@ -33,6 +33,7 @@ from headrace.backend.abilities.of_model import (
     RecommendsSampling,
     TellsSystem,
 )
+from headrace.backend.abilities.of_vocabulary import ListsPieces
 
 __all__ = [
     "AdapterDecoder",
@@ -50,6 +51,7 @@ __all__ = [
     "FileStage",
     "HostsChecks",
     "ListsDevices",
+    "ListsPieces",
     "ModelFiles",
     "Pooling",
     "Progress",

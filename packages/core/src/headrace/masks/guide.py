@@ -1,0 +1,56 @@
+"""``Guide``: what a model has to keep outputs to grammars, made when it is first wanted."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from typing import Any
+
+from headrace.backend.decoder import Vocabulary
+from headrace.grammar import Grammar, library
+from headrace.masks.matcher import Matcher
+from headrace.masks.tokens import ends, make_tokenizer
+
+MOST_KEPT = 64
+"""Grammars that are kept compiled; half a megabyte each."""
+
+
+class Guide:
+    """Compiles grammars over one vocabulary. Thread-safe.
+
+    Args:
+        vocabulary: The model's.
+    """
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self._vocabulary = vocabulary
+        self._lock = threading.Lock()
+        self._tokenizers: dict[bool, Any] = {}
+        self._fresh: OrderedDict[Grammar, Any] = OrderedDict()
+        self._eog: list[int] = []
+
+    def prepare(self, *, spoken: bool = False) -> Any:
+        """The tokenizer, made at the first call: that takes a second for 262,144 tokens."""
+        with self._lock:
+            if spoken not in self._tokenizers:
+                self._eog = ends(self._vocabulary)
+                self._tokenizers[spoken] = make_tokenizer(self._vocabulary, spoken=spoken)
+            return self._tokenizers[spoken]
+
+    def matcher(self, grammar: Grammar, *, ban_eog: bool) -> Matcher:
+        """What follows one output through a grammar.
+
+        Raises:
+            GrammarError: If the grammar names a token that there is not, or is too large.
+        """
+        tokenizer = self.prepare()
+        with self._lock:
+            fresh = self._fresh.get(grammar)
+        if fresh is None:
+            fresh = library.new_matcher(tokenizer, grammar.source)
+        with self._lock:
+            self._fresh[grammar] = fresh
+            self._fresh.move_to_end(grammar)
+            while len(self._fresh) > MOST_KEPT:
+                self._fresh.popitem(last=False)
+        return Matcher(fresh, self._vocabulary.n_tokens, self._eog, ban_eog=ban_eog)
