@@ -7,7 +7,6 @@ import random
 from typing import Any
 
 from headrace.grammar import library
-from headrace.masks.matcher import Matcher
 from headrace.masks.tokens import make_tokenizer
 
 END = 256
@@ -40,10 +39,10 @@ def tokenizer() -> Any:
     return make_tokenizer(Bytes(), spoken=False)  # type: ignore[arg-type]
 
 
-def following(grammar: Any) -> Matcher:
-    """What follows a grammar: a value, or a source in llguidance's notation."""
+def following(grammar: Any) -> Any:
+    """A matcher of llguidance's at the beginning: of a value, or of a source in its notation."""
     source = grammar if isinstance(grammar, str) else grammar.source
-    return Matcher(library.new_matcher(tokenizer(), source), END + 1, [END], ban_eog=False)
+    return library.new_matcher(tokenizer(), source)
 
 
 def takes(grammar: Any, text: str | bytes) -> bool:
@@ -53,9 +52,11 @@ def takes(grammar: Any, text: str | bytes) -> bool:
         grammar: A value such as ``JsonSchema``, or a source; or what ``following`` made of it.
         text: The text, or its bytes.
     """
-    matcher = grammar if isinstance(grammar, Matcher) else following(grammar)
+    matcher = _at_its_beginning(grammar)
     tokens = [*(text.encode() if isinstance(text, str) else text), END]
-    return matcher.n_allowed([], tokens) == len(tokens)
+    found = matcher.validate_tokens(tokens)
+    assert not matcher.is_error(), matcher.get_error()
+    return bool(found == len(tokens))
 
 
 def texts(grammar: Any, seed: int, *, n_bytes: int = 300) -> str:
@@ -69,17 +70,27 @@ def texts(grammar: Any, seed: int, *, n_bytes: int = 300) -> str:
     Raises:
         AssertionError: If it does not end, or the masks allow nothing.
     """
-    matcher = grammar if isinstance(grammar, Matcher) else following(grammar)
+    matcher = _at_its_beginning(grammar)
     draw = random.Random(seed)
     output: list[int] = []
     while not output or output[-1] != END:
         assert len(output) < n_bytes + 20_000, bytes(output[:500])
         output.append(_next(matcher, output, draw, ending=len(output) >= n_bytes))
+        matcher.consume_token(output[-1])
+        assert not matcher.is_error(), matcher.get_error()
     return bytes(output[:-1]).decode()
 
 
-def _next(matcher: Matcher, output: list[int], draw: random.Random, *, ending: bool) -> int:
-    mask = matcher.masks(output)
+def _at_its_beginning(grammar: Any) -> Any:
+    fresh = (
+        following(grammar) if isinstance(grammar, str) or hasattr(grammar, "source") else grammar
+    )
+    return fresh.deep_copy()
+
+
+def _next(matcher: Any, output: list[int], draw: random.Random, *, ending: bool) -> int:
+    mask = matcher.compute_bitmask()
+    assert not matcher.is_error(), matcher.get_error()
     allowed = [token for token in range(END + 1) if mask[token >> 3] >> (token & 7) & 1]
     assert allowed, bytes(output[-500:])
     if ending:
