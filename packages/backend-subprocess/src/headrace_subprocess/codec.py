@@ -42,7 +42,7 @@ from headrace.results import (
     TokenLogprob,
     Usage,
 )
-from headrace.results.chat import ChatMessage, Tool, ToolCall
+from headrace.results.chat import ArgumentProblem, ChatMessage, Tool, ToolCall
 from headrace.results.check import CheckOutcome, CheckStage
 from headrace.results.machine import DeviceMemory, MemoryUsage, SessionMemory, SystemInfo
 from headrace.results.score import Score
@@ -54,7 +54,7 @@ _ASKED: tuple[type, ...] = (
     ModelParams, EngineParams, IsolationParams, SessionParams, PromptLookup, SamplingParams,
     Choice, Gbnf, JsonSchema, Lazy, Regex, Trigger,
     GenerateRequest, ChatRequest, InfillRequest, ScoreRequest, EmbedRequest, RankRequest,
-    ChatMessage, Tool, ToolCall, StopReason,
+    ChatMessage, Tool, ToolCall, ArgumentProblem, StopReason,
 )  # fmt: skip
 _ANSWERED: tuple[type, ...] = (
     ModelInfo, Capability, SystemInfo, MemoryUsage, SessionMemory, DeviceMemory, AdapterInfo,

@@ -79,6 +79,7 @@ from headrace.results import (
     Usage,
 )
 from headrace.results.chat import (
+    ArgumentProblem,
     ChatChunk,
     ChatCompletion,
     ChatMessage,
@@ -168,6 +169,7 @@ __all__ = [
     "Adapter",
     "AdapterInfo",
     "AdapterUse",
+    "ArgumentProblem",
     "Backend",
     "BackendCrashedError",
     "BackendDiagnosis",

@@ -299,6 +299,7 @@ class Session(Closing):
                     request, beginning.begin(), (*request.stop, *chat.rendered.stops), began
                 ),
                 chat,
+                request.tools if request.tool_choice != "none" else (),
             )
 
     def _stream_of(

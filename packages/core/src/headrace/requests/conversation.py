@@ -6,10 +6,14 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
-from headrace.errors import ParamsError
+import attrs
+
+from headrace.common.quotes import shown
+from headrace.errors import ChatParseError, ParamsError
 from headrace.grammar import JsonSchema
 from headrace.params import check_names
 from headrace.requests.chat import ChatRequest
+from headrace.requests.tool_schemas import check_tool_schema
 from headrace.results.chat import ChatMessage, Tool, ToolCall
 
 _T = TypeVar("_T")
@@ -90,7 +94,27 @@ def _messages(messages: Any) -> tuple[ChatMessage, ...]:
 def _message(where: str, message: Any) -> ChatMessage:
     found = message if isinstance(message, ChatMessage) else _from_dict(where, message)
     _check_role(where, found)
-    return found
+    if not found.tool_calls:
+        return found
+    calls = [_whole(f"{where}.tool_calls[{i}]", each) for i, each in enumerate(found.tool_calls)]
+    return attrs.evolve(found, tool_calls=tuple(calls))
+
+
+def _whole(where: str, call: ToolCall) -> ToolCall:
+    """A call with arguments that a template can show.
+
+    Templates read them as JSON or write them as they are: what is cut off would end in an error of
+    one template's, and in a prompt that misleads the model with another.
+    """
+    try:
+        call.parsed()
+    except ChatParseError:
+        raise ParamsError(
+            f"{where}.arguments must be a JSON object, got {shown(call.arguments)}",
+            hint="A call of an answer that was cut short is not whole: leave it out of the "
+            "history, or give it the arguments '{}'.",
+        ) from None
+    return attrs.evolve(call, arguments=call.arguments.strip() or "{}", problems=None)
 
 
 def _check_role(where: str, message: ChatMessage) -> None:
@@ -159,7 +183,7 @@ def _call(where: str, call: Any) -> ToolCall:
     check_names(f"{where}.function", function, ("name", "arguments"))
     if "name" not in function:
         raise ParamsError(f"{where}.function has no name")
-    arguments = function.get("arguments", "{}")
+    arguments = function.get("arguments")
     if isinstance(arguments, Mapping):
         arguments = _as_json(f"{where}.function.arguments", arguments, ensure_ascii=False)
     return _made(
@@ -175,6 +199,8 @@ def _tools(tools: Any) -> tuple[Tool, ...]:
             return ()
         raise ParamsError(f"tools must be a sequence of tools, got {tools!r:.60}")
     found = tuple(_tool(f"tools[{index}]", tool) for index, tool in enumerate(tools))
+    for index, tool in enumerate(found):
+        check_tool_schema(f"tools[{index}].parameters", tool.parameters)
     names = [tool.name for tool in found]
     for index, name in enumerate(names):
         if name in names[:index]:

@@ -60,6 +60,16 @@ def _are_calls(instance: Any, field: attrs.Attribute[Any], value: Any) -> None:
         refuse(instance, field, value, "a sequence of ToolCall")
 
 
+def _are_problems(instance: Any, field: attrs.Attribute[Any], value: Any) -> None:
+    good = isinstance(value, tuple) and all(isinstance(each, ArgumentProblem) for each in value)
+    if value is not None and not good:
+        refuse(instance, field, value, "None or a sequence of ArgumentProblem")
+
+
+def _or_no_arguments(value: Any) -> Any:
+    return "{}" if value is None else value
+
+
 def _as_tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
@@ -67,6 +77,16 @@ def _as_tuple(value: Any) -> Any:
 def _no_number(name: str) -> float:
     """For what Python's ``json`` takes for numbers, and JSON does not."""
     raise ValueError(f"{name} is no JSON")
+
+
+@attrs.frozen
+class ArgumentProblem:
+    """What is wrong with the arguments of a call."""
+
+    path: str
+    """The place in the arguments, such as ``#/days``; ``#``: all of them."""
+    message: str
+    """What is wrong there, for the model to read, too."""
 
 
 @strict_names
@@ -82,8 +102,19 @@ class ToolCall:
     """What the answering ``tool`` message names in ``tool_call_id``."""
     name: str = attrs.field(validator=_is_text)
     """The tool's name."""
-    arguments: str = attrs.field(default="{}", validator=_is_text)
-    """A JSON object, as the model wrote it."""
+    arguments: str = attrs.field(default="{}", converter=_or_no_arguments, validator=_is_text)
+    """A JSON object, as the model wrote it; empty, it is one without arguments."""
+    problems: tuple[ArgumentProblem, ...] | None = attrs.field(
+        default=None, converter=_as_tuple, validator=_are_problems, eq=False
+    )
+    """How the arguments differ from the tool's schema, which a finished answer was checked
+    against: empty if they are valid; None if that was not looked at: in a message that does not
+    come from an answer, and where the answer ended in the middle of the call."""
+
+    @property
+    def valid(self) -> bool | None:
+        """Whether the arguments are valid under the tool's schema; None if that is not known."""
+        return None if self.problems is None else not self.problems
 
     def parsed(self) -> dict[str, Any]:
         """The arguments by name.
@@ -93,7 +124,7 @@ class ToolCall:
                 ``Infinity`` are no JSON.
         """
         try:
-            found = json.loads(self.arguments, parse_constant=_no_number)
+            found = json.loads(self.arguments.strip() or "{}", parse_constant=_no_number)
         except RecursionError:
             raise ChatParseError(
                 f"the arguments of the call of {self.name!r} are nested too deeply",

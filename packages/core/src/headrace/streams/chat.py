@@ -17,9 +17,9 @@ import attrs
 
 from headrace.common.closing import Closing
 from headrace.errors import HeadraceError, StreamConsumedError
-from headrace.results.chat import ChatChunk, ChatCompletion, ChatMessage
+from headrace.results.chat import ChatChunk, ChatCompletion, ChatMessage, Tool
 from headrace.streams.deltas import ChunkedMessage
-from headrace.streams.reading import Reading
+from headrace.streams.reading import Reading, checked_calls
 
 if TYPE_CHECKING:
     from headrace.results import Chunk, StreamStatistics
@@ -40,11 +40,12 @@ class ChatStream(Closing):
     Args:
         stream: Where the text comes from.
         chat: The conversation that is being answered.
+        tools: What was offered; the arguments of calls are checked against their schemas.
     """
 
     instead = "Read it where it is, and pass on its chunks or its result."
 
-    def __init__(self, stream: TokenStream, chat: BegunChat) -> None:
+    def __init__(self, stream: TokenStream, chat: BegunChat, tools: tuple[Tool, ...] = ()) -> None:
         super().__init__()
         self.rendered = chat.rendered
         """The request that is being answered."""
@@ -56,6 +57,7 @@ class ChatStream(Closing):
         """How many of them the session's history held already."""
         self._stream = stream
         self._reading = Reading(self.rendered.parser)
+        self._tools = tools
         # Not a method of its own: a stream in a cycle would end with the collector's next
         # round, not when it is dropped.
         self._shown = ChunkedMessage(functools.partial(_make_id, self.prompt))
@@ -151,7 +153,7 @@ class ChatStream(Closing):
         try:
             rest = None if self._torn else self._reading.finish(done.text, done.stop_reason)
             chunk = self._hand_out(rest)
-            self._message = self._shown.message
+            self._message = checked_calls(self._shown.message, self._tools, done.stop_reason)
         except HeadraceError as error:
             self._failure = error.kept()
             raise

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
+import attrs
+
 from headrace.errors import ChatParseError
+from headrace.requests.tool_schemas import argument_problems
 from headrace.results import StopReason
-from headrace.results.chat import ChatChunk
+from headrace.results.chat import ChatChunk, ChatMessage, Tool, ToolCall
 from headrace.streams.deltas import ChunkedMessage, MessageDeltas
 from headrace.streams.parser import ChatParser
 
@@ -52,3 +57,30 @@ class Reading:
 
     def _noted(self, chunk: ChatChunk | None) -> ChatChunk | None:
         return None if chunk is None else self._shown.add(chunk)
+
+
+def checked_calls(message: ChatMessage, tools: tuple[Tool, ...], end: StopReason) -> ChatMessage:
+    """A message whose finished calls tell whether their arguments are valid.
+
+    Args:
+        message: All that was read of an answer.
+        tools: What was offered.
+        end: Why the answer ended; one that was cut short may end in the middle of a call.
+    """
+    if not (tools and message.tool_calls):
+        return message
+    schemas = {tool.name: json.dumps(dict(tool.parameters), ensure_ascii=False) for tool in tools}
+    *earlier, last = message.tool_calls
+    finished = message.tool_calls if end in WHOLE or _is_whole(last) else tuple(earlier)
+    checked = tuple(
+        attrs.evolve(call, problems=argument_problems(call, schemas)) for call in finished
+    )
+    return attrs.evolve(message, tool_calls=checked + message.tool_calls[len(checked) :])
+
+
+def _is_whole(call: ToolCall) -> bool:
+    """Whether a call that may have been cut off has all of its arguments."""
+    try:
+        return bool(call.arguments.strip()) and bool(call.parsed())
+    except ChatParseError:
+        return False
