@@ -101,14 +101,21 @@ class Regex:
     pattern: str = attrs.field(validator=_string)
     """The expression. ``^`` and ``$`` at its ends change nothing."""
 
-    gbnf: Gbnf = attrs.field(init=False, repr=False, eq=False)
-    """The same as a grammar."""
+    source: str = attrs.field(init=False, repr=False, eq=False)
+    """The same in llguidance's notation."""
 
     def __attrs_post_init__(self) -> None:
         """Convert."""
+        from headrace.grammar.regular.whole import regex_source
+
+        object.__setattr__(self, "source", regex_source(self.pattern))
+
+    @property
+    def gbnf(self) -> Gbnf:
+        """The same as a grammar."""
         from headrace.grammar.regex import regex_to_gbnf
 
-        object.__setattr__(self, "gbnf", Gbnf(regex_to_gbnf(self.pattern)))
+        return Gbnf(regex_to_gbnf(self.pattern))
 
 
 @attrs.frozen
@@ -122,13 +129,12 @@ class Choice:
     options: tuple[str, ...] = attrs.field(converter=_strings)
     """The texts."""
 
-    gbnf: Gbnf = attrs.field(init=False, repr=False, eq=False)
-    """The same as a grammar."""
+    source: str = attrs.field(init=False, repr=False, eq=False)
+    """The same in llguidance's notation."""
 
     def __attrs_post_init__(self) -> None:
         """Check and convert."""
-        from headrace.grammar.nodes import Either, Text
-        from headrace.grammar.notation import write_gbnf
+        from headrace.grammar.sources import choice_source
 
         options: Any = self.options
         if not isinstance(options, tuple) or not options:
@@ -141,8 +147,16 @@ class Choice:
                     f"Choice.options[{index}] must be a non-empty str, got {option!r:.60}"
                 )
             check_unicode("text", option)
-        root = Either(tuple(map(Text, dict.fromkeys(options))))
-        object.__setattr__(self, "gbnf", Gbnf(write_gbnf({"root": root})))
+        object.__setattr__(self, "source", choice_source(dict.fromkeys(options)))
+
+    @property
+    def gbnf(self) -> Gbnf:
+        """The same as a grammar."""
+        from headrace.grammar.nodes import Either, Text
+        from headrace.grammar.notation import write_gbnf
+
+        root = Either(tuple(map(Text, dict.fromkeys(self.options))))
+        return Gbnf(write_gbnf({"root": root}))
 
 
 def _as_json(value: Any) -> str:
@@ -273,7 +287,7 @@ class Lazy:
             raise GrammarError(
                 f"Lazy.triggers must be a non-empty list of Trigger, got {triggers!r:.60}"
             )
-        if self.grammar.gbnf.begun:
+        if isinstance(self.grammar, Gbnf) and self.grammar.begun:
             raise GrammarError("Lazy.grammar cannot have begun before its trigger appears")
 
     @property

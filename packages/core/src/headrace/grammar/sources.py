@@ -1,0 +1,19 @@
+"""What sources in llguidance's notation begin with, and how a text is written in them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+
+HEADER = '%llguidance {"no_forcing": true}\n'
+"""Every token that fits is allowed, not only the usual one where the text is certain."""
+
+
+def literal(text: str) -> str:
+    """A text that stands for itself."""
+    return json.dumps(text, ensure_ascii=False)
+
+
+def choice_source(options: Iterable[str]) -> str:
+    """A source for one of some texts, of which any may be the beginning of another."""
+    return f"{HEADER}start: TEXT\nTEXT: {' | '.join(map(literal, options))}\n"
