@@ -11,3 +11,7 @@ int hr_detokenize(hr_model *model, const int32_t *ids, int32_t n_ids, bool speci
 /* The bytes of one token as it appears in a stream. */
 int hr_piece(hr_model *model, int32_t id, char *bytes, int32_t capacity, int32_t *count,
              hr_report *report);
+/* Those of all tokens, one after the other. `ends` has room for a number for each token: where its
+ * bytes end. */
+int hr_pieces(hr_model *model, char *bytes, int64_t capacity, int64_t *ends, int64_t *count,
+              hr_report *report);

@@ -7,6 +7,7 @@
 // split at its special tokens by the shim: see specials.cpp.
 #include <algorithm>
 #include <climits>
+#include <cstdlib>
 #include <limits>
 
 #include "text.h"
@@ -218,6 +219,28 @@ int hr_piece(hr_model *handle, int32_t id, char *bytes, int32_t capacity, int32_
         return hr::counted(llama_token_to_piece(core->vocab, id, bytes, capacity,
                                                 /* lstrip */ 0, /* special */ false),
                            count, report);
+    });
+}
+
+int hr_pieces(hr_model *handle, char *bytes, int64_t capacity, int64_t *ends, int64_t *count,
+              hr_report *report) {
+    return hr::guarded(report, [&]() -> int {
+        *count = 0;
+        const auto core = hr::model_core(handle);
+        if (const int refused = hr::usable(core); refused != HR_OK) {
+            return refused;
+        }
+        int64_t at = 0;
+        for (int32_t id = 0; id < core->n_vocab; ++id) {
+            const int64_t room = std::clamp<int64_t>(capacity - at, 0, INT32_MAX);
+            const int32_t n = llama_token_to_piece(core->vocab, id, room > 0 ? bytes + at : bytes,
+                                                   static_cast<int32_t>(room), /* lstrip */ 0,
+                                                   /* special */ false);
+            at += std::abs(n);
+            ends[id] = at;
+        }
+        *count = at;
+        return at > capacity ? HR_BUFFER_TOO_SMALL : HR_OK;
     });
 }
 

@@ -6,10 +6,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from headrace.errors import TokenizeError
+import headrace_llamacpp.vocabulary
+from headrace.backend.abilities import ListsPieces
+from headrace.errors import ClosedError, TokenizeError
+from headrace.params import ModelParams
 from headrace.testing.tiny_gguf import MARKER
 from tests.integration.driving import load_decoder_model
-from tests.support import tiny_gguf
+from tests.support import tiny_gguf, vocabularies
 from tests.support.subprocesses import run_script
 
 _RELAXED = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -162,3 +165,36 @@ def test_a_user_defined_token_is_read_in_plain_text_too():
     assert end not in model.vocabulary.tokenize("</s>", add_special=False, parse_special=False)
     assert end in model.vocabulary.tokenize("</s>", add_special=False, parse_special=True)
     model.close()
+
+
+NAMES = ("llama-spm", "llama-bpe", "gemma-4", "phi-3", "qwen2", "deepseek-llm", "bert-bge")
+
+
+@pytest.mark.parametrize("name", [*NAMES, "attention+marker", "bpe"])
+def test_all_pieces_at_once_are_those_of_each_token(name):
+    """Whatever the kind of vocabulary, special tokens and bytes included."""
+    path = vocabularies.paths()[name] if name in NAMES else tiny_gguf.path(name)
+    model = load_decoder_model(path, ModelParams(vocab_only=name in NAMES))
+    vocabulary = model.vocabulary
+    assert isinstance(vocabulary, ListsPieces)
+    pieces = vocabulary.pieces()
+    assert pieces == [vocabulary.piece(token) for token in range(vocabulary.n_tokens)]
+    assert any(map(len, pieces))
+    model.close()
+
+
+def test_pieces_longer_than_expected_are_asked_for_again(monkeypatch):
+    """With the room that they need."""
+    model = load_decoder_model(tiny_gguf.path("attention"))
+    expected = model.vocabulary.pieces()
+    monkeypatch.setattr(headrace_llamacpp.vocabulary, "_MEAN_SIZE", 0)
+    assert model.vocabulary.pieces() == expected
+    model.close()
+
+
+def test_a_closed_model_has_no_pieces():
+    """And says so."""
+    model = load_decoder_model(tiny_gguf.path("attention"))
+    model.close()
+    with pytest.raises(ClosedError):
+        model.vocabulary.pieces()

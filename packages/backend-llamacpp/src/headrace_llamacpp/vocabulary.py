@@ -15,6 +15,8 @@ from headrace_llamacpp.handles import Handle
 _FIM = ("fim_pre", "fim_suf", "fim_mid", "fim_pad", "fim_rep", "fim_sep")
 _SPECIALS = ("bos", "eos", "eot", "sep", "nl", "pad", "mask", *_FIM)
 _PIECE_SIZE = 64
+_MEAN_SIZE = 16
+"""Bytes of a token that there is room for at first; in large vocabularies it is 6 to 8."""
 
 
 class LlamaVocabulary:
@@ -91,6 +93,23 @@ class LlamaVocabulary:
             return self._pieces[token]
         except KeyError:
             return self._pieces.setdefault(token, self._native_piece(token))
+
+    def pieces(self) -> list[bytes]:
+        """Bytes of all tokens in their order, each as ``piece`` gives it."""
+        ends = ffi.new("int64_t[]", self.n_tokens)
+        count = ffi.new("int64_t *")
+        report = new_report()
+        capacity = _MEAN_SIZE * self.n_tokens
+        while True:
+            buffer = ffi.new("char[]", capacity)
+            status = lib.hr_pieces(self._handle.pointer, buffer, capacity, ends, count, report)
+            if status != lib.HR_BUFFER_TOO_SMALL or count[0] <= capacity:
+                check(report, Operation.TEXT)
+                break
+            capacity = count[0]
+        data = bytes(ffi.buffer(buffer, count[0]))
+        stops = ffi.unpack(ends, self.n_tokens)
+        return [data[start:stop] for start, stop in zip([0, *stops], stops, strict=False)]
 
     def is_eog(self, token: int) -> bool:
         """Whether the token ends a generation."""
