@@ -34,6 +34,10 @@ typedef struct hr_row {
     hr_sampler *sampler; /* NULL: no output wanted */
     int32_t n_top;       /* most likely tokens wanted beside the sampled one; negative: no logprobs */
     hr_logprob *logprobs; /* room for 1 + n_top of each sampled token, its own first */
+    /* What may be sampled; NULL: everything. A mask for the place after the last token, and one
+     * after each token of the draft, of ceil(n_vocab / 32) words, a bit for each token, the first
+     * one lowest. */
+    const uint32_t *allowed;
     int32_t *sampled;     /* room for 1 + n_draft tokens */
     /* Filled by the step: */
     int32_t length; /* tokens of the sequence in memory; 0 if its memory was lost */

@@ -20,6 +20,6 @@ int hr_test_tokenize(hr_model *model, const char *text, int64_t n_bytes, bool ad
                      bool parse_special, int32_t *ids, int32_t capacity, int32_t *count,
                      hr_report *report);
 
-/* Samples from `logits` as a step would. */
-int hr_test_sample(hr_sampler *sampler, float *logits, int32_t n_vocab, int32_t *token,
-                   hr_report *report);
+/* Samples from `logits` as a step would, what a mask allows or (NULL) everything. */
+int hr_test_sample(hr_sampler *sampler, float *logits, int32_t n_vocab, const uint32_t *allowed,
+                   int32_t *token, hr_report *report);

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "chain.h"
+#include "mask.h"
 #include "pieces.h"
 #include "triggers.h"
 
@@ -71,6 +72,6 @@ class Constraint {
 
 // A draw after one that was refused. -1 at a dead end.
 llama_token redraw(hr_sampler &sampler, Adjusted &adjusted, float *logits, int32_t n_vocab,
-                   llama_token refused);
+                   Mask mask, llama_token refused);
 
 }  // namespace hr

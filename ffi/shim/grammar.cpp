@@ -27,25 +27,26 @@ void keep(Adjusted &adjusted, const std::vector<llama_token_data> &candidates) {
 }
 
 // Leaves a chance to what the grammar allows.
-void confine(hr_sampler &sampler, Adjusted &adjusted, const float *logits, int32_t n_vocab) {
+void confine(hr_sampler &sampler, Adjusted &adjusted, const float *logits, int32_t n_vocab,
+             Mask mask) {
     auto &candidates = sampler.candidates;
     const bool greedy = sampler.plan.chain == nullptr;
     const size_t wanted = greedy ? 1 : static_cast<size_t>(sampler.plan.top_k);
     const size_t asked = std::max(4 * wanted, kAskedFirst);
     if (wanted > 0 && asked < static_cast<size_t>(n_vocab)) {
-        most_likely(logits, n_vocab, asked, candidates);
+        most_likely(logits, n_vocab, asked, candidates, mask);
         if (sampler.constraint->filter(candidates) >= wanted) {
             return keep(adjusted, candidates);
         }
     }
-    all_candidates(logits, n_vocab, candidates);
+    all_candidates(logits, n_vocab, candidates, mask);
     sampler.constraint->filter(candidates);
     keep(adjusted, candidates);
 }
 
 // A generation that ignores its end goes on as long as the grammar lets it.
-llama_token last_resort(hr_sampler &sampler) {
-    if (!sampler.constraint->complete()) {
+llama_token last_resort(hr_sampler &sampler, Mask mask) {
+    if (!mask.everything() || !sampler.constraint->complete()) {
         return -1;
     }
     const llama_token eos = llama_vocab_eos(sampler.model->vocab);
@@ -56,25 +57,25 @@ llama_token last_resort(hr_sampler &sampler) {
 }  // namespace
 
 llama_token redraw(hr_sampler &sampler, Adjusted &adjusted, float *logits, int32_t n_vocab,
-                   llama_token refused) {
+                   Mask mask, llama_token refused) {
     llama_token token = refused;
     if (sampler.constraint->dormant()) {
         // Only a token that wakes the grammar can be refused, and there are few of them.
         while (token >= 0 && !sampler.constraint->allows(token)) {
             adjusted.set(token, -INFINITY);
-            token = draw_adjusted(sampler, logits, n_vocab);
+            token = draw_adjusted(sampler, logits, n_vocab, mask);
         }
         return token;
     }
     if (token >= 0) {
-        confine(sampler, adjusted, logits, n_vocab);
-        token = draw_adjusted(sampler, logits, n_vocab);
+        confine(sampler, adjusted, logits, n_vocab, mask);
+        token = draw_adjusted(sampler, logits, n_vocab, mask);
         if (token >= 0 && !sampler.constraint->allows(token)) {
             // llama.cpp's infill sampler puts an end token in where it was taken out.
-            token = largest(logits, n_vocab);
+            token = largest(logits, n_vocab, mask);
         }
     }
-    return token >= 0 ? token : last_resort(sampler);
+    return token >= 0 ? token : last_resort(sampler, mask);
 }
 
 }  // namespace hr

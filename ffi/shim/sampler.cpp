@@ -1,6 +1,7 @@
 // Drawing tokens; see sampler.h.
 #include "sampler.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "candidates.h"
@@ -49,16 +50,16 @@ void Adjusted::penalize(hr_sampler &sampler) {
     }
 }
 
-llama_token draw_adjusted(hr_sampler &sampler, const float *logits, int32_t n_vocab) {
+llama_token draw_adjusted(hr_sampler &sampler, const float *logits, int32_t n_vocab, Mask mask) {
     const Plan &plan = sampler.plan;
     if (plan.chain == nullptr) {
-        return largest(logits, n_vocab);
+        return largest(logits, n_vocab, mask);
     }
     auto &candidates = sampler.candidates;
     if (plan.top_k > 0) {
-        most_likely(logits, n_vocab, static_cast<size_t>(plan.top_k), candidates);
+        most_likely(logits, n_vocab, static_cast<size_t>(plan.top_k), candidates, mask);
     } else {
-        all_candidates(logits, n_vocab, candidates);
+        all_candidates(logits, n_vocab, candidates, mask);
     }
     if (candidates.empty()) {
         return -1;
@@ -72,17 +73,35 @@ llama_token draw_adjusted(hr_sampler &sampler, const float *logits, int32_t n_vo
     return array.data[array.selected].id;
 }
 
-llama_token draw(hr_sampler &sampler, float *logits, int32_t n_vocab) {
-    Adjusted adjusted(sampler, logits, n_vocab);
-    llama_token token = draw_adjusted(sampler, logits, n_vocab);
-    if (token >= 0 && logits[token] == -INFINITY) {
-        // llama.cpp's infill sampler puts an end token in where it was taken out.
-        token = largest(logits, n_vocab);
+namespace {
+
+// A generation that ignores its end goes on for as long as something else is allowed.
+llama_token last_resort(const hr_sampler &sampler, Mask mask) {
+    if (mask.everything()) {
+        return -1;
     }
-    if (sampler.constraint == nullptr || (token >= 0 && sampler.constraint->allows(token))) {
+    const auto &ends = sampler.withheld;
+    const auto found = std::find_if(ends.begin(), ends.end(),
+                                    [&](llama_token end) { return mask.has(end); });
+    return found == ends.end() ? -1 : *found;
+}
+
+}  // namespace
+
+llama_token draw(hr_sampler &sampler, float *logits, int32_t n_vocab, Mask mask) {
+    Adjusted adjusted(sampler, logits, n_vocab);
+    llama_token token = draw_adjusted(sampler, logits, n_vocab, mask);
+    if (token >= 0 && (logits[token] == -INFINITY || !mask.has(token))) {
+        // llama.cpp's infill sampler puts an end token in where it was taken out.
+        token = largest(logits, n_vocab, mask);
+    }
+    if (sampler.constraint == nullptr) {
+        return token >= 0 ? token : last_resort(sampler, mask);
+    }
+    if (token >= 0 && sampler.constraint->allows(token)) {
         return token;
     }
-    return redraw(sampler, adjusted, logits, n_vocab, token);
+    return redraw(sampler, adjusted, logits, n_vocab, mask, token);
 }
 
 void accept(hr_sampler &sampler, llama_token token) {
@@ -119,6 +138,7 @@ std::unique_ptr<hr_sampler> clone(const hr_sampler &sampler) {
     cloned->plan = {clone(sampler.plan.penalties), sampler.plan.lookback, sampler.plan.top_k,
                     clone(sampler.plan.chain), sampler.plan.adaptive};
     cloned->biases = sampler.biases;
+    cloned->withheld = sampler.withheld;
     cloned->recent = sampler.recent;
     if (sampler.constraint != nullptr) {
         cloned->constraint = sampler.constraint->clone();
@@ -132,14 +152,15 @@ std::unique_ptr<hr_sampler> clone(const hr_sampler &sampler) {
     return cloned;
 }
 
-int sample(hr_sampler &sampler, float *logits, int32_t n_vocab, int32_t *token) {
+int sample(hr_sampler &sampler, float *logits, int32_t n_vocab, Mask mask, int32_t *token) {
     *token = -1;
     if (sampler.abandoned) {
         return HR_POISONED;
     }
-    const llama_token chosen = draw(sampler, logits, n_vocab);
+    const llama_token chosen = draw(sampler, logits, n_vocab, mask);
     if (chosen < 0) {
-        return sampler.constraint != nullptr ? HR_DEAD_END : HR_NO_CANDIDATE;
+        const bool kept_back = !mask.everything() && largest(logits, n_vocab) >= 0;
+        return kept_back || sampler.constraint != nullptr ? HR_DEAD_END : HR_NO_CANDIDATE;
     }
     accept(sampler, chosen);
     *token = chosen;

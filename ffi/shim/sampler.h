@@ -12,12 +12,14 @@
 
 #include "chain.h"
 #include "constraint.h"
+#include "mask.h"
 #include "recent.h"
 
 struct hr_sampler {
     std::shared_ptr<hr::ModelCore> model;  // some samplers look into its vocabulary
     hr::Plan plan;
     std::vector<llama_logit_bias> biases;  // -inf for what is banned
+    std::vector<llama_token> withheld;  // ends that are banned to have the generation go on
     hr::Recent recent;
     std::unique_ptr<hr::Constraint> constraint;  // empty: none
     uint64_t adaptive_draws = 0;  // random numbers that adaptive-p has used
@@ -48,14 +50,14 @@ class Adjusted {
 };
 
 // These throw what llama.cpp throws. A draw gives -1 if nothing is left to choose from, and
-// changes nothing but the state of the random numbers.
-llama_token draw(hr_sampler &sampler, float *logits, int32_t n_vocab);
-llama_token draw_adjusted(hr_sampler &sampler, const float *logits, int32_t n_vocab);
+// changes nothing but the state of the random numbers. What it gives is in the mask.
+llama_token draw(hr_sampler &sampler, float *logits, int32_t n_vocab, Mask mask);
+llama_token draw_adjusted(hr_sampler &sampler, const float *logits, int32_t n_vocab, Mask mask);
 void accept(hr_sampler &sampler, llama_token token);
 std::unique_ptr<hr_sampler> clone(const hr_sampler &sampler);
 
 // Draws and accepts.
-int sample(hr_sampler &sampler, float *logits, int32_t n_vocab, int32_t *token);
+int sample(hr_sampler &sampler, float *logits, int32_t n_vocab, Mask mask, int32_t *token);
 
 // After an abort inside the sampler: never used or freed again.
 void abandon(hr_sampler &sampler) noexcept;

@@ -1,11 +1,12 @@
 // Samplers for Python: made, cloned, freed. Steps use them.
+#include <algorithm>
 #include <cmath>
 
 #include "sampler.h"
 
 namespace {
 
-// Biases, and what must not be chosen: the model's own list, and the ends if they are banned.
+// Biases, and what must not be chosen by the model's own list.
 std::vector<llama_logit_bias> biases(const hr::ModelCore &model, const hr_sampling &settings) {
     std::vector<llama_logit_bias> found;
     for (int32_t i = 0; i < settings.n_biased; ++i) {
@@ -16,11 +17,24 @@ std::vector<llama_logit_bias> biases(const hr::ModelCore &model, const hr_sampli
     for (int32_t i = 0; i < n_suppressed; ++i) {
         found.push_back({suppressed[i], -INFINITY});
     }
-    if (settings.ban_eog) {
-        for (const llama_token token : model.eog) {
-            found.push_back({token, -INFINITY});
+    return found;
+}
+
+// The ends that nothing bans, its end of a text before others.
+std::vector<llama_token> free_ends(const hr::ModelCore &model,
+                                   const std::vector<llama_logit_bias> &biases) {
+    std::vector<llama_token> found;
+    for (const llama_token end : model.eog) {
+        const auto bans = [&](const llama_logit_bias &each) {
+            return each.token == end && each.bias == -INFINITY;
+        };
+        if (std::none_of(biases.begin(), biases.end(), bans)) {
+            found.push_back(end);
         }
     }
+    std::stable_partition(found.begin(), found.end(), [&](llama_token end) {
+        return end == llama_vocab_eos(model.vocab);
+    });
     return found;
 }
 
@@ -66,6 +80,12 @@ int hr_sampler_new(const hr_model *handle, const hr_sampling *settings, const in
         sampler->plan = hr::make_plan(*core, *settings);
         sampler->recent = hr::Recent(sampler->plan.lookback);
         sampler->biases = biases(*core, *settings);
+        if (settings->ban_eog) {
+            sampler->withheld = free_ends(*core, sampler->biases);
+            for (const llama_token end : core->eog) {
+                sampler->biases.push_back({end, -INFINITY});
+            }
+        }
         for (int32_t i = 0; i < n_recent; ++i) {
             hr::accept(*sampler, recent[i]);
         }

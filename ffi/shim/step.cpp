@@ -88,6 +88,11 @@ void settle_rows(ContextCore &core, hr_row *rows, int32_t n_rows, int status,
 
 namespace {
 
+Mask mask_at(const hr_row &row, int32_t place, int32_t n_vocab) {
+    const size_t n_words = (static_cast<size_t>(n_vocab) + 31) / 32;
+    return row.allowed == nullptr ? Mask() : Mask(row.allowed + place * n_words);
+}
+
 // Samples after the row's last token, the first of whose outputs is `at`, and along its draft.
 int sample_row(ContextCore &core, hr_row &row, int32_t at, const int32_t *draft) {
     const int32_t n_vocab = core.model->n_vocab;
@@ -97,7 +102,7 @@ int sample_row(ContextCore &core, hr_row &row, int32_t at, const int32_t *draft)
             return HR_NO_LOGITS;
         }
         int32_t token = -1;
-        const int status = sample(*row.sampler, logits, n_vocab, &token);
+        const int status = sample(*row.sampler, logits, n_vocab, mask_at(row, i, n_vocab), &token);
         if (status != HR_OK) {
             // What was sampled stands. The next step comes to this place again, and reports it.
             return i == 0 ? status : HR_OK;

@@ -55,10 +55,11 @@ int hr_test_tokenize(hr_model *handle, const char *text, int64_t n_bytes, bool a
                                 count, report);
 }
 
-int hr_test_sample(hr_sampler *sampler, float *logits, int32_t n_vocab, int32_t *token,
-                   hr_report *report) {
-    return hr::guarded(report,
-                       [&]() -> int { return hr::sample(*sampler, logits, n_vocab, token); });
+int hr_test_sample(hr_sampler *sampler, float *logits, int32_t n_vocab, const uint32_t *allowed,
+                   int32_t *token, hr_report *report) {
+    return hr::guarded(report, [&]() -> int {
+        return hr::sample(*sampler, logits, n_vocab, hr::Mask(allowed), token);
+    });
 }
 
 }  // extern "C"

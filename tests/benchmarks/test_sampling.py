@@ -1,7 +1,9 @@
 """Choosing a token out of a vocabulary of 262,144, without a model in front of it.
 
 What needs no array of all candidates stands beside what does: greedy and
-top-k, also with penalties and biases, against a draw from the whole vocabulary.
+top-k, also with penalties and biases, against a draw from the whole vocabulary. Then draws under
+masks: a grammar allows either little, as between the parts of a JSON object, or nearly all, as
+inside a string.
 """
 
 from __future__ import annotations
@@ -63,7 +65,32 @@ def test_a_token(benchmark, driver, logits, name):
     params = SamplingParams(**CASES[name])
     sampler = driver.sampler(params, seed=1, recent=list(range(3, 67)))
     token, report = ffi.new("int32_t *"), new_report()
-    benchmark(lambda: lib.hr_test_sample(sampler.pointer, logits, N_VOCAB, token, report))
+    benchmark(lambda: lib.hr_test_sample(sampler.pointer, logits, N_VOCAB, ffi.NULL, token, report))
+    assert report.status == lib.HR_OK
+    sampler.close()
+
+
+MASKS = {"none": None, "238 allowed": 238, "98 % allowed": N_VOCAB * 98 // 100}
+MASKED = {
+    "greedy": {"temperature": 0.0},
+    "temperature 0.8": {"temperature": 0.8},
+    "temperature 0.8, whole vocabulary": {"temperature": 0.8, **WHOLE},
+}
+
+
+@pytest.mark.parametrize("allowed", MASKS)
+@pytest.mark.parametrize("name", MASKED)
+def test_a_token_under_a_mask(benchmark, driver, logits, name, allowed):
+    """One draw, accepted."""
+    count = MASKS[allowed]
+    words = ffi.NULL
+    if count is not None:
+        words = ffi.new("uint32_t[]", N_VOCAB // 32)
+        for each in random.Random(2).sample(range(N_VOCAB), count):
+            words[each // 32] |= 1 << each % 32
+    sampler = driver.sampler(SamplingParams(**MASKED[name]), seed=1)
+    token, report = ffi.new("int32_t *"), new_report()
+    benchmark(lambda: lib.hr_test_sample(sampler.pointer, logits, N_VOCAB, words, token, report))
     assert report.status == lib.HR_OK
     sampler.close()
 

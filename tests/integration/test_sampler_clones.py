@@ -21,7 +21,7 @@ def _draw(pointer, rows) -> list[int]:
     token, report = ffi.new("int32_t *"), new_report()
     out = []
     for row in rows:
-        lib.hr_test_sample(pointer, row, N_VOCAB, token, report)
+        lib.hr_test_sample(pointer, row, N_VOCAB, ffi.NULL, token, report)
         assert report.status == lib.HR_OK
         out.append(token[0])
     return out

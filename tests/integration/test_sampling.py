@@ -27,7 +27,7 @@ def draw(open_driver):
         report = new_report()
         out = []
         for _ in range(count):
-            lib.hr_test_sample(sampler.pointer, native, len(logits), token, report)
+            lib.hr_test_sample(sampler.pointer, native, len(logits), ffi.NULL, token, report)
             out.append(token[0] if report.status == lib.HR_OK else None)
             assert bytes(ffi.buffer(native)) == before, "the logits were not put back"
         sampler.close()

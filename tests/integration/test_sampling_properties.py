@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from headrace.params import DEFAULT_SAMPLERS, READS, SamplingParams
 from headrace_llamacpp._native import ffi, lib, new_report
+from tests.integration.masks import mask
 from tests.support.tiny_gguf import N_VOCAB
 
 _SLACK = 1e-4
@@ -28,12 +29,13 @@ def draw(open_driver):
     """Draws tokens from logits with one sampler."""
     decoder = open_driver().decoder
 
-    def _draw(logits, params, *, count, recent=()):
+    def _draw(logits, params, *, count, recent=(), allowed=None):
         sampler = decoder.new_sampler(params, seed=3, recent=recent, ban_eog=False)
         native, token, report = ffi.new("float[]", logits), ffi.new("int32_t *"), new_report()
+        words = ffi.NULL if allowed is None else ffi.from_buffer("uint32_t[]", allowed)
         out = []
         for _ in range(count):
-            lib.hr_test_sample(sampler.pointer, native, len(logits), token, report)
+            lib.hr_test_sample(sampler.pointer, native, len(logits), words, token, report)
             assert report.status == lib.HR_OK, ffi.string(report.message)
             out.append(token[0])
         sampler.close()
@@ -176,3 +178,24 @@ def test_mirostat_always_finds_a_token(draw, logits, version, tau, eta, temperat
         mirostat=version, mirostat_tau=tau, mirostat_eta=eta, temperature=temperature
     )
     assert all(0 <= token < len(logits) for token in draw(logits, params, count=10))
+
+
+@checked
+@given(
+    logits=st.lists(st.integers(-600, 600), min_size=N_VOCAB, max_size=N_VOCAB),
+    params=_any_params(),
+    recent=st.lists(st.integers(0, N_VOCAB - 1), max_size=60),
+    words=st.lists(st.sampled_from([0, 1, 2**31, 2**32 - 1, 0xFFFFFFFE, 0x80010040]), min_size=9),
+    few=st.sets(st.integers(31, N_VOCAB - 1), min_size=1, max_size=4),
+)
+def test_what_a_mask_keeps_out_is_drawn_as_if_it_had_no_logit(
+    draw, logits, params, recent, words, few
+):
+    """By all samplers in all orders, token for token: masking comes before them."""
+    bits = [bool(words[token // 32] >> token % 32 & 1) for token in range(N_VOCAB)]
+    allowed = {token for token in range(N_VOCAB) if bits[token]} | few
+    scaled = [each / 64 for each in logits]
+    holes = [each if token in allowed else -math.inf for token, each in enumerate(scaled)]
+    drawn = draw(scaled, params, count=6, recent=recent, allowed=mask(allowed))
+    assert set(drawn) <= allowed
+    assert drawn == draw(holes, params, count=6, recent=recent)

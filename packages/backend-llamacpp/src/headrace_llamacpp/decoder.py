@@ -53,6 +53,7 @@ class LlamaDecoder(Uncopyable):
         context: The owner of an open ``hr_context *``, closed by this object.
         info: What it can do.
         state_key: What memories must have in common with it, see ``StatefulDecoder``.
+        n_vocab: Tokens of the model's vocabulary.
         window: Length of the model's sliding window; 0 without one.
         open_apart: Makes a context for the sequence that is apart.
     """
@@ -64,6 +65,7 @@ class LlamaDecoder(Uncopyable):
         info: DecoderInfo,
         state_key: Mapping[str, str],
         *,
+        n_vocab: int,
         window: int,
         open_apart: Callable[[], Handle],
     ) -> None:
@@ -74,6 +76,7 @@ class LlamaDecoder(Uncopyable):
         self._apart = Handle(lib.hr_context_delete)  # its pointer is NULL, which is a closed one
         self._open_apart = open_apart
         self._window = window
+        self._mask_bytes = 4 * -(-n_vocab // 32)
         self._adapters: Sequence[AppliedAdapter] = ()
         self._rows = ffi.new("hr_row[]", info.n_sequences)
         self._tokens = ffi.new("int32_t[]", info.n_batch)
@@ -160,7 +163,7 @@ class LlamaDecoder(Uncopyable):
         self._report.step_id = 0  # what was there is about to be overwritten
         leading = rows[0].sequence if rows else 0
         context, at = self._place(leading)
-        self._fill(rows, first=leading - at)
+        masks = self._fill(rows, first=leading - at)
         check_signals = callbacks.in_main_thread()
         lib.hr_step(
             context,
@@ -173,6 +176,7 @@ class LlamaDecoder(Uncopyable):
             ffi.NULL,
             self._report,
         )
+        del masks
         if check_signals:
             raised = callbacks.take_error()
             if raised is not None:
@@ -184,10 +188,15 @@ class LlamaDecoder(Uncopyable):
             logs.drain(QUIETLY if outcome.error is None else sys.maxsize)
         return outcome
 
-    def _fill(self, rows: Sequence[Row], *, first: int) -> None:
-        """Write the rows to where the shim reads them; ``first`` is its context's sequence 0."""
+    def _fill(self, rows: Sequence[Row], *, first: int) -> list[Any]:
+        """Write the rows to where the shim reads them; ``first`` is its context's sequence 0.
+
+        Returns:
+            What they point into and must outlive the step.
+        """
         if len(rows) > self.info.n_sequences:
             raise ValueError(f"{len(rows)} rows for {self.info.n_sequences} sequences")
+        masks = []
         at = wanted = drafted = 0
         for index, row in enumerate(rows):
             native = self._rows[index]
@@ -208,6 +217,12 @@ class LlamaDecoder(Uncopyable):
                 wanted += (sampler.n_top + 1) * (1 + len(row.draft))
             else:
                 native.sampler, native.n_top = ffi.NULL, -1
+            if row.allowed is None:
+                native.allowed = ffi.NULL
+            else:
+                mask = self._mask(row.allowed, 1 + len(row.draft))
+                masks.append(mask)
+                native.allowed = mask
             if count == 1:
                 self._tokens[at] = run[0]
             else:
@@ -215,6 +230,17 @@ class LlamaDecoder(Uncopyable):
             at += count
         if wanted:
             self._place_logprobs(len(rows), wanted)
+        return masks
+
+    def _mask(self, allowed: memoryview, n_places: int) -> Any:
+        """The masks of a row as the shim reads them, without a copy."""
+        expected = self._mask_bytes * n_places
+        if allowed.nbytes != expected:
+            raise ValueError(
+                f"Row.allowed has {allowed.nbytes} bytes, not {expected}: {self._mask_bytes} for "
+                f"each of {n_places} places"
+            )
+        return ffi.from_buffer("uint32_t[]", allowed)
 
     def _place_logprobs(self, n_rows: int, wanted: int) -> None:
         """Give every row that wants log-probabilities its part of one array."""

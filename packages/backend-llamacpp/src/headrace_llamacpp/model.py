@@ -159,6 +159,7 @@ class LlamaModel(Uncopyable):
             context,
             info,
             state_key,
+            n_vocab=self._vocabulary.n_tokens,
             window=self._traits.n_swa,
             open_apart=lambda: self._open_context(apart)[0],
         )
