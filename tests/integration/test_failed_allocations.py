@@ -17,7 +17,9 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="LD_PRELOAD, and
 SWEEP = """
 import ctypes, os, sys, warnings
 import headrace
-from headrace import ChatMessage, EngineParams, ModelParams
+from headrace import ChatMessage, EngineParams, ModelParams, SamplingParams
+from tests.integration.driving import Driver, load_decoder_model
+from tests.integration.masks import mask
 
 warnings.simplefilter("ignore")
 faults = ctypes.CDLL(None)
@@ -29,7 +31,26 @@ SETTINGS = dict(engine=EngineParams(n_ctx=256, n_threads=1, n_sequences=2))
 SOURCE = sys.stdin.read()
 
 
+def draw_masked():
+    driver = Driver(load_decoder_model(path), SETTINGS["engine"])
+    driver.run(0, [3, 4, 5])
+
+    def act():
+        for params in (SamplingParams(temperature=1.0, top_k=0), SamplingParams(temperature=0.0)):
+            row = driver.row(0, [6], driver.sampler(params, ban_eog=True))
+            row.allowed = mask(range(40, 200))
+            outcome = driver.step(row)
+            error = outcome.error or outcome.rows[0].error
+            if error is not None:
+                raise error
+            assert 40 <= outcome.rows[0].tokens[0] < 200
+
+    return act
+
+
 def prepare(model):
+    if kind == "masks":
+        return draw_masked()
     if kind == "chat":
         model.render_chat(HI, template="{{ messages[0].content }}")
         return lambda: model.render_chat(HI, template=SOURCE).prompt
@@ -84,7 +105,7 @@ def library(tmp_path_factory):
     return path
 
 
-@pytest.mark.parametrize("kind", ["decode", "chat"])
+@pytest.mark.parametrize("kind", ["decode", "masks", "chat"])
 def test_every_one_is_survived(library, kind):
     """Each in a process of its own; a sweep over where it falls."""
     template = chat_templates.source("Qwen-Qwen2.5-7B-Instruct")
