@@ -166,6 +166,16 @@ def test_the_arguments_of_a_call_may_be_no_json():
         assert caught.value.text == text
 
 
+def test_tools_beside_a_response_format_are_refused(open_session):
+    """With what to leave out; beside tools that are only shown it is kept to."""
+    tools = [{"name": "f"}]
+    session = open_session('{"a": 1}')
+    with pytest.raises(UnsupportedError, match="Leave out one of them"):
+        session.chat(HI, tools=tools, response_format="json_object")
+    done = session.complete_chat(HI, tools=tools, tool_choice="none", response_format="json_object")
+    assert done.message.content == '{"a": 1}'
+
+
 def test_a_response_format_is_kept_to(open_session):
     """A script that satisfies it is written, any other is not."""
     schema = {"type": "object", "properties": {"a": {"type": "boolean"}}, "required": ["a"]}

@@ -38,14 +38,21 @@ def render(request: ChatRequest) -> RenderedChat:
             hint="Leave out template=, or load a model of another backend.",
             backend="fake",
         )
+    calls = bool(request.tools) and request.tool_choice != "none"
+    if calls and request.json_schema is not None:
+        raise UnsupportedError(
+            "the fake backend keeps an answer either to calls of tools or to a response_format",
+            hint="Leave out one of them, or pass tool_choice='none' beside the response_format.",
+            backend="fake",
+        )
     lines = [_line(message) for message in request.messages]
-    if request.tools and request.tool_choice != "none":
+    if calls:
         known = [{"name": tool.name, "parameters": tool.parameters} for tool in request.tools]
         lines.insert(0, f"tools: {json.dumps(known)}<eos>\n")
     return RenderedChat(
         prompt="".join(lines) + "assistant: ",
-        parser=FakeChatParser(calls=bool(request.tools) and request.tool_choice != "none"),
-        grammar=JsonSchema(json.loads(request.json_schema)).gbnf if request.json_schema else None,
+        parser=FakeChatParser(calls=calls),
+        grammar=JsonSchema(request.json_schema) if request.json_schema else None,
     )
 
 

@@ -9,11 +9,19 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from headrace.errors import ChatParseError, TemplateError, UnsupportedError
-from headrace.grammar import Gbnf, Lazy, Trigger
+import attrs
+
+from headrace.errors import (
+    ChatParseError,
+    GrammarError,
+    HeadraceError,
+    TemplateError,
+    UnsupportedError,
+)
+from headrace.grammar import Gbnf, JsonSchema, Lazy, Trigger
 from headrace.protocols import ChatRequest, RenderedChat, WholeTextParser
 from headrace.results.chat import ChatChunk, ChatMessage, ToolCall
 from headrace_llamacpp._native import ffi, lib, new_report
@@ -21,9 +29,12 @@ from headrace_llamacpp._statuses import Operation
 from headrace_llamacpp.callbacks import interruptible
 from headrace_llamacpp.failures import check, error_of
 from headrace_llamacpp.handles import Handle
+from headrace_llamacpp.schemas import ANY_OBJECT, simplified
 
 _KEPT = 8
 """Compiled templates of callers that a model keeps."""
+_LIMITS = (1000, 50, 0)
+"""Largest lengths that a grammar is made of, one after the other until it is not too large."""
 
 
 class LlamaTemplates:
@@ -40,6 +51,77 @@ class LlamaTemplates:
 
     def render(self, request: ChatRequest) -> RenderedChat:
         """Render a conversation; see ``ChatFormatter``."""
+        calls = bool(request.tools) and request.tool_choice != "none"
+        if request.json_schema is not None:
+            if calls:
+                raise UnsupportedError(
+                    "llama.cpp keeps an answer either to calls of tools or to a response_format",
+                    hint="Leave out one of them, or pass tool_choice='none' beside the "
+                    "response_format.",
+                    backend="llamacpp",
+                )
+            return self._formatted(request)
+        rendered = self._constrained(request) if calls else self._rendered(request)
+        if request.tool_choice == "required" and not isinstance(rendered.grammar, Gbnf):
+            raise _no_grammar("tool_choice='required'")
+        return rendered
+
+    def _formatted(self, request: ChatRequest) -> RenderedChat:
+        """With a grammar for the schema of the answer.
+
+        It is the core's, where an answer is nothing but its text. Formats with thoughts
+        before it have one of llama.cpp's.
+        """
+        assert request.json_schema is not None
+        plain = self._rendered(attrs.evolve(request, json_schema=None))
+        if isinstance(plain.parser, LlamaChatParser) and plain.parser.is_plain:
+            return attrs.evolve(plain, grammar=_grammar_of(request.json_schema))
+        rendered = self._constrained(request)
+        if not isinstance(rendered.grammar, Gbnf):
+            raise _no_grammar("a response_format")
+        return rendered
+
+    def _constrained(self, request: ChatRequest) -> RenderedChat:
+        """With a grammar of llama.cpp's, which has to be made of simpler schemas than some are.
+
+        What the model is shown are the schemas as they were given.
+        """
+        refused: HeadraceError | None = None
+        for limit in (*_LIMITS, None):
+            simple = _simplified(request, limit)
+            try:
+                rendered = self._rendered(simple)
+                if simple.tools != request.tools:
+                    shown = self._rendered(attrs.evolve(request, tool_choice="none"))
+                    rendered = attrs.evolve(rendered, prompt=shown.prompt)
+            except (GrammarError, TemplateError) as error:
+                refused = refused or error
+                continue
+            return rendered
+        assert refused is not None
+        raise self._blamed(request, refused)
+
+    def _blamed(self, request: ChatRequest, error: HeadraceError) -> HeadraceError:
+        """The error of a template that cannot show a tool, which is named in it."""
+        for tool in request.tools:
+            alone = attrs.evolve(request, tools=(tool,), tool_choice="none", json_schema=None)
+            try:
+                self._rendered(attrs.evolve(alone, tools=()))
+            except TemplateError:
+                return error
+            try:
+                self._rendered(alone)
+            except TemplateError as failure:
+                return TemplateError(
+                    f"the chat template cannot show the tool {tool.name!r}: {failure.message}",
+                    hint="Many templates want a 'type', which is one text, in each schema; "
+                    "tools_in_prompt=True shows the tool without the template.",
+                    backend="llamacpp",
+                )
+        return error
+
+    def _rendered(self, request: ChatRequest) -> RenderedChat:
+        """A conversation rendered by llama.cpp, with what it makes of the request."""
         data = json.dumps(_as_json(request)).encode()
         template = self._template(request.template)
         parser = LlamaChatParser()
@@ -55,8 +137,7 @@ class LlamaTemplates:
                 self._forget(request.template, template)
         check(report, Operation.RENDER)
         rendered = _rendered(json.loads(text), parser)
-        _check_kept_to(request, rendered)
-        if rendered.grammar is None and not request.tools:
+        if rendered.grammar is None and not (request.tools and request.tool_choice != "none"):
             parser.look_for(rendered.spoken)
         return rendered
 
@@ -109,12 +190,13 @@ class LlamaChatParser(Handle, WholeTextParser):
         Handle.__init__(self, lib.hr_chat_parser_delete, lib.hr_chat_parser_new())
         WholeTextParser.__init__(self)
         self._report = new_report()
-        self._plain = False
+        self.is_plain = False
+        """Whether the format has nothing but text."""
 
     def look_for(self, markers: tuple[str, ...]) -> None:
         """See whether these, all that may mean something in the format, are only text to it."""
         with contextlib.suppress(ChatParseError):
-            self._plain = all(
+            self.is_plain = all(
                 self.parse(text, partial=partial).content == text
                 for text in _arranged(markers)
                 for partial in (True, False)
@@ -122,7 +204,7 @@ class LlamaChatParser(Handle, WholeTextParser):
 
     def feed(self, text: str) -> ChatChunk | None:
         """What more text adds to the message; see the protocol."""
-        return ChatChunk(text) if self._plain else super().feed(text)
+        return ChatChunk(text) if self.is_plain else super().feed(text)
 
     def parse(self, text: str, *, partial: bool) -> ChatMessage:
         """What the model wrote, as a message; see the protocol.
@@ -196,17 +278,34 @@ def _rendered(found: dict[str, Any], parser: LlamaChatParser) -> RenderedChat:
     )
 
 
-def _check_kept_to(request: ChatRequest, rendered: RenderedChat) -> None:
-    """Refuse what the model would only be asked for, and not kept to."""
-    asked = "tool_choice='required'" if request.tool_choice == "required" else ""
-    if request.json_schema is not None:
-        asked = "a response_format"
-    if asked and not isinstance(rendered.grammar, Gbnf):
-        raise UnsupportedError(
-            f"llama.cpp makes no grammar for {asked} from this chat template",
-            hint="Give another template, or constrain the answer with SamplingParams.grammar.",
-            backend="llamacpp",
-        )
+def _no_grammar(asked: str) -> UnsupportedError:
+    """What the model would only be asked for, and not kept to, is refused."""
+    return UnsupportedError(
+        f"llama.cpp makes no grammar for {asked} from this chat template",
+        hint="Give another template, or constrain the answer with SamplingParams.grammar.",
+        backend="llamacpp",
+    )
+
+
+def _grammar_of(schema: str) -> JsonSchema:
+    """The strictest one that there is for a schema."""
+    try:
+        return JsonSchema(schema)
+    except GrammarError:
+        return JsonSchema(schema, strict=False)
+
+
+def _simplified(request: ChatRequest, limit: int | None) -> ChatRequest:
+    """A request whose schemas llama.cpp makes a grammar of; None: of their outermost type."""
+
+    def simple(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+        return ANY_OBJECT if limit is None else simplified(schema, limit)
+
+    tools = tuple(attrs.evolve(tool, parameters=simple(tool.parameters)) for tool in request.tools)
+    if request.json_schema is None or limit is None:
+        return attrs.evolve(request, tools=tools)
+    schema = simple(json.loads(request.json_schema))
+    return attrs.evolve(request, tools=tools, json_schema=json.dumps(schema))
 
 
 def _grammar(found: dict[str, Any]) -> Gbnf | Lazy | None:

@@ -9,7 +9,7 @@ from typing import Protocol
 import attrs
 
 from headrace.errors import ChatParseError
-from headrace.grammar import Gbnf, Lazy
+from headrace.grammar import Grammar
 from headrace.results.chat import ChatChunk, ChatMessage
 from headrace.streams.deltas import MessageDeltas
 
@@ -118,7 +118,7 @@ class RenderedChat:
     """The text to run, without the special tokens that tokenizing adds by itself."""
     parser: ChatParser
     """Reads what the model writes next."""
-    grammar: Gbnf | Lazy | None = None
+    grammar: Grammar | None = None
     """What keeps the answer in the template's format."""
     stops: tuple[str, ...] = ()
     """Strings that end the answer."""
