@@ -15,6 +15,7 @@ from typing import Any
 ANY_OBJECT = {"type": "object"}
 _INTEGERS = 2**53
 _DEEPEST = 64
+_TARGETS = ("$defs", "definitions")
 _PIECE = re.compile(
     r"(?P<digit>\\d)|(?P<word>\\w)|\\(?P<literal>[-/_:])|(?P<escape>\\[.+*?()\[\]{}|^$])"
     r"|\[(?P<set>(?:[A-Za-z0-9_ .:/@+,-]|\\[dw./+-])+)\]"
@@ -45,7 +46,7 @@ class _Writer:
         if not isinstance(schema, Mapping) or depth > _DEEPEST:
             return {}  # true, false
         found = dict(schema)
-        for name in ("$defs", "definitions"):
+        for name in _TARGETS:
             if isinstance(found.get(name), Mapping):
                 found[name] = self._each(found[name], depth)
         if "$ref" in found:
