@@ -14,7 +14,7 @@ capitals. Tokens are written by id: only a vocabulary knows which one a text is.
 
 from __future__ import annotations
 
-import json
+import itertools
 from collections.abc import Callable, Sequence
 
 import attrs
@@ -34,10 +34,8 @@ from headrace.grammar.nodes import (
 )
 from headrace.grammar.places import error_at
 from headrace.grammar.sets import union, without, writable
-from headrace.grammar.shape import looped, meant, regular
-
-HEADER = '%llguidance {"no_forcing": true}\n'
-"""Without it llguidance would ask how a forced text is best tokenized, and allow no other way."""
+from headrace.grammar.shape import ROOT, looped, meant, regular
+from headrace.grammar.sources import HEADER, literal
 
 
 @attrs.frozen
@@ -48,49 +46,63 @@ class Tokens:
     """Ids are 0 … n_tokens−1."""
     id_of: Callable[[str], int | None]
     """The id of the token that a text in angle brackets names; None: there is no such."""
-    unsaid: Sequence[int] = ()
+    unsaid: Callable[[], Sequence[int]]
     """Tokens that no text stands for: the ends, and control tokens unless they are spoken."""
 
 
-def write(rules: Rules, root: str, text: str, tokens: Tokens | None = None) -> str:
-    """A source that matches what a rule matches.
+def write(
+    start: Node,
+    rules: Rules,
+    text: str = "",
+    tokens: Tokens | None = None,
+    *,
+    plain: bool = False,
+) -> str:
+    """A source that matches what a node matches.
 
     Args:
-        rules: A grammar that was checked.
-        root: The rule.
-        text: What it was parsed from, to point at.
+        start: What all of the output is to match.
+        rules: Those of a grammar that was checked.
+        text: What they were parsed from, to point at.
         tokens: What a vocabulary knows; None: a token keeps the text that names it.
+        plain: Make a lexeme of every character: slow to follow, and never too much for llguidance's
+            regular expressions.
 
     Raises:
         GrammarError: If the vocabulary has no such token, or rules form too long a chain.
     """
-    body = Body(looped(rules, root), text, tokens)
-    body.add("start", Ref(root))
+    body = Body(looped(start, rules), text, tokens, plain=plain)
+    body.add("start", Ref(ROOT))
     return HEADER + "\n".join(body.lines) + "\n"
+
+
+_Parts = tuple[str, ...]
+"""What is to be written one after the other; a character that stands for itself as it is."""
 
 
 class Body:
     """Rules and terminals, each written once, when it is first asked for."""
 
-    def __init__(self, rules: Rules, text: str, tokens: Tokens | None) -> None:
+    def __init__(self, rules: Rules, text: str, tokens: Tokens | None, *, plain: bool) -> None:
         self.lines: list[str] = []
         self._rules = rules
         self._text = text
         self._tokens = tokens
         self._regular = regular(rules)
+        self._plain = plain
         self._names: dict[tuple[str, str], str] = {}
         self._todo: list[tuple[str, str]] = []
 
     def add(self, name: str, node: Node) -> None:
         """Write a rule, and all that it refers to."""
-        if all(self._is_regular(each) for each in walk([node])):
+        if not self._plain and all(self._is_regular(each) for each in walk([node])):
             self.lines.append(f"{name}: {self._terminal(node)}")
         else:
-            self.lines.append(f"{name}: {self._parts(node)}")
+            self.lines.append(f"{name}: {self._expression(node, 'r')}")
         while self._todo:
             kind, wanted = self._todo.pop()
-            write = self._parts if kind == "r" else self._expression
-            self.lines.append(f"{self._names[kind, wanted]}: {write(self._rules[wanted])}")
+            written = self._expression(self._rules[wanted], kind)
+            self.lines.append(f"{self._names[kind, wanted]}: {written}")
 
     def _is_regular(self, node: Node) -> bool:
         if isinstance(node, Ref):
@@ -107,41 +119,42 @@ class Body:
     def _terminal(self, node: Node) -> str:
         """The name of a new terminal that is all of a node."""
         name = f"L{len(self.lines)}"
-        self.lines.append(f"{name}: {self._expression(node)}")
+        self.lines.append(f"{name}: {self._expression(node, 'T')}")
         return name
 
-    def _expression(self, node: Node) -> str:
-        """A node as a part of a terminal."""
-        return self._joined(node, lambda leaf: self._leaf(leaf, "T", quoted))
+    def _expression(self, root: Node, kind: str) -> str:
+        """A node as a part of a terminal (T) or of a rule (r).
 
-    def _parts(self, node: Node) -> str:
-        """A node as a part of a rule."""
-        return self._joined(node, lambda leaf: self._leaf(leaf, "r", _characters))
-
-    def _leaf(self, node: Node, kind: str, quote: Callable[[str], str]) -> str:
-        if isinstance(node, Text):
-            return quote(node.characters)
-        if isinstance(node, CharSet):
-            return _set(node)
-        if isinstance(node, TokenRef):
-            return self._token(node)
-        assert isinstance(node, Ref)
-        return self._name(kind, node.name)
-
-    def _joined(self, root: Node, leaf: Callable[[Node], str]) -> str:
-        """The text of a node, made of those of its leaves; from below, since nodes nest deeply."""
-        texts: dict[Node, str] = {}
+        Made of its parts from below, since nodes nest deeply. Alternatives that are the same but
+        for where their texts are divided become one: llguidance panics at such.
+        """
+        found: dict[Node, _Parts] = {}
         for node in reversed(list(walk([root]))):
-            parts = [texts[child] for child in children(node)]
+            parts = [found[child] for child in children(node)]
             if isinstance(node, Chain):
-                texts[node] = f"({' '.join(parts)})" if parts else '""'
+                found[node] = tuple(each for child in parts for each in child)
             elif isinstance(node, Either):
-                texts[node] = f"({' | '.join(parts)})"
+                options = list(dict.fromkeys(parts))
+                joined = " | ".join(_joined(option, kind) for option in options)
+                found[node] = (f"({joined})",) if len(options) > 1 else options[0]
             elif isinstance(node, Repeat):
-                texts[node] = _repeated(node, parts[0])
+                found[node] = _repeated(node, f"({_joined(parts[0], kind)})")
             else:
-                texts[node] = leaf(node)
-        return texts[root]
+                found[node] = self._leaf(node, kind)
+        return _joined(found[root], kind)
+
+    def _leaf(self, node: Node, kind: str) -> _Parts:
+        if isinstance(node, Ref):
+            rule = self._rules[meant(self._rules, node.name)]
+            if not isinstance(rule, (Text, CharSet)):
+                return (self._name(kind, node.name),)
+            node = rule
+        if isinstance(node, Text):
+            return tuple(node.characters)
+        if isinstance(node, CharSet):
+            return (_set(node),)
+        assert isinstance(node, TokenRef)
+        return (self._token(node),)
 
     def _token(self, node: TokenRef) -> str:
         named, tokens = node.token, self._tokens
@@ -157,7 +170,7 @@ class Body:
             )
         if not node.negated:
             return token if isinstance(token, str) else f"<[{token}]>"
-        return token_ranges([token, *(tokens.unsaid if tokens else ())], negated=True)
+        return token_ranges([token, *(tokens.unsaid() if tokens else ())], negated=True)
 
 
 def token_ranges(ids: Sequence[int | str | None], *, negated: bool = False) -> str:
@@ -167,20 +180,25 @@ def token_ranges(ids: Sequence[int | str | None], *, negated: bool = False) -> s
     return f"<[{'^' * negated}{','.join(listed)}]>"
 
 
-def quoted(text: str) -> str:
-    """A text as one lexeme."""
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", r"\u007f")
-
-
-def _characters(text: str) -> str:
-    return f"({' '.join(map(quoted, text))})" if text else '""'
+def _joined(parts: _Parts, kind: str) -> str:
+    """The parts one after the other; in a terminal, characters in a row as one text."""
+    if kind == "T":
+        texts = [
+            literal("".join(run)) if plain else " ".join(run)
+            for plain, run in itertools.groupby(parts, lambda part: len(part) == 1)
+        ]
+    else:
+        texts = [literal(part) if len(part) == 1 else part for part in parts]
+    return " ".join(texts) or '""'
 
 
 def _set(node: CharSet) -> str:
+    """A set of one character is that character."""
     ranges = writable(without(node.ranges) if node.negated else node.ranges)
-    if not ranges:
-        return NOTHING
-    return f"/[{''.join(f'{_code(low)}-{_code(high)}' for low, high in ranges)}]/"
+    if len(ranges) == 1 and ranges[0][0] == ranges[0][1]:
+        return chr(ranges[0][0])
+    listed = "".join(f"{_code(low)}-{_code(high)}" for low, high in ranges)
+    return f"/[{listed}]/" if ranges else NOTHING
 
 
 NOTHING = r"/[^\x{0}-\x{10FFFF}]/"
@@ -191,9 +209,9 @@ def _code(code: int) -> str:
     return rf"\x{{{code:X}}}"
 
 
-def _repeated(node: Repeat, item: str) -> str:
+def _repeated(node: Repeat, item: str) -> _Parts:
     if node.high == 0:
-        return '""'
+        return ()
     if node.high is None:
-        return f"({item}{ {0: '*', 1: '+'}.get(node.low, f'{{{node.low},}}') })"
-    return f"({item}{{{node.low},{node.high}}})"
+        return (f"{item}{ {0: '*', 1: '+'}.get(node.low, f'{{{node.low},}}') }",)
+    return (f"{item}{{{node.low},{node.high}}}",)

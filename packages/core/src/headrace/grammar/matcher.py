@@ -7,7 +7,7 @@ by character. A place is what is still to come: nested pairs of a node and the r
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from headrace.grammar.nodes import (
@@ -48,6 +48,11 @@ class Matcher:
     def alive(self) -> bool:
         """Whether the text so far can be the beginning of one that matches."""
         return bool(self._places)
+
+    @property
+    def rest(self) -> Node:
+        """What may follow the text so far."""
+        return Either(tuple(Chain(tuple(_flat(place))) for place in self._places))
 
     def feed(self, text: str) -> bool:
         """Go on with a text; False: nothing that begins so matches."""
@@ -107,6 +112,12 @@ class Matcher:
             )
         once: _Rest = (node.item, (self._shorter[key], rest))
         return [once] if node.low > 0 else [once, rest]
+
+
+def _flat(place: _Rest) -> Iterator[Node]:
+    while place:
+        node, place = place
+        yield node
 
 
 def _is(node: Node, code: int) -> bool:

@@ -17,17 +17,29 @@ MAX_CHAIN = 4000
 """Most rules that refer to each other in a chain: llguidance recurses from one to the next, and
 twice as many are still fine on ``library.STACK``."""
 
+MANY = 500
+"""Rules from which on a chain can be too long: an automaton is solved by more rules than it had."""
+
 _DEEP = 20
 """Parentheses within each other that are looked into for the end of a rule."""
 _MOST_SOLVED = 2000
 """Most rules of one automaton that are solved."""
 
+ROOT = ">"
+"""The name of the first rule; no caller's has a >."""
+
 _Way = tuple[Node, ...]
 
 
-def looped(rules: Rules, root: str) -> dict[str, Node]:
-    """The rules that a root needs, with loops in the place of recursion where that can be."""
-    found = _needed(rules, root)
+def looped(start: Node, rules: Rules) -> dict[str, Node]:
+    """The rules that a node needs, with loops in the place of recursion where that can be.
+
+    Args:
+        start: What is to be matched; it becomes the rule ``ROOT``.
+        rules: What it refers to.
+    """
+    root = ROOT
+    found = _needed({**rules, root: start}, root)
     for ring in _rings(found):
         if not _solve(found, ring, root):
             for name in ring:

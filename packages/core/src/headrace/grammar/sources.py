@@ -11,7 +11,7 @@ HEADER = '%llguidance {"no_forcing": true}\n'
 
 def literal(text: str) -> str:
     """A text that stands for itself."""
-    return json.dumps(text, ensure_ascii=False)
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", r"\u007f")
 
 
 def choice_source(options: Iterable[str]) -> str:

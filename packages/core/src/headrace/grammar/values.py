@@ -6,7 +6,7 @@ in the line that made it, with the place, before a backend sees anything.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import attrs
@@ -14,8 +14,11 @@ import attrs
 from headrace.errors import GrammarError
 from headrace.grammar.checks import check_rules
 from headrace.grammar.gbnf import parse_gbnf
-from headrace.grammar.nodes import Node
+from headrace.grammar.lark import Tokens, write
+from headrace.grammar.matcher import Matcher
+from headrace.grammar.nodes import Node, Ref
 from headrace.grammar.places import check_unicode
+from headrace.grammar.shape import MANY
 
 
 def _string(instance: Any, field: attrs.Attribute[Any], value: Any) -> None:
@@ -59,13 +62,20 @@ class Gbnf:
     formats do."""
 
     _rules: dict[str, Node] = attrs.field(init=False, repr=False, eq=False)
+    _start: Node = attrs.field(init=False, repr=False, eq=False)
 
     def __attrs_post_init__(self) -> None:
         """Parse and check."""
         rules = parse_gbnf(self.text)
         check_rules(rules, self.root, self.text, loose=self.loose)
         check_unicode("text", self.begun)
+        begun = Matcher(rules, self.root)
+        if not begun.feed(self.begun):
+            raise GrammarError("Gbnf.begun: what is begun is no beginning of it")
         object.__setattr__(self, "_rules", rules)
+        object.__setattr__(self, "_start", begun.rest if self.begun else Ref(self.root))
+        if len(rules) >= MANY:
+            self.written(None)  # refuses what is too deep
 
     def __getstate__(self) -> dict[str, Any]:
         # Without the rules: they nest deeper than a copy can follow, and the text has them.
@@ -85,6 +95,19 @@ class Gbnf:
     def gbnf(self) -> Gbnf:
         """Itself."""
         return self
+
+    @property
+    def source(self) -> str:
+        """The same in llguidance's notation, behind what is begun; tokens by what names them."""
+        return self.written(None)
+
+    def written(self, tokens: Tokens | None, *, plain: bool = False) -> str:
+        """The source, with tokens by their ids in a vocabulary; see ``lark.write``.
+
+        Raises:
+            GrammarError: If it names a token that the vocabulary does not have.
+        """
+        return write(self._start, self._rules, self.text, tokens, plain=plain)
 
 
 @attrs.frozen
@@ -298,3 +321,23 @@ class Lazy:
 
 Grammar = Gbnf | Regex | Choice | JsonSchema | Lazy
 """What ``SamplingParams(grammar=…)`` takes."""
+
+
+def sources_for(grammar: Grammar, tokens: Tokens) -> Iterator[str]:
+    """A grammar in llguidance's notation, with tokens by their ids in a vocabulary.
+
+    More than one source says the same: one that llguidance cannot compile has another behind it.
+
+    Raises:
+        GrammarError: If it names a token that the vocabulary does not have.
+    """
+    if isinstance(grammar, Gbnf):
+        yield grammar.written(tokens)
+        yield grammar.written(tokens, plain=True)
+    else:
+        yield grammar.source
+
+
+def is_spoken(grammar: Grammar) -> bool:
+    """Whether special tokens stand for their text."""
+    return isinstance(grammar, Gbnf) and grammar.special_tokens

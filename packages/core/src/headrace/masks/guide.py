@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Iterator
 from typing import Any
 
 from headrace.backend.decoder import Vocabulary
+from headrace.errors import GrammarError
 from headrace.grammar import Grammar, library
+from headrace.grammar.lark import Tokens
+from headrace.grammar.values import is_spoken, sources_for
 from headrace.masks.matcher import Matcher
-from headrace.masks.tokens import ends, make_tokenizer
+from headrace.masks.tokens import ends, make_tokenizer, unsaid
 
 MOST_KEPT = 64
 """Grammars that are kept compiled; half a megabyte each."""
@@ -43,14 +47,38 @@ class Guide:
         Raises:
             GrammarError: If the grammar names a token that there is not, or is too large.
         """
-        tokenizer = self.prepare()
+        spoken = is_spoken(grammar)
+        tokenizer = self.prepare(spoken=spoken)
         with self._lock:
             fresh = self._fresh.get(grammar)
         if fresh is None:
-            fresh = library.new_matcher(tokenizer, grammar.source)
+            fresh = _compiled(tokenizer, sources_for(grammar, self._tokens(spoken=spoken)))
         with self._lock:
             self._fresh[grammar] = fresh
             self._fresh.move_to_end(grammar)
             while len(self._fresh) > MOST_KEPT:
                 self._fresh.popitem(last=False)
         return Matcher(fresh, self._vocabulary.n_tokens, self._eog, ban_eog=ban_eog)
+
+    def _tokens(self, *, spoken: bool) -> Tokens:
+        return Tokens(
+            self._vocabulary.n_tokens,
+            self._id_of,
+            lambda: self._eog if spoken else unsaid(self._vocabulary),
+        )
+
+    def _id_of(self, text: str) -> int | None:
+        found = self._vocabulary.tokenize(text, add_special=False, parse_special=True)
+        return found[0] if len(found) == 1 else None
+
+
+def _compiled(tokenizer: Any, sources: Iterator[str]) -> Any:
+    """The first of some sources that can be compiled."""
+    failure: GrammarError | None = None
+    for source in sources:
+        try:
+            return library.new_matcher(tokenizer, source)
+        except GrammarError as error:
+            failure = failure or error
+    assert failure is not None
+    raise failure

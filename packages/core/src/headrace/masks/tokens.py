@@ -30,6 +30,13 @@ def ends(vocabulary: Vocabulary) -> list[int]:
     return [token for token in range(vocabulary.n_tokens) if vocabulary.is_eog(token)]
 
 
+def unsaid(vocabulary: Vocabulary) -> list[int]:
+    """The tokens that no text stands for: those that end a generation, and control tokens."""
+    found = set(ends(vocabulary))
+    found.update(token for token, piece in enumerate(pieces(vocabulary)) if not piece)
+    return sorted(found)
+
+
 def pieces(vocabulary: Vocabulary) -> Sequence[bytes]:
     """The bytes of every token as it appears in a stream."""
     if isinstance(vocabulary, ListsPieces):
