@@ -127,7 +127,7 @@ def _rings(rules: Rules) -> list[list[str]]:
                     before = trail[-1][0]
                     low[before] = min(low[before], low[name])
                 if low[name] == number[name]:
-                    ring = []
+                    ring: list[str] = []
                     while not ring or ring[-1] != name:
                         ring.append(open_.popitem()[0])
                     if len(ring) > 1 or name in _references(rules[name]):
