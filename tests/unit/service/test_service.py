@@ -461,3 +461,20 @@ def test_a_program_without_threads_left_is_told(monkeypatch):
     monkeypatch.setattr(threading.Thread, "start", start)
     with pytest.raises(headrace.BackendError, match="no thread"):
         session.complete("x")
+
+
+def test_tools_are_told_as_text_and_calls_read():
+    """A service that knows none sees a system message; what it writes is checked as elsewhere."""
+    session = opened(Words, frozenset({Capability.CHAT}))
+    written = ["<tool_", 'call>{"name": "add", "arguments": {"a": "1"}}</tool_call>']
+    session.answer = lambda request, call: iter(written)
+    schema = {"type": "object", "properties": {"a": {"type": "integer"}}}
+    done = session.complete_chat(
+        [{"role": "user", "content": "Hi"}],
+        tools=[{"name": "add", "parameters": schema}],
+        tools_in_prompt=True,
+    )
+    assert session.asked.tools == ()
+    assert "integer" in session.asked.messages[0].content
+    (call,) = done.message.tool_calls
+    assert [problem.path for problem in call.problems] == ["#/a"]

@@ -30,6 +30,7 @@ from headrace_llamacpp.callbacks import interruptible
 from headrace_llamacpp.failures import check, error_of
 from headrace_llamacpp.handles import Handle
 from headrace_llamacpp.schemas import ANY_OBJECT, simplified
+from headrace_llamacpp.shown import Shown
 
 _KEPT = 8
 """Compiled templates of callers that a model keeps."""
@@ -47,11 +48,13 @@ class LlamaTemplates:
     def __init__(self, handle: Handle) -> None:
         self._handle = handle
         self._compiled: dict[str | None, Handle] = {}
+        self._shown = Shown(lambda request: self._rendered(request).prompt)
         self._lock = threading.Lock()
 
     def render(self, request: ChatRequest) -> RenderedChat:
         """Render a conversation; see ``ChatFormatter``."""
         calls = bool(request.tools) and request.tool_choice != "none"
+        self._shown.check(request)
         if request.json_schema is not None:
             if calls:
                 raise UnsupportedError(

@@ -28,7 +28,7 @@ def _packed_added(added: ChatChunk | HeadraceError | None) -> Any:
     if added is None or isinstance(added, HeadraceError):
         return added
     calls = [[call.index, call.id, call.name, call.arguments] for call in added.tool_calls]
-    return [added.content, added.reasoning, calls]
+    return [added.content, added.reasoning, calls, added.unread]
 
 
 def unpacked(pieces: Any, end: Any, stop_string: Any, added: Any) -> Delta:
@@ -53,8 +53,8 @@ def unpacked(pieces: Any, end: Any, stop_string: Any, added: Any) -> Delta:
 def _unpacked_added(added: Any) -> ChatChunk | HeadraceError | None:
     if added is None or isinstance(added, HeadraceError):
         return added
-    content, reasoning, calls = added
-    told = [content, reasoning, *(field for call in calls for field in call)]
-    if [type(field) for field in told] != [str, str, *_CALL_TYPES * len(calls)]:
+    content, reasoning, calls, unread = added
+    told = [content, reasoning, unread, *(field for call in calls for field in call)]
+    if [type(field) for field in told] != [str, str, bool, *_CALL_TYPES * len(calls)]:
         raise TypeError("what is added is no chunk")
-    return ChatChunk(content, reasoning, tuple(ToolCallDelta(*call) for call in calls))
+    return ChatChunk(content, reasoning, tuple(ToolCallDelta(*call) for call in calls), unread)

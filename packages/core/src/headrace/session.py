@@ -171,6 +171,8 @@ class Session(Closing):
                 ``tool_choice``: ``auto``, ``none``, ``required``, or
                 ``{"type": "function", "function": {"name": …}}`` for a certain one.
                 ``parallel_tool_calls``: whether one answer may call several tools.
+                ``tools_in_prompt``: describe the tools in the system message and read calls in
+                the answer's text, for a template that has no tools.
                 ``response_format``: ``text``, ``json_object``, or OpenAI's dict with a JSON
                 schema. ``template``: source of a Jinja template to use instead of the model's
                 own. ``reasoning``: whether the model may think first, where its template has

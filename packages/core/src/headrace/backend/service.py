@@ -22,10 +22,12 @@ from headrace.params import SamplingParams, SessionParams
 from headrace.requests.chat import ChatRequest
 from headrace.requests.generation import GenerateRequest
 from headrace.requests.infill import InfillRequest
+from headrace.requests.tools_in_prompt import in_prompt
 from headrace.results import Capability, ModelInfo, StopReason
 from headrace.session import Owner, Session, no_chat
 from headrace.streams.generation import Begun, BegunChat, Delta
 from headrace.streams.parser import PlainTextParser, RenderedChat
+from headrace.streams.prompted import reading_calls
 
 _OFF = {"top_k": 0, "top_p": 1.0, "min_p": 0.0, "repeat_penalty": 1.0, "repeat_last_n": 0}
 """Values that ask for nothing: whoever lacks the sampler has them, too."""
@@ -118,11 +120,11 @@ class ServiceSession(Session):
         if isinstance(request, ChatRequest):
             if Capability.CHAT not in self._owner.capabilities:
                 raise no_chat(self._owner.info.backend)
-            request = attrs.evolve(request, sampling=sampling)
+            asked = attrs.evolve(request, sampling=sampling)
+            request = in_prompt(asked)
             before = self._rendered(request)
-            chat = BegunChat(
-                RenderedChat(prompt=before, parser=PlainTextParser()), prompt_tokens=None
-            )
+            plain = RenderedChat(prompt=before, parser=PlainTextParser())
+            chat = BegunChat(reading_calls(asked, plain), prompt_tokens=None)
         else:
             before = self._history + self._checked_prompt(request.prompt)
             request = attrs.evolve(request, prompt=before, sampling=sampling)
@@ -239,7 +241,8 @@ class ServiceModel(Model):
     def _render(self, request: ChatRequest) -> RenderedChat:
         if Capability.CHAT not in self.capabilities:
             raise no_chat(self.info.backend)
-        return RenderedChat(prompt=rendered(request), parser=PlainTextParser())
+        plain = RenderedChat(prompt=rendered(in_prompt(request)), parser=PlainTextParser())
+        return reading_calls(request, plain)
 
 
 def rendered(request: ChatRequest) -> str:

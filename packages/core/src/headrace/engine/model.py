@@ -29,11 +29,13 @@ from headrace.errors import UnsupportedError
 from headrace.model import Model
 from headrace.params import EngineParams, SamplingParams, SessionParams
 from headrace.requests.chat import ChatRequest
+from headrace.requests.tools_in_prompt import in_prompt
 from headrace.requests.vectors import EmbedRequest, RankRequest
 from headrace.results import Capability
 from headrace.results.machine import MemoryUsage, SystemInfo
 from headrace.results.vectors import Embeddings, Ranking
 from headrace.streams.parser import RenderedChat
+from headrace.streams.prompted import reading_calls
 
 _WITHOUT_SESSIONS = {Capability.TOKENIZE, Capability.EMBED, Capability.RERANK}
 
@@ -88,10 +90,11 @@ class EngineModel(Model):
         if not isinstance(self._model, ChatFormatter):
             return super()._render(request)
         with self._seam.during("render_chat"):
-            rendered = self._model.render_chat(request)
+            rendered = self._model.render_chat(in_prompt(request))
         if not isinstance(rendered, RenderedChat):
             raise self._seam.breach("render_chat", f"{rendered!r:.60} instead of a RenderedChat")
-        return attrs.evolve(rendered, parser=CheckedParser(rendered.parser, self._seam))
+        rendered = attrs.evolve(rendered, parser=CheckedParser(rendered.parser, self._seam))
+        return reading_calls(request, rendered)
 
     def _embed(self, request: EmbedRequest, work: Work) -> Embeddings:
         return self._vectors.embed(request, work)

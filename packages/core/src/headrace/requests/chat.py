@@ -21,6 +21,7 @@ class RenderKeywords(TypedDict, total=False):
     tools: Tools
     tool_choice: str | Mapping[str, Any]
     parallel_tool_calls: bool
+    tools_in_prompt: bool
     response_format: str | Mapping[str, Any] | None
     template: str | None
     reasoning: bool
@@ -46,6 +47,8 @@ class ChatRequest(GenerationRequest):
     """``auto``, ``required`` or ``none``; a tool asked for by name is the only one, required."""
     parallel_tool_calls: bool = False
     """Whether one answer may call several tools."""
+    tools_in_prompt: bool = False
+    """Whether tools are described in the system message, and calls read in the answer's text."""
     json_schema: str | None = None
     """JSON schema that the answer's content keeps to, as JSON."""
     template: str | None = None

@@ -35,6 +35,7 @@ def check_chat(
     tools: Any = (),
     tool_choice: Any = "auto",
     parallel_tool_calls: Any = False,
+    tools_in_prompt: Any = False,
     response_format: Any = None,
     template: Any = None,
     reasoning: Any = True,
@@ -48,6 +49,7 @@ def check_chat(
         tools: See ``Session.chat``, also for the others.
         tool_choice: Which of them.
         parallel_tool_calls: Whether several at once.
+        tools_in_prompt: Whether they are described without the template.
         response_format: What the answer is to be.
         template: Instead of the model's own.
         reasoning: Whether the model may think.
@@ -61,6 +63,17 @@ def check_chat(
     choice, offered = _tool_choice(tool_choice, offered)
     if not isinstance(parallel_tool_calls, bool):
         raise ParamsError(f"parallel_tool_calls must be True or False, got {parallel_tool_calls!r}")
+    if not isinstance(tools_in_prompt, bool):
+        raise ParamsError(
+            f"tools_in_prompt must be True or False, got {tools_in_prompt!r:.60}",
+            hint="True describes the tools in the system message, for a template that has none.",
+        )
+    if tools_in_prompt and offered and choice != "none" and _json_schema(response_format):
+        raise ParamsError(
+            "response_format must be None beside tools_in_prompt: an answer is kept to a schema, "
+            "or may have calls",
+            hint="Leave out one of them, or pass tool_choice='none'.",
+        )
     if not isinstance(reasoning, bool):
         raise ParamsError(
             f"reasoning must be True or False, got {reasoning!r:.60}",
@@ -71,6 +84,7 @@ def check_chat(
         tools=offered,
         tool_choice=choice,
         parallel_tool_calls=parallel_tool_calls,
+        tools_in_prompt=tools_in_prompt,
         json_schema=_json_schema(response_format),
         template=_template(template),
         thinking=reasoning,

@@ -188,6 +188,10 @@ class ChatMessage:
     name: str | None = attrs.field(default=None, validator=_is_optional_text)
     """In a ``tool`` message: the tool's name, which some templates show."""
 
+    unread: bool = attrs.field(default=False, validator=attrs.validators.instance_of(bool))
+    """In an answer: whether its content has something that looks like a call of a tool, or else
+    like a part of the template's format, and could not be read as one."""
+
     def as_dict(self) -> dict[str, Any]:
         """The message in the shape of OpenAI's API, as JSON has it."""
         found: dict[str, Any] = {"role": self.role, "content": self.content}
@@ -233,6 +237,8 @@ class ChatChunk:
     """New text of the model's thoughts."""
     tool_calls: tuple[ToolCallDelta, ...] = ()
     """What is new of its tool calls."""
+    unread: bool = False
+    """Whether something in the content could not be read; see ``ChatMessage.unread``."""
 
 
 @attrs.frozen
@@ -256,6 +262,11 @@ class ChatCompletion:
     """One for each of the tokens, if ``SamplingParams(logprobs=…)`` asked for them."""
     stop_string: str | None = None
     """Which stop string ended it; None for other ends, and where a service does not tell."""
+
+    @property
+    def unread(self) -> bool:
+        """Whether something in the content could not be read; see ``ChatMessage.unread``."""
+        return self.message.unread
 
     @property
     def finish_reason(self) -> str:

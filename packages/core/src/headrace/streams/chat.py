@@ -169,6 +169,7 @@ class ChatStream(Closing):
                 read.content + added.content,
                 read.reasoning + added.reasoning,
                 read.tool_calls + added.tool_calls,
+                read.unread or added.unread,
             )
         chunk = read or added
         return None if chunk is None else self._shown.add(chunk)

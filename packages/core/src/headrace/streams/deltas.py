@@ -27,12 +27,14 @@ class ChunkedMessage:
         self._content: list[str] = []
         self._reasoning: list[str] = []
         self._calls: dict[int, tuple[str, str, list[str]]] = {}
+        self._unread = False
 
     def add(self, chunk: ChatChunk) -> ChatChunk:
         """Note a chunk; the same with an id for each call that begins in it."""
         calls = tuple(self._add_call(delta) for delta in chunk.tool_calls)
         self._content.append(chunk.content)
         self._reasoning.append(chunk.reasoning)
+        self._unread |= chunk.unread
         return attrs.evolve(chunk, tool_calls=calls) if calls else chunk
 
     def _add_call(self, delta: ToolCallDelta) -> ToolCallDelta:
@@ -54,6 +56,7 @@ class ChunkedMessage:
             content="".join(self._content),
             reasoning="".join(self._reasoning),
             tool_calls=tuple(calls),
+            unread=self._unread,
         )
 
 
@@ -68,6 +71,7 @@ class MessageDeltas:
         self._content = shown.content if shown else ""
         self._reasoning = shown.reasoning if shown else ""
         self._calls = [(call.name, call.arguments) for call in shown.tool_calls] if shown else []
+        self._unread = shown.unread if shown else False
 
     def advance(self, message: ChatMessage, *, last: bool = False) -> ChatChunk | None:
         """What is new in a longer reading; None if nothing is.
@@ -80,7 +84,9 @@ class MessageDeltas:
             content=_grown(self._content, message.content),
             reasoning=_grown(self._reasoning, message.reasoning),
             tool_calls=tuple(self._new_calls(message.tool_calls, last)),
+            unread=message.unread and not self._unread,
         )
+        self._unread |= chunk.unread
         self._content += chunk.content
         self._reasoning += chunk.reasoning
         return chunk if chunk != ChatChunk() else None
