@@ -84,7 +84,7 @@ class Shown:
         return found
 
     def _look(self, request: ChatRequest, word: str) -> bool:
-        asked = [(_ASKS,)] if word == _NAME else [_USED]
+        asked: list[tuple[ChatMessage, ...]] = [(_ASKS,)] if word == _NAME else [_USED]
         if word == _CALLED:
             asked.append(_USED[:2])
         for messages in asked:
