@@ -12,9 +12,11 @@ import pytest
 from headrace.errors import DecodeError, GrammarError
 from headrace.params import SamplingParams
 from headrace.protocols import StepStatus
-from headrace_llamacpp._native import ffi, lib, new_report
+from headrace_llamacpp._native import address, ffi, lib, new_report
 from tests.integration.driving import GREEDY, prompt
 from tests.integration.masks import mask
+from tests.support import tiny_gguf
+from tests.support.subprocesses import run_script
 from tests.support.tiny_gguf import EOS, N_VOCAB
 
 EVERYTHING = range(N_VOCAB)
@@ -109,7 +111,8 @@ def test_draws_follow_the_probabilities_of_what_is_allowed(open_driver, allowed,
     logits = np.random.default_rng(5).normal(0, 1.5, N_VOCAB).astype(np.float32)
     params = SamplingParams(temperature=0.7, **{**OPEN, "top_k": top_k})
     sampler = open_driver().sampler(params, seed=6)
-    native, words = ffi.from_buffer("float[]", logits), ffi.from_buffer("uint32_t[]", mask(allowed))
+    native, bits = ffi.from_buffer("float[]", logits), mask(allowed)
+    words = address("uint32_t", bits)
     token, report, seen = ffi.new("int32_t *"), new_report(), np.zeros(N_VOCAB)
     for _ in range(count):
         lib.hr_test_sample(sampler.pointer, native, N_VOCAB, words, token, report)
@@ -166,7 +169,8 @@ def test_without_any_logits_the_mask_is_not_to_blame(open_driver):
     sampler = open_driver().sampler()
     token, report = ffi.new("int32_t *"), new_report()
     nothing = ffi.new("float[]", [math.nan] * N_VOCAB)
-    words = ffi.from_buffer("uint32_t[]", mask(EVERYTHING))
+    bits = mask(EVERYTHING)
+    words = address("uint32_t", bits)
     lib.hr_test_sample(sampler.pointer, nothing, N_VOCAB, words, token, report)
     assert report.status == lib.HR_NO_CANDIDATE
 
@@ -183,7 +187,8 @@ def test_an_end_that_is_ignored_comes_where_nothing_else_is_allowed(open_driver,
     logits[EOS] = 90.0
     for pointer in (sampler.pointer, ffi.gc(clone[0], lib.hr_sampler_free)):
         for allowed, expected in (({EOS, 40}, 40), ({EOS}, EOS)):
-            words = ffi.from_buffer("uint32_t[]", mask(allowed))
+            bits = mask(allowed)
+            words = address("uint32_t", bits)
             lib.hr_test_sample(pointer, logits, N_VOCAB, words, token, report)
             assert (report.status, token[0]) == (lib.HR_OK, expected)
     assert only_row(driver, masked(driver, 0, prompt(9), sampler, {EOS})).tokens == (EOS,)
@@ -248,6 +253,43 @@ def test_a_step_that_is_refused_forgets_its_masks(open_driver):
     row.allowed = None
     bits.clear()
     assert driver.run(0, prompt(9), driver.sampler()) != 40
+
+
+def test_a_cycle_that_leads_to_masks_can_be_collected():
+    """Such as that of an error that is kept: nothing in it is an export of a view."""
+    ended = run_script(
+        """
+        import gc, sys, types
+        from headrace.params import EngineParams
+        from tests.integration.driving import Driver, load_decoder_model
+        from tests.integration.masks import mask
+        driver = Driver(load_decoder_model(sys.argv[1]), EngineParams(n_ctx=64, n_sequences=2))
+
+        def collect(act):
+            view = mask([40])
+            kept = types.SimpleNamespace(view=view)
+            try:
+                act(view)
+            except Exception as error:
+                kept.error, kept.kept = error, kept
+            del view, kept
+            gc.collect()
+
+        def step(view):
+            rows = [driver.row(0, [5], driver.sampler()), driver.row(1, [5], driver.sampler())]
+            rows[0].allowed, rows[1].allowed = view, view[:4]
+            driver.step(*rows)
+
+        for _ in range(20):
+            collect(step)
+            collect(lambda view: driver.decoder.import_state(9, view))
+        print("sound")
+        driver.decoder.close()
+        driver.model.close()
+        """,
+        tiny_gguf.path("attention"),
+    )
+    assert (ended.code, ended.output, ended.errors) == (0, "sound\n", "")
 
 
 def test_an_end_that_infill_puts_in_is_not_drawn(open_driver):

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from headrace.params import DEFAULT_SAMPLERS, READS, SamplingParams
-from headrace_llamacpp._native import ffi, lib, new_report
+from headrace_llamacpp._native import address, ffi, lib, new_report
 from tests.integration.masks import mask
 from tests.support.tiny_gguf import N_VOCAB
 
@@ -32,7 +32,7 @@ def draw(open_driver):
     def _draw(logits, params, *, count, recent=(), allowed=None):
         sampler = decoder.new_sampler(params, seed=3, recent=recent, ban_eog=False)
         native, token, report = ffi.new("float[]", logits), ffi.new("int32_t *"), new_report()
-        words = ffi.NULL if allowed is None else ffi.from_buffer("uint32_t[]", allowed)
+        words = ffi.NULL if allowed is None else address("uint32_t", allowed)
         out = []
         for _ in range(count):
             lib.hr_test_sample(sampler.pointer, native, len(logits), words, token, report)

@@ -13,12 +13,36 @@ from typing import Any
 from headrace.errors import BackendUnavailableError
 from headrace_llamacpp_ffi import build_info, ffi, lib, library_dir
 
-__all__ = ["build_info", "ffi", "lib", "library_files", "new_report", "status_name", "text"]
+__all__ = [
+    "address",
+    "build_info",
+    "ffi",
+    "lib",
+    "library_files",
+    "new_report",
+    "status_name",
+    "text",
+]
 
 
 def new_report() -> Any:
     """An ``hr_report`` for one call, or for all calls of one owner."""
     return ffi.new("hr_report *")
+
+
+def address(of: str, view: memoryview) -> Any:
+    """Where the numbers of a view lie; valid for as long as somebody has the view.
+
+    No export of the view is left behind. Where one is, and the two are in a reference cycle, as
+    whatever a traceback leads to may be, CPython's collector can end the process: it clears the
+    view, and the end of the export then looks into it.
+
+    Args:
+        of: The C type of a number.
+        view: One that is contiguous.
+    """
+    with ffi.from_buffer(f"{of}[]", view) as exported:
+        return ffi.cast(f"{of} *", exported)
 
 
 def text(pointer: Any) -> str:

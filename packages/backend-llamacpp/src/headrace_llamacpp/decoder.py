@@ -32,7 +32,7 @@ from headrace.protocols import (
 from headrace.results import TokenLogprob
 from headrace.results.machine import DeviceMemory
 from headrace_llamacpp import callbacks, logs
-from headrace_llamacpp._native import ffi, lib, new_report
+from headrace_llamacpp._native import address, ffi, lib, new_report
 from headrace_llamacpp._statuses import Operation
 from headrace_llamacpp.adapters import use_adapters
 from headrace_llamacpp.failures import check, error_of, meaning_of
@@ -163,7 +163,7 @@ class LlamaDecoder(Uncopyable):
         self._report.step_id = 0  # what was there is about to be overwritten
         leading = rows[0].sequence if rows else 0
         context, at = self._place(leading)
-        masks = self._fill(rows, first=leading - at)
+        self._fill(rows, first=leading - at)
         check_signals = callbacks.in_main_thread()
         lib.hr_step(
             context,
@@ -176,7 +176,6 @@ class LlamaDecoder(Uncopyable):
             ffi.NULL,
             self._report,
         )
-        del masks
         if check_signals:
             raised = callbacks.take_error()
             if raised is not None:
@@ -188,15 +187,13 @@ class LlamaDecoder(Uncopyable):
             logs.drain(QUIETLY if outcome.error is None else sys.maxsize)
         return outcome
 
-    def _fill(self, rows: Sequence[Row], *, first: int) -> list[Any]:
+    def _fill(self, rows: Sequence[Row], *, first: int) -> None:
         """Write the rows to where the shim reads them; ``first`` is its context's sequence 0.
 
-        Returns:
-            What they point into and must outlive the step.
+        They point into the masks, which the caller's rows keep.
         """
         if len(rows) > self.info.n_sequences:
             raise ValueError(f"{len(rows)} rows for {self.info.n_sequences} sequences")
-        masks = []
         at = wanted = drafted = 0
         for index, row in enumerate(rows):
             native = self._rows[index]
@@ -220,9 +217,7 @@ class LlamaDecoder(Uncopyable):
             if row.allowed is None:
                 native.allowed = ffi.NULL
             else:
-                mask = self._mask(row.allowed, 1 + len(row.draft))
-                masks.append(mask)
-                native.allowed = mask
+                native.allowed = self._mask(row.allowed, 1 + len(row.draft))
             if count == 1:
                 self._tokens[at] = run[0]
             else:
@@ -230,7 +225,6 @@ class LlamaDecoder(Uncopyable):
             at += count
         if wanted:
             self._place_logprobs(len(rows), wanted)
-        return masks
 
     def _mask(self, allowed: memoryview, n_places: int) -> Any:
         """The masks of a row as the shim reads them, without a copy."""
@@ -240,7 +234,7 @@ class LlamaDecoder(Uncopyable):
                 f"Row.allowed has {allowed.nbytes} bytes, not {expected}: {self._mask_bytes} for "
                 f"each of {n_places} places"
             )
-        return ffi.from_buffer("uint32_t[]", allowed)
+        return address("uint32_t", allowed)
 
     def _place_logprobs(self, n_rows: int, wanted: int) -> None:
         """Give every row that wants log-probabilities its part of one array."""
@@ -324,7 +318,7 @@ class LlamaDecoder(Uncopyable):
 
     def import_state(self, sequence: int, state: memoryview) -> int:
         """Give the sequence such a memory; returns its length, 0 if it could not be had."""
-        data = ffi.from_buffer("uint8_t[]", state)
+        data = address("uint8_t", state)
         context, number = self._place(sequence)
         self._call(lib.hr_state_set, context, number, data, state.nbytes, self._length)
         length = int(self._length[0])
