@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from headrace import GrammarError, JsonSchema
-from headrace.grammar.matcher import matches
+from tests.support.taking import takes
 
 NULL = {"type": "null"}
 TREE = {
@@ -28,8 +28,7 @@ TREE = {
 
 def fits(text: str, schema: Any) -> bool:
     """Whether all of the text matches."""
-    gbnf = JsonSchema(schema).gbnf
-    return matches(gbnf.rules, gbnf.root, text)
+    return takes(JsonSchema(schema), text)
 
 
 @pytest.mark.parametrize(
@@ -120,7 +119,7 @@ def test_what_is_no_schema(schema: Any) -> None:
 def test_what_is_not_enforced_can_be_passed_over() -> None:
     """With strict=False the rest of the schema is kept to."""
     schema = {"type": "integer", "multipleOf": 3, "maximum": 9}
-    assert matches(JsonSchema(schema, strict=False).gbnf.rules, "root", "4")
+    assert takes(JsonSchema(schema, strict=False), "4")
 
 
 def test_schemas_that_would_never_end_are_refused() -> None:

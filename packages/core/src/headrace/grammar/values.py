@@ -215,16 +215,24 @@ class JsonSchema:
     """Refuse keywords that the grammar would not enforce (``multipleOf``, ``uniqueItems``, …);
     False: ignore them, and check the output."""
 
-    gbnf: Gbnf = attrs.field(init=False, repr=False, eq=False)
-    """The same as a grammar."""
+    source: str = attrs.field(init=False, repr=False, eq=False)
+    """The same in llguidance's notation."""
 
     def __attrs_post_init__(self) -> None:
         """Convert."""
+        from headrace.grammar.json_schema.compiling import schema_source
+
+        source = schema_source(self.schema, strict=self.strict)
+        object.__setattr__(self, "source", source)
+
+    @property
+    def gbnf(self) -> Gbnf:
+        """The same as a grammar."""
         from headrace.grammar.schema import schema_to_gbnf
 
         text = schema_to_gbnf(self.schema, strict=self.strict)
         try:
-            object.__setattr__(self, "gbnf", Gbnf(text))
+            return Gbnf(text)
         except GrammarError as error:
             reason = error.message.partition("\n")[0]
             raise GrammarError(

@@ -1,0 +1,372 @@
+"""Schemas in the words that llguidance understands as they are meant.
+
+Nothing is passed on as it stands. Each keyword is read, checked and written anew, in the order of
+its author, references by new names; what has no such words is refused, or left out if the caller
+checks the output.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+
+from headrace.errors import GrammarError
+from headrace.grammar.json_schema import alternatives, keywords, values
+from headrace.grammar.json_schema.arrays import write_array
+from headrace.grammar.json_schema.negation import NotIn, negated
+from headrace.grammar.json_schema.numbers import is_number
+from headrace.grammar.json_schema.objects import Objects
+from headrace.grammar.json_schema.reading import below, refusal
+from headrace.grammar.json_schema.references import References
+from headrace.grammar.json_schema.strings import other_than, write_string
+
+MAX_DEPTH = 64
+"""Most schemas within each other."""
+MAX_CHAIN = 3000
+"""Most schemas within each other, when references are followed: llguidance recurses."""
+MAX_SCHEMAS = 10_000
+"""Most schemas in all."""
+CHECK = "Leave it out, or pass strict=False and check the output."
+
+
+@attrs.frozen
+class Written:
+    """What became of one schema."""
+
+    path: str
+    above: str
+    """Path of the schema that it is in."""
+    schema: Any
+
+
+class Rewriter:
+    """Rewrites one document.
+
+    Args:
+        document: As ``read_schema`` gives it.
+        strict: Whether to refuse what is not enforced.
+        escapes: Whether strings may have escapes with four digits.
+        passed_over: Keywords, by their paths, that are left out.
+    """
+
+    def __init__(
+        self, document: Any, *, strict: bool, escapes: bool, passed_over: frozenset[str]
+    ) -> None:
+        self.strict = strict
+        self.escapes = escapes
+        self.written: list[Written] = []
+        self.impossible: list[GrammarError] = []
+        """Why some of the schemas are valid for nothing."""
+        self.divisors: set[Any] = set()
+        self._passed_over = passed_over
+        self._document = document
+        self._references = References(document)
+        self._names: dict[str, str] = {}
+        self._waiting: list[tuple[str, Any, str, str]] = []
+        self._choices: list[alternatives.Choice] = []
+        self._n_values = 0
+        self._chain = 0
+        self._deepest = 0
+
+    def whole(self) -> dict[str, Any]:
+        """The document rewritten.
+
+        Raises:
+            GrammarError: With the place of what is wrong, or is not enforced.
+        """
+        root = self.schema(self._document, "#", "", "", 0)
+        found: dict[str, Any] = {}
+        while self._waiting or self._choices:
+            self._chain += self._deepest + 1
+            self._deepest = 0
+            if self._chain > MAX_CHAIN:
+                raise self.error("#", f"more than {MAX_CHAIN} schemas within each other")
+            if self._waiting:
+                name, node, path, base = self._waiting.pop()
+                found[name] = self.schema(node, path, base, path, 0)
+            else:
+                alternatives.decide(self, self._choices.pop(), found)
+        if root is True:
+            root = {}
+        if root is False:
+            raise self.nothing()
+        return {**root, "$defs": found} if found else root
+
+    # -- errors ------------------------------------------------------------
+
+    def error(self, path: str, message: str, hint: str | None = None) -> GrammarError:
+        """What is wrong at a place."""
+        return refusal(path, message, hint)
+
+    def unenforced(
+        self, path: str, what: str, hint: str | None = None, *, as_it_is: bool = False
+    ) -> None:
+        """Refuse what cannot be enforced, if the caller wants it all enforced."""
+        if self.strict:
+            message = what if as_it_is else f"{what} cannot be kept to by a grammar"
+            raise self.error(path, message, f"{hint} {CHECK}" if hint else CHECK)
+
+    def never(self, path: str, message: str) -> bool:
+        """The schema that nothing is valid under, and why."""
+        self.impossible.append(self.error(path, message))
+        return False
+
+    def nothing(self, path: str = "#", reason: str = "nothing is valid under it") -> GrammarError:
+        """Why nothing is valid under the document."""
+        return self.impossible[0] if self.impossible else self.error(path, reason)
+
+    # -- schemas -----------------------------------------------------------
+
+    def schema(self, node: Any, path: str, base: str, above: str, depth: int) -> Any:
+        """A schema rewritten: a dict or a bool.
+
+        Args:
+            node: The schema.
+            path: Its place.
+            base: What references in it are relative to.
+            above: Path of the schema that it is in.
+            depth: How many schemas it is within.
+        """
+        self._deepest = max(self._deepest, depth)
+        if depth > MAX_DEPTH:
+            raise self.error(path, f"more than {MAX_DEPTH} schemas within each other")
+        if len(self.written) >= MAX_SCHEMAS:
+            raise self.error(path, f"more than {MAX_SCHEMAS} schemas")
+        if isinstance(node, NotIn):
+            found: Any = {
+                "type": "string",
+                "pattern": other_than(node.texts, escapes=self.escapes),
+            }
+        elif isinstance(node, dict):
+            found = Part(self, node, path, self._references.base(path, base), depth).write()
+        elif node is False:
+            found = self.never(path, "nothing is valid under it")
+        elif node is True:
+            found = True
+        else:
+            raise self.error(path, f"a schema is an object or a bool, got {node!r:.60}")
+        self.written.append(Written(path, above, found))
+        return found
+
+    def reference(self, reference: Any, base: str, path: str) -> str:
+        """The new name of what a reference leads to."""
+        node, at, base = self._references.target(reference, base, path)
+        if at not in self._names:
+            self._names[at] = f"{len(self._names)}"
+            self._waiting.append((self._names[at], node, at, base))
+        return f"#/$defs/{self._names[at]}"
+
+    def resolved(self, node: dict[str, Any], base: str) -> Any:
+        """What a schema with nothing but a reference leads to; None: not to be told."""
+        try:
+            target, _, there = self._references.target(node["$ref"], base, "#")
+        except GrammarError:
+            return None
+        return target if there == base else None
+
+    def count_values(self, path: str, n_values: int) -> None:
+        """Keep the number of constants within bounds."""
+        self._n_values += n_values
+        if self._n_values > values.MAX_VALUES:
+            raise self.error(path, f"more than {values.MAX_VALUES} values in enumerations")
+
+    def choose_one(self, choice: alternatives.Choice) -> None:
+        """Look later whether two of the alternatives can be valid at once."""
+        self._choices.append(choice)
+
+    def is_passed_over(self, path: str) -> bool:
+        """Whether a keyword is left out."""
+        return path in self._passed_over
+
+
+class Part:
+    """One schema that is an object, while it is rewritten."""
+
+    def __init__(
+        self, rewriter: Rewriter, node: dict[str, Any], path: str, base: str, depth: int
+    ) -> None:
+        self.rewriter = rewriter
+        self.path = path
+        self.base = base
+        self.depth = depth
+        self.out: dict[str, Any] = {}
+        """What is written, of keywords that stand beside each other."""
+        self._more: list[Any] = []
+        """Schemas that have to be valid as well."""
+        self.node = {
+            key: value
+            for key, value in node.items()
+            if not rewriter.is_passed_over(below(path, key))
+        }
+        self._check_keys()
+        self.kinds = self._read_types()
+
+    def write(self) -> Any:
+        """The schema rewritten."""
+        node, out = self.node, self.out
+        if not self.kinds:
+            return self.rewriter.never(f"{self.path}/type", "no type is left")
+        if "type" in node:
+            out["type"] = self.kinds[0] if len(self.kinds) == 1 else self.kinds
+        first = next((key for key in node if key in {"$ref", "allOf", "properties"}), None)
+        if first != "properties":
+            self._write_applicators()
+        self._write_values()
+        if first == "properties":
+            self._write_applicators()
+        self._write_negations()
+        if self._more:
+            return {"allOf": [out, *self._more]} if out else {"allOf": self._more}
+        return out or True
+
+    # -- for what is written of one type ------------------------------------
+
+    def path_of(self, *keys: str) -> str:
+        """The path of what stands under some keys."""
+        path = self.path
+        for key in keys:
+            path = below(path, key)
+        return path
+
+    def below(self, node: Any, *keys: str) -> Any:
+        """A schema under some keys rewritten."""
+        path = self.path_of(*keys)
+        return self.rewriter.schema(node, path, self.base, self.path, self.depth + 1)
+
+    def get(self, key: str, default: Any) -> Any:
+        """The schema under a key rewritten."""
+        return self.below(self.node[key], key) if key in self.node else default
+
+    def unenforced(self, key: str, what: str, hint: str | None = None) -> None:
+        """Refuse a keyword that cannot be enforced."""
+        self.rewriter.unenforced(f"{self.path}/{key}", what, hint)
+
+    def error(self, key: str, message: str) -> GrammarError:
+        """What is wrong with a keyword."""
+        return self.rewriter.error(f"{self.path}/{key}", message)
+
+    def narrow(self, schema: Any, kind: str | None = None) -> None:
+        """Have another schema hold as well.
+
+        Args:
+            schema: As it is written.
+            kind: The type that it speaks of, if it has nothing to say of other types.
+        """
+        others = [each for each in self.kinds if each != kind]
+        if kind is not None and others:
+            schema = {"anyOf": [schema, {"type": others}]}
+        self._more.append(schema)
+
+    def number(self, key: str) -> Any:
+        """The number under a key."""
+        value = self.node[key]
+        if not is_number(value):
+            raise self.error(key, f"must be a number, got {value!r:.60}")
+        return value
+
+    def limits(self, name: str) -> tuple[int, int | None]:
+        """The limits of a length or a number of things: the most may be unlimited."""
+        found: list[int | None] = []
+        for key in (f"min{name}", f"max{name}"):
+            if key not in self.node:
+                found.append(None)
+                continue
+            value = self.number(key)
+            if not isinstance(value, int) or value < 0:
+                raise self.error(key, f"must be a whole number ≥ 0, got {value}")
+            found.append(value)
+        low, high = found[0] or 0, found[1]
+        if high is not None and high < low:
+            raise self.error(f"max{name}", f"is {high}, less than min{name}, {low}")
+        if low > values.MAX_COUNT:
+            raise self.error(f"min{name}", f"must be at most {values.MAX_COUNT}, got {low}")
+        return low, None if high is None else min(high, values.MAX_COUNT)
+
+    # -- keywords ----------------------------------------------------------
+
+    def _check_keys(self) -> None:
+        for key in self.node:
+            if key in keywords.ENFORCED or key in keywords.REMARKS or key in keywords.REWRITTEN:
+                continue
+            harmless = keywords.NO_EFFECT.get(key)
+            if harmless is not None:
+                alone = key in {"minContains", "maxContains"} and "contains" not in self.node
+                few = key == "uniqueItems" and self.node.get("maxItems") in (0, 1)
+                apart = key == "unevaluatedProperties" and "additionalProperties" not in self.node
+                if not (alone or few or apart or any(self.node[key] is v for v in harmless)):
+                    self._refuse_keyword(key)
+                continue
+            meant = keywords.meant(key)
+            if meant is not None and meant not in self.node:
+                self.unenforced(key, f"{key!r}, which is no keyword,", f"Is it {meant!r}?")
+
+    def _refuse_keyword(self, key: str) -> None:
+        if self.node[key] == {} and keywords.NO_EFFECT[key]:
+            return
+        self.unenforced(key, f"the keyword {key!r}", keywords.HINTS.get(key))
+
+    def _read_types(self) -> list[str]:
+        named = self.node.get("type", list(keywords.TYPES))
+        kinds = named if isinstance(named, list) else [named]
+        for kind in kinds:
+            if kind not in keywords.TYPES or not isinstance(kind, str):
+                names = ", ".join(keywords.TYPES)
+                raise self.error("type", f"must be one of {names}, got {kind!r:.60}")
+        return list(dict.fromkeys(kinds))
+
+    def _write_values(self) -> None:
+        values.write_constants(self)
+        if {"number", "integer"} & set(self.kinds):
+            values.write_numbers(self)
+        if "string" in self.kinds:
+            write_string(self)
+        if "array" in self.kinds:
+            write_array(self)
+        if "object" in self.kinds:
+            Objects(self.rewriter, self).write()
+
+    def _write_applicators(self) -> None:
+        for key in self.node:
+            if key == "$ref":
+                name = self.rewriter.reference(self.node[key], self.base, f"{self.path}/$ref")
+                self.out["$ref"] = name
+            elif key == "allOf":
+                self.out["allOf"] = self._branches(key)
+            elif key in {"anyOf", "oneOf"}:
+                branches = self._branches(key)
+                there = self.out if "anyOf" not in self.out else {}
+                there["anyOf"] = branches
+                if there is not self.out:
+                    self._more.append(there)
+                if key == "oneOf":
+                    choice = alternatives.Choice(self, branches)
+                    self.rewriter.choose_one(choice)
+
+    def _branches(self, key: str) -> list[Any]:
+        schemas = self.node[key]
+        if not isinstance(schemas, list) or not schemas:
+            raise self.error(key, f"must be a non-empty list of schemas, got {schemas!r:.60}")
+        return [self.below(each, key, str(index)) for index, each in enumerate(schemas)]
+
+    # -- not, if -----------------------------------------------------------
+
+    def opposite(self, node: Any) -> Any:
+        """A schema that is valid only where another is not, not rewritten; None: none is known."""
+        return negated(node, lambda reference: self.rewriter.resolved(reference, self.base))
+
+    def _write_negations(self) -> None:
+        if "not" in self.node:
+            opposite = self.opposite(self.node["not"])
+            if opposite is None:
+                self.unenforced("not", "the keyword 'not' with this schema")
+            elif opposite is not True:
+                self._more.append(self.below(opposite, "not"))
+        if "if" in self.node and ("then" in self.node or "else" in self.node):
+            opposite = self.opposite(self.node["if"])
+            if opposite is None:
+                self.unenforced("if", "the keyword 'if' with this schema")
+                return
+            then = {"allOf": [self.get("if", True), self.get("then", True)]}
+            other = {"allOf": [self.below(opposite, "if"), self.get("else", True)]}
+            self._more.append({"anyOf": [then, other]})
