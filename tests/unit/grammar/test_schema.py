@@ -39,7 +39,7 @@ def fits(text: str, schema: Any) -> bool:
         ({"type": "integer", "exclusiveMinimum": 3}, ["4", "10", "1000"], ["3", "0", "-4"]),
         ({"type": "integer", "exclusiveMaximum": -3}, ["-4", "-10"], ["-3", "0"]),
         ({"type": "number", "minimum": 0.5, "maximum": 1}, ["0.500", "1", "0.999"], ["0.4", "1.1"]),
-        ({"type": "number", "minimum": -1.5}, ["-1.500", "-1", "7"], ["-1.501", "-2"]),
+        ({"type": "number", "minimum": -1.5}, ["-1.5", "-1", "7"], ["-1.501", "-2"]),
         ({"type": "string", "maxLength": 2}, ['""', '"é😀"', '"\\n\\""'], ['"abc"', "ab"]),
         ({"type": "string", "minLength": 2}, ['"ab"', '"abc"'], ['"a"', '""']),
         ({"type": "string", "pattern": "^[a-c]+$"}, ['"abc"'], ['""', '"abd"']),
@@ -78,22 +78,24 @@ def test_what_a_schema_allows(schema: Any, good: list[str], bad: list[str]) -> N
         ({"properties": {"a/b": 5}}, "#/properties/a~1b", "object or a bool"),
         ({"$ref": "#/$defs/none"}, "#/$ref", "there is no"),
         ({"items": {"$ref": "http://x"}}, "#/items/$ref", "only references"),
-        ({"$ref": "#"}, "#", "left recursion"),
-        ({"allOf": [{"$ref": "#"}]}, "#", "within each other"),
+        ({"$ref": "#"}, "#", "never ends"),
+        ({"allOf": [{"$ref": "#"}]}, "#", "never ends"),
         ({"type": "integer", "minimum": 5, "maximum": 4}, "#", "no integer"),
         ({"type": "integer", "minimum": "5"}, "#/minimum", "must be a number"),
         ({"type": "string", "minLength": 3, "maxLength": 2}, "#/maxLength", "less than"),
         ({"type": "string", "minLength": -1}, "#/minLength", "whole number"),
-        ({"type": "string", "maxLength": 3000}, "#/maxLength", "2000"),
-        ({"type": "string", "pattern": "(?=a)"}, "#/pattern", "lookahead"),
-        ({"type": "string", "pattern": "^a|b"}, "#/pattern", "anchors"),
-        ({"type": "number", "multipleOf": 3}, "#/multipleOf", "multipleOf"),
+        ({"type": "string", "minLength": 3_000_000}, "#/minLength", "1000000"),
+        ({"type": "string", "pattern": "(?!a)"}, "#/pattern", "lookahead"),
+        ({"type": "string", "pattern": "a(?=b)"}, "#/pattern", "lookahead"),
+        ({"type": "string", "pattern": "a^b"}, "#/pattern", "ends of the pattern"),
+        ({"type": "number", "multipleOf": 1e-11}, "#/multipleOf", "multipleOf"),
+        ({"type": "number", "multipleOf": 0}, "#/multipleOf", "more than 0"),
         ({"items": {"uniqueItems": True}}, "#/items/uniqueItems", "uniqueItems"),
-        ({"not": {"type": "null"}}, "#/not", "not"),
+        ({"not": {"pattern": "a"}}, "#/not", "not"),
         ({"oneOf": [{"type": "integer"}, {"type": "number"}]}, "#/oneOf/1", "oneOf"),
         ({"anyOf": []}, "#/anyOf", "non-empty"),
         ({"required": "a"}, "#/required", "names"),
-        ({"allOf": [{"enum": [1]}, {"enum": [2]}]}, "#", "enumeration"),
+        ({"allOf": [{"enum": [1]}, {"enum": [2]}]}, "#", "nothing is valid"),
         (
             {"type": "object", "properties": {"a": {"$ref": "#"}}, "required": ["a"]},
             "#",
@@ -118,8 +120,10 @@ def test_what_is_no_schema(schema: Any) -> None:
 
 def test_what_is_not_enforced_can_be_passed_over() -> None:
     """With strict=False the rest of the schema is kept to."""
-    schema = {"type": "integer", "multipleOf": 3, "maximum": 9}
-    assert takes(JsonSchema(schema, strict=False), "4")
+    schema = {"type": "array", "uniqueItems": True, "maxItems": 2}
+    loose = JsonSchema(schema, strict=False)
+    assert takes(loose, "[4, 4]")
+    assert not takes(loose, "[4, 4, 4]")
 
 
 def test_schemas_that_would_never_end_are_refused() -> None:
@@ -136,7 +140,7 @@ def test_schemas_that_would_never_end_are_refused() -> None:
         f"d{i}": {"properties": {k: {"type": "object", "$ref": f"#/$defs/d{i + 1}"} for k in "xy"}}
         for i in range(40)
     }
-    with pytest.raises(GrammarError, match="more than"):
+    with pytest.raises(GrammarError, match="more than 20000 schemas"):
         JsonSchema({**twice, "$defs": {**both, "d40": {}}})
 
 

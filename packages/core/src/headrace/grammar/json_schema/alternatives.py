@@ -55,23 +55,27 @@ def decide(rewriter: Rewriter, choice: Choice, defs: dict[str, Any]) -> None:
     ]
     if len(pairs) <= MAX_ASKED:
         pairs = [pair for pair in pairs if not _refuted(pair, branches, defs)]
-    if not pairs:
-        return
-    opposites = {}
-    for index in {each for pair in pairs for each in pair}:
-        opposite = part.opposite(part.node["oneOf"][index])
-        if opposite is None:
-            others = [pair for pair in pairs if index in pair]
-            path = f"oneOf/{max(others[0])}"
-            part.unenforced(path, "that only one of oneOf is valid, while two may be,")
-            return
-        opposites[index] = opposite
-    before = list(branches)
-    for one, other in pairs:
-        for here, there in ((one, other), (other, one)):
-            excluded = part.below(opposites[there], "oneOf", str(there))
+    if pairs and rewriter.strict:
+        _exclude(choice, pairs, defs)
+
+
+def _exclude(choice: Choice, pairs: list[tuple[int, int]], defs: dict[str, Any]) -> None:
+    """Let each alternative be valid only where the others that it may meet with are not."""
+    part, branches = choice.part, choice.branches
+    dead: set[int] = set()
+    for pair in pairs:
+        opposites = [part.opposite(part.node["oneOf"][index]) for index in pair]
+        if None in opposites:
+            dead.update(range(len(branches)))
+            break
+        for here, there, opposite in zip(pair, reversed(pair), reversed(opposites), strict=True):
+            excluded = part.below(opposite, "oneOf", str(there))
+            if never_both(branches[here], excluded, defs, _DEPTH):
+                dead.add(here)
             branches[here] = {"allOf": [branches[here], excluded]}
-    del before
+    if len(dead) == len(branches):
+        path = f"oneOf/{max(pairs[0])}"
+        part.unenforced(path, "that only one of oneOf is valid, while two may be,")
 
 
 def never_both(first: Any, second: Any, defs: dict[str, Any], depth: int) -> bool:

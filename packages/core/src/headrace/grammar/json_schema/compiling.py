@@ -78,8 +78,8 @@ def _rewritten(
         defs = schema.get("$defs", {})
         _check_sizes(rewriter, schema, defs)
         without = endless(defs)
-        if not ends({key: schema[key] for key in schema if key != "$defs"}, without):
-            raise rewriter.nothing(reason="a value that is valid under it never ends")
+        if ends(schema, set()) and not ends(schema, without):
+            raise rewriter.error("#", "a value that is valid under it never ends")
         defs.update(dict.fromkeys(without, False))
         return rewriter, schema, escapes
     raise AssertionError("without escapes nothing leaks")
@@ -162,5 +162,6 @@ def _droppable(document: Any, path: str) -> set[str]:
 def _refused(rewriter: Rewriter, path: str, reason: str) -> GrammarError:
     told = reason.partition("failed to compile JSON schema: ")[2] or reason
     if "Unsatisfiable" in told:
+        told = told.replace("Unsatisfiable schema: ", "")
         return rewriter.nothing(path, f"nothing is valid under it ({told})")
     return rewriter.error(path, f"cannot be compiled: {told}", CHECK)

@@ -6,18 +6,37 @@ notice; a generation would open one bracket after the other until its budget is 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 
 def endless(defs: dict[str, Any]) -> set[str]:
     """The names of those referred to that no value of finite size is valid under."""
     left = dict(defs)
-    while True:
-        ending = [name for name, schema in left.items() if _ends(schema, left)]
-        if not ending:
-            return set(left)
-        for name in ending:
+    users: dict[str, set[str]] = {}
+    for name, schema in defs.items():
+        for wanted in _references(schema):
+            users.setdefault(wanted, set()).add(name)
+    waiting = set(defs)
+    while waiting:
+        name = waiting.pop()
+        if name in left and _ends(left[name], left):
             del left[name]
+            waiting |= users.get(name, set())
+    return set(left)
+
+
+def _references(schema: Any) -> Iterator[str]:
+    """The names that a schema refers to."""
+    waiting = [schema]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, list):
+            waiting += each
+        elif isinstance(each, dict):
+            waiting += each.values()
+            if isinstance(each.get("$ref"), str):
+                yield each["$ref"].rpartition("/")[2]
 
 
 def ends(schema: Any, without: set[str]) -> bool:

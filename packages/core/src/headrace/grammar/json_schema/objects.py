@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 MAX_PROPERTIES = 2000
 """Most properties of an object."""
+MAX_PATTERNS = 64
+"""Most patterns of names of an object: each is compared with each other."""
 MAX_CHOICES = 16
 """Most properties of which one has to be there."""
 MAX_DEPENDENCIES = 8
@@ -47,6 +49,10 @@ class Objects:
         if len(self._properties) + len(self._required) > MAX_PROPERTIES:
             raise self._rewriter.error(
                 self._part.path, f"more than {MAX_PROPERTIES} properties of an object"
+            )
+        if len(self._patterns) > MAX_PATTERNS:
+            raise self._rewriter.error(
+                self._part.path, f"more than {MAX_PATTERNS} patterns of names of an object"
             )
         self._write_counts()
         named = self._patterns or any(part is not True for part in self._properties.values())

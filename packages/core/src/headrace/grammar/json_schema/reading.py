@@ -13,8 +13,8 @@ MAX_CHARACTERS = 1 << 20
 """Longest schema, as JSON text."""
 MAX_NESTING = 500
 """Most lists and objects within each other."""
-MAX_DIGITS = 400
-"""Most characters of a number."""
+MAX_DIGITS = 308
+"""Most characters of a number, and largest power of ten."""
 
 
 def refusal(path: str, message: str, hint: str | None = None) -> GrammarError:

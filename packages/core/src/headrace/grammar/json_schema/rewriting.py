@@ -90,7 +90,7 @@ class Rewriter:
         if root is True:
             root = {}
         if root is False:
-            raise self.nothing()
+            raise self.nothing("#", "nothing is valid under it")
         return {**root, "$defs": found} if found else root
 
     # -- errors ------------------------------------------------------------
@@ -112,9 +112,12 @@ class Rewriter:
         self.impossible.append(self.error(path, message))
         return False
 
-    def nothing(self, path: str = "#", reason: str = "nothing is valid under it") -> GrammarError:
-        """Why nothing is valid under the document."""
-        return self.impossible[0] if self.impossible else self.error(path, reason)
+    def nothing(self, path: str, reason: str) -> GrammarError:
+        """Why nothing is valid under a place, on which all depends."""
+        places = {path, *(f"{path}/{key}" for key in ("type", "maxLength", "maxItems"))}
+        places.add(f"{path}/maxProperties")
+        known = [error for error in self.impossible if error.path in places]
+        return known[0] if known else self.error(path, reason)
 
     # -- schemas -----------------------------------------------------------
 
@@ -278,7 +281,7 @@ class Part:
             found.append(value)
         low, high = found[0] or 0, found[1]
         if high is not None and high < low:
-            raise self.error(f"max{name}", f"is {high}, less than min{name}, {low}")
+            self.rewriter.never(f"{self.path}/max{name}", f"is {high}, less than min{name}, {low}")
         if low > values.MAX_COUNT:
             raise self.error(f"min{name}", f"must be at most {values.MAX_COUNT}, got {low}")
         return low, None if high is None else min(high, values.MAX_COUNT)

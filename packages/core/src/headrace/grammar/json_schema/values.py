@@ -52,7 +52,7 @@ def write_constants(part: Part) -> None:
             except _Unwritable as error:
                 reason = str(error)
         if kept and not written:
-            part.unenforced(key, f"a value that cannot be written ({reason})")
+            part.unenforced(key, f"a value that cannot be written as it is ({reason})")
             continue
         if not written:
             part.rewriter.never(part.path, "no value is left of the enumeration")
