@@ -10,16 +10,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
 
 from headrace.grammar import library
+from headrace.grammar.json_schema.part import Part
 from headrace.grammar.json_schema.values import type_of
 from headrace.grammar.sources import HEADER
-
-if TYPE_CHECKING:
-    from headrace.grammar.json_schema.rewriting import Part, Rewriter
 
 MAX_BRANCHES = 100
 """Most alternatives that are compared with each other."""
@@ -37,7 +35,7 @@ class Choice:
     """As they are written; changed in place."""
 
 
-def decide(rewriter: Rewriter, choice: Choice, defs: dict[str, Any]) -> None:
+def decide(choice: Choice, defs: dict[str, Any]) -> None:
     """See to it that no two alternatives are valid at once.
 
     Raises:
@@ -55,7 +53,7 @@ def decide(rewriter: Rewriter, choice: Choice, defs: dict[str, Any]) -> None:
     ]
     if len(pairs) <= MAX_ASKED:
         pairs = [pair for pair in pairs if not _refuted(pair, branches, defs)]
-    if pairs and rewriter.strict:
+    if pairs and part.document.strict:
         _exclude(choice, pairs, defs)
 
 

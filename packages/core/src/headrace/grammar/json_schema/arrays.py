@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from headrace.grammar.json_schema.rewriting import Part
+from headrace.grammar.json_schema.part import Part
 
 
 def write_array(part: Part) -> None:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from headrace.errors import GrammarError
+from headrace.grammar.json_schema.part import Part
 from headrace.grammar.json_schema.strings import name_pattern
-
-if TYPE_CHECKING:
-    from headrace.grammar.json_schema.rewriting import Part, Rewriter
 
 MAX_PROPERTIES = 2000
 """Most properties of an object."""
@@ -28,12 +26,10 @@ class Objects:
     """Rewrites what a schema says of objects.
 
     Args:
-        rewriter: For the schemas in it.
         part: The schema.
     """
 
-    def __init__(self, rewriter: Rewriter, part: Part) -> None:
-        self._rewriter = rewriter
+    def __init__(self, part: Part) -> None:
         self._part = part
         self._node = part.node
         self._properties = self._named("properties")
@@ -47,17 +43,17 @@ class Objects:
         """Put it into the part's output."""
         out, node = self._part.out, self._node
         if len(self._properties) + len(self._required) > MAX_PROPERTIES:
-            raise self._rewriter.error(
+            raise self._part.document.error(
                 self._part.path, f"more than {MAX_PROPERTIES} properties of an object"
             )
         if len(self._patterns) > MAX_PATTERNS:
-            raise self._rewriter.error(
+            raise self._part.document.error(
                 self._part.path, f"more than {MAX_PATTERNS} patterns of names of an object"
             )
         self._write_counts()
         named = self._patterns or any(part is not True for part in self._properties.values())
         counted = "minProperties" in out
-        if self._rewriter.escapes and self._extra is not False and (named or counted):
+        if self._part.document.escapes and self._extra is not False and (named or counted):
             raise Leak
         out.update({"properties": self._properties} if self._properties else {})
         out.update({"patternProperties": self._patterns} if self._patterns else {})
@@ -76,7 +72,9 @@ class Objects:
     def _named(self, key: str) -> dict[str, Any]:
         schemas = self._node.get(key, {})
         if not isinstance(schemas, dict):
-            raise self._rewriter.error(f"{self._part.path}/{key}", "must be an object of schemas")
+            raise self._part.document.error(
+                f"{self._part.path}/{key}", "must be an object of schemas"
+            )
         return {name: self._part.below(schemas[name], key, name) for name in schemas}
 
     def _by_pattern(self) -> dict[str, Any]:
@@ -86,7 +84,7 @@ class Objects:
             try:
                 name = name_pattern(pattern)
             except GrammarError as error:
-                self._rewriter.unenforced(path, error.message, error.hint, as_it_is=True)
+                self._part.document.unenforced(path, error.message, error.hint, as_it_is=True)
                 continue
             if name in found:
                 part = {"allOf": [found[name], part]}
@@ -96,7 +94,7 @@ class Objects:
     def _names(self, key: str, of: Any = None) -> list[str]:
         names = self._node.get(key, []) if of is None else of
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-            raise self._rewriter.error(f"{self._part.path}/{key}", "must be a list of names")
+            raise self._part.error(key, "must be a list of names")
         return list(dict.fromkeys(names))
 
     # -- how many ----------------------------------------------------------
@@ -153,7 +151,7 @@ class Objects:
                     known = {name_pattern(names["pattern"]): True}
                 except GrammarError as error:
                     path = part.path_of("propertyNames", "pattern")
-                    self._rewriter.unenforced(path, error.message, error.hint, as_it_is=True)
+                    self._part.document.unenforced(path, error.message, error.hint, as_it_is=True)
                     return
                 closed = {"type": "object", "patternProperties": known, **_CLOSED}
                 part.narrow(closed, "object")
@@ -186,7 +184,7 @@ class Objects:
     def _mapping(self, key: str) -> dict[str, Any]:
         found = self._node.get(key, {})
         if not isinstance(found, dict):
-            raise self._rewriter.error(f"{self._part.path}/{key}", "must be an object")
+            raise self._part.error(key, "must be an object")
         return found
 
 

@@ -14,10 +14,10 @@ import attrs
 from headrace.errors import GrammarError
 from headrace.grammar.json_schema import alternatives, keywords, values
 from headrace.grammar.json_schema.arrays import write_array
-from headrace.grammar.json_schema.negation import NotIn, negated
-from headrace.grammar.json_schema.numbers import is_number
+from headrace.grammar.json_schema.negation import NotIn
 from headrace.grammar.json_schema.objects import Objects
-from headrace.grammar.json_schema.reading import below, refusal
+from headrace.grammar.json_schema.part import Part
+from headrace.grammar.json_schema.reading import refusal
 from headrace.grammar.json_schema.references import References
 from headrace.grammar.json_schema.strings import other_than, write_string
 
@@ -86,7 +86,7 @@ class Rewriter:
                 name, node, path, base = self._waiting.pop()
                 found[name] = self.schema(node, path, base, path, 0)
             else:
-                alternatives.decide(self, self._choices.pop(), found)
+                alternatives.decide(self._choices.pop(), found)
         if root is True:
             root = {}
         if root is False:
@@ -142,7 +142,7 @@ class Rewriter:
                 "pattern": other_than(node.texts, escapes=self.escapes),
             }
         elif isinstance(node, dict):
-            found = Part(self, node, path, self._references.base(path, base), depth).write()
+            found = _Whole(self, node, path, self._references.base(path, base), depth).write()
         elif node is False:
             found = self.never(path, "nothing is valid under it")
         elif node is True:
@@ -183,33 +183,21 @@ class Rewriter:
         return path in self._passed_over
 
 
-class Part:
-    """One schema that is an object, while it is rewritten."""
+class _Whole(Part):
+    """A schema with all that it says."""
 
     def __init__(
         self, rewriter: Rewriter, node: dict[str, Any], path: str, base: str, depth: int
     ) -> None:
-        self.rewriter = rewriter
-        self.path = path
-        self.base = base
-        self.depth = depth
-        self.out: dict[str, Any] = {}
-        """What is written, of keywords that stand beside each other."""
-        self._more: list[Any] = []
-        """Schemas that have to be valid as well."""
-        self.node = {
-            key: value
-            for key, value in node.items()
-            if not rewriter.is_passed_over(below(path, key))
-        }
+        super().__init__(rewriter, node, path, base, depth)
+        self._rewriter = rewriter
         self._check_keys()
-        self.kinds = self._read_types()
 
     def write(self) -> Any:
         """The schema rewritten."""
         node, out = self.node, self.out
         if not self.kinds:
-            return self.rewriter.never(f"{self.path}/type", "no type is left")
+            return self._rewriter.never(f"{self.path}/type", "no type is left")
         if "type" in node:
             out["type"] = self.kinds[0] if len(self.kinds) == 1 else self.kinds
         first = next((key for key in node if key in {"$ref", "allOf", "properties"}), None)
@@ -219,74 +207,9 @@ class Part:
         if first == "properties":
             self._write_applicators()
         self._write_negations()
-        if self._more:
-            return {"allOf": [out, *self._more]} if out else {"allOf": self._more}
+        if self.more:
+            return {"allOf": [out, *self.more]} if out else {"allOf": self.more}
         return out or True
-
-    # -- for what is written of one type ------------------------------------
-
-    def path_of(self, *keys: str) -> str:
-        """The path of what stands under some keys."""
-        path = self.path
-        for key in keys:
-            path = below(path, key)
-        return path
-
-    def below(self, node: Any, *keys: str) -> Any:
-        """A schema under some keys rewritten."""
-        path = self.path_of(*keys)
-        return self.rewriter.schema(node, path, self.base, self.path, self.depth + 1)
-
-    def get(self, key: str, default: Any) -> Any:
-        """The schema under a key rewritten."""
-        return self.below(self.node[key], key) if key in self.node else default
-
-    def unenforced(self, key: str, what: str, hint: str | None = None) -> None:
-        """Refuse a keyword that cannot be enforced."""
-        self.rewriter.unenforced(f"{self.path}/{key}", what, hint)
-
-    def error(self, key: str, message: str) -> GrammarError:
-        """What is wrong with a keyword."""
-        return self.rewriter.error(f"{self.path}/{key}", message)
-
-    def narrow(self, schema: Any, kind: str | None = None) -> None:
-        """Have another schema hold as well.
-
-        Args:
-            schema: As it is written.
-            kind: The type that it speaks of, if it has nothing to say of other types.
-        """
-        others = [each for each in self.kinds if each != kind]
-        if kind is not None and others:
-            schema = {"anyOf": [schema, {"type": others}]}
-        self._more.append(schema)
-
-    def number(self, key: str) -> Any:
-        """The number under a key."""
-        value = self.node[key]
-        if not is_number(value):
-            raise self.error(key, f"must be a number, got {value!r:.60}")
-        return value
-
-    def limits(self, name: str) -> tuple[int, int | None]:
-        """The limits of a length or a number of things: the most may be unlimited."""
-        found: list[int | None] = []
-        for key in (f"min{name}", f"max{name}"):
-            if key not in self.node:
-                found.append(None)
-                continue
-            value = self.number(key)
-            if not isinstance(value, int) or value < 0:
-                raise self.error(key, f"must be a whole number ≥ 0, got {value}")
-            found.append(value)
-        low, high = found[0] or 0, found[1]
-        if high is not None and high < low:
-            self.rewriter.never(f"{self.path}/max{name}", f"is {high}, less than min{name}, {low}")
-        if low > values.MAX_COUNT:
-            raise self.error(f"min{name}", f"must be at most {values.MAX_COUNT}, got {low}")
-        return low, None if high is None else min(high, values.MAX_COUNT)
-
-    # -- keywords ----------------------------------------------------------
 
     def _check_keys(self) -> None:
         for key in self.node:
@@ -309,15 +232,6 @@ class Part:
             return
         self.unenforced(key, f"the keyword {key!r}", keywords.HINTS.get(key))
 
-    def _read_types(self) -> list[str]:
-        named = self.node.get("type", list(keywords.TYPES))
-        kinds = named if isinstance(named, list) else [named]
-        for kind in kinds:
-            if kind not in keywords.TYPES or not isinstance(kind, str):
-                names = ", ".join(keywords.TYPES)
-                raise self.error("type", f"must be one of {names}, got {kind!r:.60}")
-        return list(dict.fromkeys(kinds))
-
     def _write_values(self) -> None:
         values.write_constants(self)
         if {"number", "integer"} & set(self.kinds):
@@ -327,12 +241,12 @@ class Part:
         if "array" in self.kinds:
             write_array(self)
         if "object" in self.kinds:
-            Objects(self.rewriter, self).write()
+            Objects(self).write()
 
     def _write_applicators(self) -> None:
         for key in self.node:
             if key == "$ref":
-                name = self.rewriter.reference(self.node[key], self.base, f"{self.path}/$ref")
+                name = self._rewriter.reference(self.node[key], self.base, f"{self.path}/$ref")
                 self.out["$ref"] = name
             elif key == "allOf":
                 self.out["allOf"] = self._branches(key)
@@ -341,10 +255,10 @@ class Part:
                 there = self.out if "anyOf" not in self.out else {}
                 there["anyOf"] = branches
                 if there is not self.out:
-                    self._more.append(there)
+                    self.more.append(there)
                 if key == "oneOf":
                     choice = alternatives.Choice(self, branches)
-                    self.rewriter.choose_one(choice)
+                    self._rewriter.choose_one(choice)
 
     def _branches(self, key: str) -> list[Any]:
         schemas = self.node[key]
@@ -352,19 +266,13 @@ class Part:
             raise self.error(key, f"must be a non-empty list of schemas, got {schemas!r:.60}")
         return [self.below(each, key, str(index)) for index, each in enumerate(schemas)]
 
-    # -- not, if -----------------------------------------------------------
-
-    def opposite(self, node: Any) -> Any:
-        """A schema that is valid only where another is not, not rewritten; None: none is known."""
-        return negated(node, lambda reference: self.rewriter.resolved(reference, self.base))
-
     def _write_negations(self) -> None:
         if "not" in self.node:
             opposite = self.opposite(self.node["not"])
             if opposite is None:
                 self.unenforced("not", "the keyword 'not' with this schema")
             elif opposite is not True:
-                self._more.append(self.below(opposite, "not"))
+                self.more.append(self.below(opposite, "not"))
         if "if" in self.node and ("then" in self.node or "else" in self.node):
             opposite = self.opposite(self.node["if"])
             if opposite is None:
@@ -372,4 +280,4 @@ class Part:
                 return
             then = {"allOf": [self.get("if", True), self.get("then", True)]}
             other = {"allOf": [self.below(opposite, "if"), self.get("else", True)]}
-            self._more.append({"anyOf": [then, other]})
+            self.more.append({"anyOf": [then, other]})

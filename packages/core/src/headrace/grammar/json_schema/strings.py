@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from headrace.errors import GrammarError
+from headrace.grammar.json_schema.part import Part
 from headrace.grammar.regular.searching import searches
 from headrace.grammar.regular.tree import Chars
 from headrace.grammar.regular.writing import ANY_TEXT, write, write_set
 from headrace.grammar.sets import Ranges, union, without
-
-if TYPE_CHECKING:
-    from headrace.grammar.json_schema.rewriting import Part
 
 NEEDS_ESCAPE: Ranges = ((0x00, 0x07), (0x0B, 0x0B), (0x0E, 0x1F), (0x7F, 0x7F))
 """What a JSON string can hold only as ``\\u`` and four digits."""
@@ -117,10 +114,10 @@ def _pattern(part: Part) -> list[str]:
     if not isinstance(pattern, str):
         raise part.error("pattern", f"must be a str, got {pattern!r:.60}")
     try:
-        return patterns_of(pattern, escapes=part.rewriter.escapes)
+        return patterns_of(pattern, escapes=part.document.escapes)
     except GrammarError as error:
         path = part.path_of("pattern")
-        part.rewriter.unenforced(path, error.message, error.hint, as_it_is=True)
+        part.document.unenforced(path, error.message, error.hint, as_it_is=True)
     return []
 
 
@@ -133,5 +130,5 @@ def _format(part: Part) -> list[str]:
     if name in KNOWN:
         part.out["format"] = name
     if name in PATTERNS:
-        return patterns_of(f"^(?:{PATTERNS[name]})$", escapes=part.rewriter.escapes)
+        return patterns_of(f"^(?:{PATTERNS[name]})$", escapes=part.document.escapes)
     return []

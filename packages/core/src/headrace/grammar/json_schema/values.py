@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from headrace.grammar.json_schema.numbers import (
     MAX_INTEGER,
@@ -16,15 +16,11 @@ from headrace.grammar.json_schema.numbers import (
     number_bound,
     whole,
 )
+from headrace.grammar.json_schema.part import Part
 from headrace.grammar.json_schema.strings import NEEDS_ESCAPE
-
-if TYPE_CHECKING:
-    from headrace.grammar.json_schema.rewriting import Part
 
 MAX_VALUES = 20_000
 """Most values of all enumerations together."""
-MAX_COUNT = 1_000_000
-"""Largest limit of a length or a number of items."""
 _LONG = 10**17
 
 _CONTROLS = frozenset(chr(code) for low, high in NEEDS_ESCAPE for code in range(low, high + 1))
@@ -43,19 +39,19 @@ def write_constants(part: Part) -> None:
         if key == "enum" and not isinstance(given, list):
             raise part.error("enum", f"must be a list, got {given!r:.60}")
         found = given if key == "enum" else [given]
-        part.rewriter.count_values(f"{part.path}/{key}", len(found))
+        part.document.count_values(f"{part.path}/{key}", len(found))
         kept = [value for value in found if type_of(value) & set(part.kinds)]
         written, reason = [], ""
         for value in kept:
             try:
-                written.append(_constant(value, part.rewriter.escapes))
+                written.append(_constant(value, part.document.escapes))
             except _Unwritable as error:
                 reason = str(error)
         if kept and not written:
             part.unenforced(key, f"a value that cannot be written as it is ({reason})")
             continue
         if not written:
-            part.rewriter.never(part.path, "no value is left of the enumeration")
+            part.document.never(part.path, "no value is left of the enumeration")
             part.narrow(False)
         elif "enum" in part.out:
             part.narrow({"enum": written})
@@ -125,7 +121,7 @@ def _write_whole_range(part: Part, low: Any, low_open: bool, high: Any, high_ope
     if last is not None and last < -_LONG and first is None:
         first = -MAX_INTEGER
     if first is not None and last is not None and first > last:
-        part.rewriter.never(part.path, f"no integer is between {low} and {high}")
+        part.document.never(part.path, f"no integer is between {low} and {high}")
     part.out.update({} if first is None else {"minimum": first})
     part.out.update({} if last is None else {"maximum": last})
 
@@ -141,7 +137,7 @@ def _write_range(part: Part, low: Any, low_open: bool, high: Any, high_open: boo
             near = number_bound(value, up=up)
             part.out[names[is_open and near == value]] = as_json(near)
     if low is not None and high is not None and low > high:
-        part.rewriter.never(part.path, f"no number is between {low} and {high}")
+        part.document.never(part.path, f"no number is between {low} and {high}")
 
 
 def _is_far(part: Part, value: Any, name: str, sign: int, most: int) -> bool:
@@ -157,7 +153,7 @@ def _write_divisor(part: Part) -> None:
     value = part.number("multipleOf")
     if value <= 0:
         raise part.error("multipleOf", f"must be more than 0, got {value}")
-    divisors = part.rewriter.divisors
+    divisors = part.document.divisors
     several = divisors - {value}
     if not is_divisor(value):
         part.unenforced("multipleOf", f"multipleOf {value}")
