@@ -84,11 +84,17 @@ def test_any_text_survives_the_boundary(model):
     assert parser.parse(text, partial=False).content == text
 
 
-def test_an_answer_out_of_format_has_its_text(model):
-    """In the error."""
+def test_an_answer_out_of_format_is_content(model):
+    """From where a call begins in the format; without such a place it is an error with its text."""
     source = chat_templates.source("unsloth-Apriel-1.5")
-    parser = model.render_chat(HI, tools=[Tool(name="f")], template=source).parser
+    tools = [Tool(name="f")]
     text = '<tool_calls>[{"name": "f", "arguments": {]</tool_calls>'
+    parser = model.render_chat(HI, tools=tools, template=source).parser
+    message = parser.parse(f"Well. {text}", partial=False)
+    assert message.content == f"Well. {text}"
+    assert message.unread
+    required = {"tools": tools, "tool_choice": "required", "template": source}
+    parser = model.render_chat(HI, **required).parser
     with pytest.raises(ChatParseError, match="not in the chat template's format") as caught:
         parser.parse(text, partial=False)
     assert caught.value.text == text
@@ -160,7 +166,8 @@ def test_nothing_is_printed():
         tools = [headrace.Tool(name="f")]
         params = headrace.ModelParams(vocab_only=True)
         with headrace.load_model(tiny_gguf.path("attention"), params=params) as model:
-            for template in ("{% for %}", "{{ raise_exception('x') }}", "{{ bos_token }}x"):
+            shows = "{{ bos_token }}{{ tools | tojson }}"
+            for template in ("{% for %}", "{{ raise_exception('x') }}", shows):
                 try:
                     parser = model.render_chat(hi, tools=tools, template=template).parser
                     parser.parse("<tool_call>", partial=False)

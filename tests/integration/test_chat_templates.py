@@ -19,6 +19,7 @@ import headrace
 from headrace import ChatMessage, ModelParams, StopReason, TemplateError, Tool, ToolCall
 from headrace.streams.deltas import ChunkedMessage
 from headrace.streams.reading import Reading
+from headrace_llamacpp.unread import with_unread
 from tests.support import chat_templates, tiny_gguf
 
 ANSWER = "It rains in Paris."
@@ -142,15 +143,16 @@ def written(model):
     return written_
 
 
-def read_in_parts(parser, parts):
-    """The message that the chunks amount to, which is that of the whole text."""
+def read_in_parts(parser, parts, *, whole=True):
+    """The message that the chunks amount to, which is that of the whole text if all was read."""
     reading, message = Reading(parser), ChunkedMessage()
     text = "".join(parts)
     chunks = [reading.take(part) for part in parts]
     for chunk in [*chunks, reading.finish(text, StopReason.EOG)]:
         if chunk is not None:
             message.add(chunk)
-    assert message.message == parser.parse(text, partial=False)
+    if whole:
+        assert message.message == parser.parse(text, partial=False)
     return message.message
 
 
@@ -192,6 +194,75 @@ def test_a_call_is_read_back(written, name):
     message = read_in_parts(parser, list(text))
     assert [call.name for call in message.tool_calls] == ["get_weather"]
     assert message.tool_calls[0].parsed() == ARGUMENTS
+
+
+CALLING = [
+    name
+    for name in NAMES
+    if name not in NOT_CUT_OUT["calls"] | NO_TURN_AFTER_CALL | NO_CALLS | NO_TOOLS
+]
+WRONG = {
+    "no such tool": ("get_weather", "get_wether"),
+    "no such argument": ("city", "town"),
+    "no JSON": ('"Paris"', "Paris'"),
+    "no argument": ("Paris", ""),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+@pytest.mark.parametrize("name", CALLING)
+def test_no_call_is_swallowed(written, name, wrong):
+    """It is a call, and checked, or else text that is said to be unread."""
+    text, parser = written(name, CALLS)
+    old, new = WRONG[wrong]
+    message = read_in_parts(parser, list(text.replace(old, new)), whole=False)
+    told = "".join(call.name + call.arguments for call in message.tool_calls)
+    assert "get_w" in message.content + message.reasoning + told
+    assert message.tool_calls or message.unread
+
+
+NO_LINE_BREAK = '<tool_call>{"name": "get_weather", "arguments": {"city": "Paris"}}</tool_call>'
+NO_CITY = """<tool_call>
+<function=get_weather>
+<parameter=days>
+2
+</parameter>
+</function>
+</tool_call>"""
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("Qwen-Qwen2.5-7B-Instruct", NO_LINE_BREAK),
+        ("Qwen-Qwen3-0.6B", NO_LINE_BREAK),
+        ("NousResearch-Hermes-3-Llama-3.1-8B-tool_use", NO_LINE_BREAK),
+        ("Qwen3-Coder", NO_CITY),
+    ],
+)
+def test_what_looks_like_a_call_and_is_none_is_content(model, name, text):
+    """All of it, with a flag; after a call that was read, too."""
+    source = chat_templates.source(name)
+    parser = model.render_chat(ASKED, tools=[WEATHER], template=source).parser
+    whole = f"Let me see.\n{text}"
+    message = parser.parse(whole, partial=False)
+    assert (message.content, message.tool_calls) == (whole, ())
+    assert message.unread
+    streamed = read_in_parts(parser, list(whole), whole=False)
+    assert (streamed.content, streamed.unread) == (whole, True)
+    # A call that was begun before it turned out to be none stays, with what it had.
+    assert {call.arguments for call in streamed.tool_calls} <= {"{"}
+
+
+def test_a_call_that_is_thought_of_is_no_call():
+    """It stays in the thoughts, and nothing is unread."""
+    said = ChatMessage(role="assistant", content="No.", reasoning="A <tool_call>? No.")
+    text = f"<think>{said.reasoning}</think>No."
+
+    def parse(part):
+        return said if part == text else ChatMessage(role="assistant")
+
+    assert with_unread(text, ("<tool_call>",), parse) == said
 
 
 ANSWERS = [

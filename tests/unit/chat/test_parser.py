@@ -6,8 +6,9 @@ import itertools
 
 import pytest
 
-from headrace import ChatChunk, ChatMessage, ChatParseError, StopReason
+from headrace import ChatChunk, ChatMessage, ChatParseError, StopReason, ToolCall
 from headrace.protocols import NoParser, PlainTextParser, WholeTextParser
+from headrace.streams.deltas import ChunkedMessage
 from headrace.streams.reading import Reading
 
 SHORT = 4096
@@ -91,14 +92,41 @@ def test_an_answer_that_was_broken_off_shows_nothing_more(end):
     assert reading.finish("a ", end) is None
 
 
-def test_text_out_of_the_format_is_an_error_at_the_end_only():
+def test_text_out_of_the_format_is_content_at_the_end_only():
     """More might have made a message of it; cut short, it is read as far as it goes."""
     reading = Reading(Shouting())
     assert reading.take("A") == ChatChunk("A")
     assert reading.take("?") is None
     assert reading.finish("A?", StopReason.MAX_TOKENS) is None
-    with pytest.raises(ChatParseError):
-        reading.finish("A?", StopReason.EOG)
+    assert reading.finish("A?", StopReason.EOG) == ChatChunk("?", unread=True)
+
+
+class Halting(Shouting):
+    """Shows thoughts, text and a call; what follows a question mark cannot be read."""
+
+    def parse(self, text, *, partial):
+        """Up to there."""
+        if "?" in text and not partial:
+            raise ChatParseError("no")
+        thoughts, text, call = [*text.partition("?")[0].split("|"), "", ""][:3]
+        calls = (ToolCall(name="f", arguments=call),) if call else ()
+        return ChatMessage(role="assistant", content=text, reasoning=thoughts, tool_calls=calls)
+
+
+def test_what_was_shown_of_an_answer_stays_and_the_rest_is_content():
+    """None of it is lost, and none is there twice."""
+    reading, message = Reading(Halting()), ChunkedMessage()
+    text = 'hm|Hello. |{"a": ?1}'
+    for chunk in [*map(reading.take, text), reading.finish(text, StopReason.EOG)]:
+        if chunk is not None:
+            message.add(chunk)
+    assert message.message == ChatMessage(
+        role="assistant",
+        content="Hello. ?1}",
+        reasoning="hm",
+        tool_calls=(ToolCall(name="f", arguments='{"a": '),),
+        unread=True,
+    )
 
 
 def test_a_parser_that_contradicts_itself_is_told():

@@ -14,7 +14,6 @@ from headrace import (
     ChatParseError,
     StopReason,
     StreamConsumedError,
-    TemplateError,
     Tool,
     UnsupportedError,
 )
@@ -56,6 +55,7 @@ def joined(chunks):
         content="".join(chunk.content for chunk in chunks),
         reasoning="".join(chunk.reasoning for chunk in chunks),
         tool_calls=tuple(headrace.ToolCall(**call) for call in calls.values()),
+        unread=any(chunk.unread for chunk in chunks),
     )
 
 
@@ -93,16 +93,29 @@ def test_without_tools_all_is_text(open_session):
     assert done.finish_reason == "stop"
 
 
-def test_an_answer_out_of_format_is_an_error_that_has_its_text(open_session):
-    """Raised by the loop, and by the result too; the session goes on."""
-    session = open_session("<tool_call>{]</tool_call>")
-    stream = session.chat(HI, tools=[ADD])
-    with pytest.raises(ChatParseError, match="cannot be read"):
-        list(stream)
-    with pytest.raises(TemplateError) as caught:
-        _ = stream.result
-    assert caught.value.text
-    assert session.complete_chat(HI).stop_reason is StopReason.EOG
+@pytest.mark.parametrize(
+    "text",
+    ["<tool_call>{]</tool_call>", "Well. <tool_call>add(1)", "<tool_call>1</tool_call> and so on"],
+)
+def test_what_cannot_be_read_is_content_and_said_to_be_unread(open_session, text):
+    """By the last chunk, and by the result; the session goes on."""
+    session = open_session(text)
+    with session.chat(HI, tools=[ADD]) as stream:
+        chunks = list(stream)
+    assert [chunk.unread for chunk in chunks] == [False] * (len(chunks) - 1) + [True]
+    done = stream.result
+    assert joined(chunks) == done.message
+    assert (done.message.content, done.unread, done.finish_reason) == (text, True, "stop")
+    assert not session.complete_chat(HI).unread
+
+
+def test_a_good_call_before_one_that_cannot_be_read_stays(open_session):
+    """Both are in the message: the one as a call, the other as text."""
+    good = '<tool_call>{"name": "add", "arguments": {"a": 1}}</tool_call>'
+    done = open_session(f"{good}<tool_call>x</tool_call>").complete_chat(HI, tools=[ADD])
+    assert [call.valid for call in done.message.tool_calls] == [True]
+    assert done.message.content.endswith("<tool_call>x</tool_call>")
+    assert done.unread
 
 
 def test_half_an_answer_is_read_as_far_as_it_goes(open_session):

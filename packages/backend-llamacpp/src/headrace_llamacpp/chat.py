@@ -7,6 +7,7 @@ native. A template is compiled once for a model and kept.
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import threading
 from collections.abc import Callable, Mapping
@@ -31,6 +32,7 @@ from headrace_llamacpp.failures import check, error_of
 from headrace_llamacpp.handles import Handle
 from headrace_llamacpp.schemas import ANY_OBJECT, simplified
 from headrace_llamacpp.shown import Shown
+from headrace_llamacpp.unread import with_unread
 
 _KEPT = 8
 """Compiled templates of callers that a model keeps."""
@@ -140,6 +142,8 @@ class LlamaTemplates:
                 self._forget(request.template, template)
         check(report, Operation.RENDER)
         rendered = _rendered(json.loads(text), parser)
+        if isinstance(rendered.grammar, Lazy):
+            parser.marks = _marks(rendered.grammar.triggers)
         if rendered.grammar is None and not (request.tools and request.tool_choice != "none"):
             parser.look_for(rendered.spoken)
         return rendered
@@ -195,6 +199,8 @@ class LlamaChatParser(Handle, WholeTextParser):
         self._report = new_report()
         self.is_plain = False
         """Whether the format has nothing but text."""
+        self.marks: tuple[str, ...] = ()
+        """What calls begin with, where there are tools."""
 
     def look_for(self, markers: tuple[str, ...]) -> None:
         """See whether these, all that may mean something in the format, are only text to it."""
@@ -215,6 +221,12 @@ class LlamaChatParser(Handle, WholeTextParser):
         Raises:
             ChatParseError: If it is not in the template's format.
         """
+        if partial or not self.marks:
+            return self._parse(text, partial=partial)
+        return with_unread(text, self.marks, functools.partial(self._parse, partial=False))
+
+    def _parse(self, text: str, *, partial: bool) -> ChatMessage:
+        """What llama.cpp makes of it."""
         data = text.encode()
         message = _filled(
             lambda out, *asked: lib.hr_chat_parse(
@@ -279,6 +291,12 @@ def _rendered(found: dict[str, Any], parser: LlamaChatParser) -> RenderedChat:
         stops=tuple(found["stops"]),
         spoken=tuple(found["preserved_tokens"]),
     )
+
+
+def _marks(triggers: tuple[Trigger, ...]) -> tuple[str, ...]:
+    """What calls begin with, without white space, which models leave out."""
+    words = (trigger.word.strip() for trigger in triggers if trigger.word is not None)
+    return tuple(word for word in words if len(word) > 1)
 
 
 def _no_grammar(asked: str) -> UnsupportedError:

@@ -83,7 +83,7 @@ class ChatStream(Closing):
 
         Raises:
             StopIteration: At the end; ``result`` is there then.
-            ChatParseError: If the whole answer is not in the template's format.
+            ChatParseError: If the parser contradicts what it gave before.
             HeadraceError: If the generation failed.
         """
         with self._lock:
@@ -107,7 +107,7 @@ class ChatStream(Closing):
 
         Raises:
             StopAsyncIteration: At the end; ``result`` is there then.
-            ChatParseError: If the whole answer is not in the template's format.
+            ChatParseError: If the parser contradicts what it gave before.
             BusyError: If another task is reading the stream.
             HeadraceError: If the generation failed.
         """
@@ -178,7 +178,7 @@ class ChatStream(Closing):
         """Read it to its end; the whole answer, what was read before included.
 
         Raises:
-            ChatParseError: If it is not in the template's format.
+            ChatParseError: If the parser contradicts what it gave before.
             HeadraceError: If the generation failed.
         """
         for _ in self:
@@ -214,7 +214,7 @@ class ChatStream(Closing):
 
         Raises:
             BusyError: Before the end.
-            ChatParseError: If it is not in the template's format.
+            ChatParseError: If the parser contradicts what it gave before.
             HeadraceError: What the generation failed with.
         """
         self._check_process()

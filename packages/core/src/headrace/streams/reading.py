@@ -42,21 +42,43 @@ class Reading:
             text: The whole answer.
             end: Why it ended; one that was cut short is read as far as it goes.
 
+        What cannot be read is content, and the message says so: it has all that the model wrote.
+
         Raises:
-            ChatParseError: If it is not in the format of the template.
+            ChatParseError: If the parser contradicts what it gave before.
         """
         if end in UNFINISHED:
             return None
+        shown = self._shown.message
         try:
             message = self._parser.parse(text, partial=end not in WHOLE)
         except ChatParseError:
-            if end in WHOLE:
-                raise
-            return None
-        return self._noted(MessageDeltas(self._shown.message).finish(message, text))
+            if end not in WHOLE:
+                return None
+            message = _with_rest(shown, text)
+        if message.unread:
+            message = _completed(message, shown, text)
+        return self._noted(MessageDeltas(shown).finish(message, text))
 
     def _noted(self, chunk: ChatChunk | None) -> ChatChunk | None:
         return None if chunk is None else self._shown.add(chunk)
+
+
+def _completed(message: ChatMessage, shown: ChatMessage, text: str) -> ChatMessage:
+    """A message of which a part could not be read, with all that was shown of that part."""
+    if not message.content.startswith(shown.content) or message.reasoning != shown.reasoning:
+        return _with_rest(shown, text)
+    begun = shown.tool_calls[len(message.tool_calls) :]
+    return attrs.evolve(message, tool_calls=message.tool_calls + begun)
+
+
+def _with_rest(shown: ChatMessage, text: str) -> ChatMessage:
+    """What was shown of an answer that cannot be read, and the rest of it as content."""
+    at = 0
+    for part in (shown.reasoning, shown.content, *(call.arguments for call in shown.tool_calls)):
+        found = text.find(part, at)
+        at = at if found < 0 else found + len(part)
+    return attrs.evolve(shown, content=shown.content + text[at:], unread=True)
 
 
 def checked_calls(message: ChatMessage, tools: tuple[Tool, ...], end: StopReason) -> ChatMessage:
