@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any
 
-from headrace.masks.matcher import Matcher
-from tests.support.taking import END, following
+import attrs
+
+from tests.support.taking import END, following, takes
 
 MOST_TRIES = 4000
 """Names that are tried for one instance before it counts as refused."""
+_CLOSING = tuple(b'"}]')
+_OPENING = frozenset(b"{[")
 
 
 def written(grammar: Any, value: Any, *, separators: tuple[str, str] = (", ", ": ")) -> str | None:
@@ -24,58 +29,110 @@ def written(grammar: Any, value: Any, *, separators: tuple[str, str] = (", ", ":
         value: What ``json.loads`` gives.
         separators: As for ``json.dumps``.
     """
-    matcher = grammar if isinstance(grammar, Matcher) else following(grammar)
-    found = _Writer(matcher, separators).after(b"", value)
-    if found is None or matcher.n_allowed([], [*found, END]) != len(found) + 1:
+    matcher = grammar if hasattr(grammar, "deep_copy") else following(grammar)
+    found = _Writer(separators).after(_Place(b"", matcher), value)
+    if found is None or not takes(matcher, found.text):
         return None
-    return found.decode("utf-8", "surrogatepass")
+    return found.text.decode("utf-8", "surrogatepass")
+
+
+def drawn(grammar: Any, seed: int, *, n_bytes: int = 200, most: int = 2000) -> str | None:
+    """A random text that a grammar allows; None if the draws do not come to an end.
+
+    Args:
+        grammar: As for ``taking.takes``.
+        seed: What the draws come from.
+        n_bytes: After as many the output is brought to its end, if the grammar lets it.
+        most: After as many it is given up.
+
+    Raises:
+        AssertionError: If nothing may follow what was drawn, not even the end.
+    """
+    fresh = grammar if hasattr(grammar, "deep_copy") else following(grammar)
+    matcher, draw, output = fresh.deep_copy(), random.Random(seed), bytearray()
+    while len(output) < most:
+        mask = matcher.compute_bitmask()
+        allowed = [token for token in range(END + 1) if mask[token >> 3] >> (token & 7) & 1]
+        assert allowed and not matcher.is_error(), (bytes(output), matcher.get_error())
+        token = _chosen(allowed, draw, ending=len(output) >= n_bytes)
+        if token == END:
+            return output.decode()
+        output.append(token)
+        matcher.consume_token(token)
+    return None
+
+
+def _chosen(allowed: list[int], draw: random.Random, *, ending: bool) -> int:
+    if END in allowed and (ending or draw.random() < 0.5):
+        return END
+    # What shapes the text is as likely as all that may fill it.
+    closing = [token for token in allowed if token in _CLOSING]
+    if closing and (ending or draw.random() < 0.2):
+        return draw.choice(closing)
+    opening = [token for token in allowed if token in _OPENING]
+    if opening and not ending and draw.random() < 0.3:
+        return draw.choice(opening)
+    plain = [token for token in allowed if token not in _OPENING and token != END]
+    return draw.choice(plain or allowed)
+
+
+@attrs.frozen
+class _Place:
+    """Behind some text."""
+
+    text: bytes
+    matcher: Any
+    """There; never moved on."""
+
+    def going(self, text: bytes) -> _Place | None:
+        """Behind more of it, if the grammar takes that."""
+        tokens = list(text)
+        if self.matcher.validate_tokens(tokens) != len(tokens):
+            return None
+        moved = self.matcher.deep_copy()
+        moved.consume_tokens(tokens)
+        assert not moved.is_error(), moved.get_error()
+        return _Place(self.text + text, moved)
 
 
 class _Writer:
     """Writes one value.
 
     Args:
-        matcher: Over bytes.
         separators: As for ``json.dumps``.
     """
 
-    def __init__(self, matcher: Matcher, separators: tuple[str, str]) -> None:
-        self._matcher = matcher
+    def __init__(self, separators: tuple[str, str]) -> None:
         self._between, self._colon = (each.encode() for each in separators)
         self._tries = 0
 
-    def after(self, prefix: bytes, value: Any) -> bytes | None:
-        """The text with the value behind it."""
+    def after(self, place: _Place, value: Any) -> _Place | None:
+        """Behind the value."""
         if isinstance(value, dict):
-            return self._object(prefix, dict(value), b"{")
+            return self._object(place, value, b"{")
         if isinstance(value, list):
-            return self._array(prefix, value)
-        forms = (self._going(prefix, form) for form in _forms(value))
+            return self._array(place, value)
+        forms = (place.going(form) for form in _forms(value))
         return next((form for form in forms if form is not None), None)
 
-    def _going(self, prefix: bytes, text: bytes) -> bytes | None:
-        taken = self._matcher.n_allowed(list(prefix), list(text))
-        return prefix + text if taken == len(text) else None
-
-    def _array(self, prefix: bytes, items: list[Any]) -> bytes | None:
-        at = self._going(prefix, b"[")
+    def _array(self, place: _Place, items: list[Any]) -> _Place | None:
+        at = place.going(b"[")
         for index, item in enumerate(items):
             if at is not None and index:
-                at = self._going(at, self._between)
+                at = at.going(self._between)
             at = None if at is None else self.after(at, item)
-        return None if at is None else self._going(at, b"]")
+        return None if at is None else at.going(b"]")
 
-    def _object(self, prefix: bytes, left: dict[str, Any], before: bytes) -> bytes | None:
-        """The object with its remaining properties, in whatever order."""
+    def _object(self, place: _Place, left: dict[str, Any], before: bytes) -> _Place | None:
+        """Behind the object, whose remaining properties may stand in any order."""
         if not left:
-            empty = before == b"{"
-            return self._going(prefix, b"{}" if empty else b"}")
+            return place.going(b"{}" if before == b"{" else b"}")
         for name, value in left.items():
             self._tries += 1
             if self._tries > MOST_TRIES:
                 return None
             key = json.dumps(name, ensure_ascii=False).encode("utf-8", "surrogatepass")
-            at = self._going(prefix, before + key + self._colon)
+            at = place.going(before + key + self._colon)
             at = None if at is None else self.after(at, value)
             if at is None:
                 continue
@@ -89,5 +146,7 @@ class _Writer:
 def _forms(value: Any) -> Iterator[bytes]:
     text = json.dumps(value, ensure_ascii=False)
     yield text.encode("utf-8", "surrogatepass")
-    if isinstance(value, float) and value.is_integer():
-        yield str(int(value)).encode()
+    if isinstance(value, float):
+        yield format(Decimal(repr(value)), "f").encode()
+        if value.is_integer():
+            yield str(int(value)).encode()
