@@ -53,7 +53,8 @@ def drawn(grammar: Any, seed: int, *, n_bytes: int = 200, most: int = 2000) -> s
     while len(output) < most:
         mask = matcher.compute_bitmask()
         allowed = [token for token in range(END + 1) if mask[token >> 3] >> (token & 7) & 1]
-        assert allowed and not matcher.is_error(), (bytes(output), matcher.get_error())
+        assert not matcher.is_error(), matcher.get_error()
+        assert allowed, bytes(output)
         token = _chosen(allowed, draw, ending=len(output) >= n_bytes)
         if token == END:
             return output.decode()
@@ -131,7 +132,7 @@ class _Writer:
             self._tries += 1
             if self._tries > MOST_TRIES:
                 return None
-            key = json.dumps(name, ensure_ascii=False).encode("utf-8", "surrogatepass")
+            key = _plain(name)
             at = place.going(before + key + self._colon)
             at = None if at is None else self.after(at, value)
             if at is None:
@@ -143,9 +144,14 @@ class _Writer:
         return None
 
 
+def _plain(value: Any) -> bytes:
+    """As llguidance writes it: U+007F escaped, which JSON would allow as it is."""
+    text = json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return text.encode("utf-8", "surrogatepass")
+
+
 def _forms(value: Any) -> Iterator[bytes]:
-    text = json.dumps(value, ensure_ascii=False)
-    yield text.encode("utf-8", "surrogatepass")
+    yield _plain(value)
     if isinstance(value, float):
         yield format(Decimal(repr(value)), "f").encode()
         if value.is_integer():
