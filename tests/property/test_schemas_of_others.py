@@ -1,0 +1,87 @@
+"""Schemas and instances that others make judge ``JsonSchema``: hypothesis-jsonschema makes both."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from typing import Any
+
+import jsonschema
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+from hypothesis_jsonschema import from_schema
+
+from headrace import GrammarError, JsonSchema
+from tests.support import judging, schemata
+from tests.support.taking import following
+
+DRAFT = {"$schema": "http://json-schema.org/draft-07/schema#"}
+SCALARS = frozenset(
+    ["type", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf",
+     "minLength", "maxLength", "pattern", "format", "enum", "const", "anyOf", "allOf"]
+)  # fmt: skip
+OBJECTS = frozenset(
+    ["type", "properties", "required", "additionalProperties", "patternProperties",
+     "propertyNames", "minProperties", "maxProperties", "dependencies", "minLength", "pattern",
+     "minimum", "enum"]
+)  # fmt: skip
+ARRAYS = frozenset(
+    ["type", "items", "additionalItems", "minItems", "maxItems", "uniqueItems", "contains",
+     "maximum", "maxLength", "const"]
+)  # fmt: skip
+LOGIC = frozenset(
+    ["type", "anyOf", "allOf", "oneOf", "not", "if", "then", "else", "enum", "const", "minimum",
+     "maxLength", "required", "properties", "items"]
+)  # fmt: skip
+KINDS = {"scalars": SCALARS, "objects": OBJECTS, "arrays": ARRAYS, "logic": LOGIC, "all": None}
+UNHURRIED = settings(
+    max_examples=-(-settings().max_examples // 3),  # of each kind
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+    deadline=None,
+)
+
+
+def grammar_of(schema: dict[str, Any]) -> Any:
+    """What follows a schema's grammar; no example where it has none."""
+    found, refused = None, None
+    try:
+        found = following(JsonSchema({**DRAFT, **schema}))
+    except GrammarError as error:
+        refused = error
+    assert refused is None or (refused.path or "").startswith("#")
+    assume(found is not None)
+    return found
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_drawn_is_valid(kind: str) -> None:
+    """A schema is refused, with a place, or every text is valid under it."""
+
+    @UNHURRIED
+    @given(schemata.schemas(1, KINDS[kind]), st.integers(0, 99))
+    def judge(schema: dict[str, Any], seed: int) -> None:
+        text = judging.drawn(grammar_of(schema), seed)
+        assume(text is not None)
+        kind = jsonschema.Draft7Validator
+        assert kind(schema, format_checker=kind.FORMAT_CHECKER).is_valid(json.loads(text or ""))
+
+    judge()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_valid_is_taken(kind: str) -> None:
+    """Instances that are not made from a grammar, in some order of their properties."""
+
+    @UNHURRIED
+    @given(schemata.schemas(1, KINDS[kind]), st.data())
+    def judge(schema: dict[str, Any], data: st.DataObject) -> None:
+        grammar = grammar_of(schema)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of patterns and formats that it cannot make
+            instances = from_schema(schema)
+        assume(not instances.is_empty)
+        instance = data.draw(instances)
+        assert judging.written(grammar, instance) is not None
+
+    judge()
