@@ -56,7 +56,8 @@ class Figures:
     instances: Counter[str] = attrs.field(factory=Counter)
     masks: list[float] = attrs.field(factory=list)
     """Seconds of each."""
-    compiling: list[float] = attrs.field(factory=list)
+    compiling: dict[str, float] = attrs.field(factory=dict)
+    """Seconds of each schema, those included in which it is found that it has no grammar."""
 
 
 class Tokens:
@@ -115,7 +116,8 @@ def judge(path: Path, tokens: Tokens, figures: Figures) -> str:
     except GrammarError as error:
         figures.reasons[reason(error)] += 1
         return REFUSED
-    figures.compiling.append(time.perf_counter() - began)
+    finally:
+        figures.compiling[path.stem] = time.perf_counter() - began
     outcome = PASSED
     for each in given["tests"]:
         text = json.dumps(each["data"], ensure_ascii=False)
@@ -172,9 +174,12 @@ def tell(figures: Figures) -> dict[str, Any]:
     instances = dict(sorted(figures.instances.items()))
     print("instances: " + ", ".join(f"{count:,} {kind}" for kind, count in instances.items()))
     print("\n| µs | average | p50 | p99 | max |\n|---|---|---|---|---|")
-    times = {"mask": quantiles(figures.masks), "compile": quantiles(figures.compiling)}
+    times = {"mask": quantiles(figures.masks), "compile": quantiles([*figures.compiling.values()])}
     for name, kept in times.items():
         print(f"| {name} | " + " | ".join(f"{each:,.0f}" for each in kept.values()) + " |")
+    slowest = sorted(figures.compiling.items(), key=lambda each: -each[1])[:5]
+    told = ", ".join(f"{name} {seconds:.2f}" for name, seconds in slowest)
+    print(f"\nslowest to compile, in seconds: {told}")
     print("\n| refused because of | schemas |\n|---|---|")
     for why, count in figures.reasons.most_common():
         print(f"| {why} | {count} |")
@@ -185,6 +190,7 @@ def tell(figures: Figures) -> dict[str, Any]:
         "instances": instances,
         "microseconds": times,
         "n_masks": len(figures.masks),
+        "slowest": dict(slowest),
         "reasons": dict(figures.reasons.most_common()),
         "failed": {
             name: outcome

@@ -36,6 +36,19 @@ def written(grammar: Any, value: Any, *, separators: tuple[str, str] = (", ", ":
     return found.text.decode("utf-8", "surrogatepass")
 
 
+def has_controls(value: Any) -> bool:
+    """Whether a string or a name in it has control characters that JSON has no letter for.
+
+    Where objects have names, no character is written by its number: a name could come again so.
+    """
+    if isinstance(value, dict):
+        return any(has_controls(each) for pair in value.items() for each in pair)
+    if isinstance(value, list):
+        return any(map(has_controls, value))
+    text = value if isinstance(value, str) else ""
+    return any((each < " " and each not in "\b\f\n\r\t") or each == "\x7f" for each in text)
+
+
 def drawn(grammar: Any, seed: int, *, n_bytes: int = 200, most: int = 2000) -> str | None:
     """A random text that a grammar allows; None if the draws do not come to an end.
 

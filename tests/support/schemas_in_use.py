@@ -809,14 +809,15 @@ OPENAI = (
         error=("#/properties/name/nullable", "nullable"),
     ),
     Use(
-        "OpenAPI: oneOf with nothing that tells the kinds apart",
+        "OpenAPI: oneOf of kinds that overlap",
         {
             "oneOf": [
                 {"type": "object", "properties": {"a": STRING}},
                 {"type": "object", "properties": {"b": STRING}},
             ]
         },
-        error=("#/oneOf", "oneOf"),
+        takes=({"a": 1}, {"b": 1}),
+        refuses=({}, {"a": "x"}, {"a": "x", "b": "y"}, {"a": 1, "b": 1}, {"c": 1}),
     ),
     Use(
         "OpenAPI: formats of numbers and of bytes",
@@ -832,8 +833,12 @@ OPENAI = (
     ),
     Use(
         "OpenAPI: a bound of draft 4",
-        {"type": "integer", "minimum": 0, "exclusiveMinimum": True},
-        error=("#/exclusiveMinimum", "number"),
+        {
+            "$schema": "http://json-schema.org/draft-04/schema#",
+            **closed({"n": {"type": "integer", "minimum": 0, "exclusiveMinimum": True}}),
+        },
+        takes=({"n": 1},),
+        refuses=({"n": 0}, {"n": -1}),
     ),
 )
 
