@@ -53,6 +53,8 @@ class Figures:
     """Of the refused ones."""
     only_order: list[str] = attrs.field(factory=list)
     """Schemas whose valid instances are taken when their properties stand in another order."""
+    given_up: list[str] = attrs.field(factory=list)
+    """Schemas with an instance that takes more to follow than it may: a typed error."""
     instances: Counter[str] = attrs.field(factory=Counter)
     masks: list[float] = attrs.field(factory=list)
     """Seconds of each."""
@@ -121,7 +123,11 @@ def judge(path: Path, tokens: Tokens, figures: Figures) -> str:
     outcome = PASSED
     for each in given["tests"]:
         text = json.dumps(each["data"], ensure_ascii=False)
-        taken = follow(fresh, tokens.of(text), figures)
+        try:
+            taken = follow(fresh, tokens.of(text), figures)
+        except GrammarError:
+            figures.given_up.append(path.stem)
+            taken = False
         kind = "valid" if each["valid"] else "invalid"
         figures.instances[f"{kind}, {'taken' if taken else 'refused'}"] += 1
         if taken == each["valid"]:
@@ -130,10 +136,14 @@ def judge(path: Path, tokens: Tokens, figures: Figures) -> str:
         print(f"\r{path.stem}: {outcome}", file=sys.stderr)
         if outcome == INVALID_TAKEN:
             break
-    if outcome == VALID_REFUSED and all(
-        judging.written(grammar, each["data"]) is not None
-        for each in given["tests"]
-        if each["valid"]
+    if (
+        outcome == VALID_REFUSED
+        and path.stem not in figures.given_up
+        and all(
+            judging.written(grammar, each["data"]) is not None
+            for each in given["tests"]
+            if each["valid"]
+        )
     ):
         figures.only_order.append(path.stem)
     return outcome
@@ -170,7 +180,7 @@ def tell(figures: Figures) -> dict[str, Any]:
     for name in (PASSED, REFUSED, VALID_REFUSED, INVALID_TAKEN):
         print(f"| {name} | {counts[name]:,} | {counts[name] / max(total, 1):.2%} |")
     print(f"\n{len(figures.only_order)} of those with a valid instance refused take it when its ")
-    print("properties stand in the order of the schema.\n")
+    print(f"properties stand in another order. Too large to follow: {len(figures.given_up)}.\n")
     instances = dict(sorted(figures.instances.items()))
     print("instances: " + ", ".join(f"{count:,} {kind}" for kind, count in instances.items()))
     print("\n| µs | average | p50 | p99 | max |\n|---|---|---|---|---|")
@@ -187,6 +197,7 @@ def tell(figures: Figures) -> dict[str, Any]:
         "schemas": total,
         "counts": dict(counts),
         "only_order": figures.only_order,
+        "given_up": figures.given_up,
         "instances": instances,
         "microseconds": times,
         "n_masks": len(figures.masks),
