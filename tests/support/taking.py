@@ -93,10 +93,14 @@ def _next(matcher: Any, output: list[int], draw: random.Random, *, ending: bool)
     assert not matcher.is_error(), matcher.get_error()
     allowed = [token for token in range(END + 1) if mask[token >> 3] >> (token & 7) & 1]
     assert allowed, bytes(output[-500:])
+    if ending and END in allowed:
+        return END
     if ending:
-        for token in (END, *_CLOSING):
-            if token in allowed:
-                return token
+        # Within a string a bracket is a character; elsewhere it closes what is open.
+        closing = _CLOSING if ord("a") in allowed else tuple(reversed(_CLOSING))
+        found = [token for token in closing if token in allowed]
+        if found and draw.random() < 0.9:
+            return found[0]
         allowed = [token for token in allowed if token not in _OPENING] or allowed
     elif END in allowed and draw.random() < 0.3:
         return END

@@ -95,7 +95,7 @@ def test_what_a_schema_allows(schema: Any, good: list[str], bad: list[str]) -> N
         ({"oneOf": [{"type": "integer"}, {"type": "number"}]}, "#/oneOf/1", "oneOf"),
         ({"anyOf": []}, "#/anyOf", "non-empty"),
         ({"required": "a"}, "#/required", "names"),
-        ({"allOf": [{"enum": [1]}, {"enum": [2]}]}, "#", "nothing is valid"),
+        ({"allOf": [{"enum": [1]}, {"enum": [2]}]}, "#", "nothing that"),
         (
             {"type": "object", "properties": {"a": {"$ref": "#"}}, "required": ["a"]},
             "#",

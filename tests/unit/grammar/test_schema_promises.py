@@ -110,6 +110,9 @@ CLOSED = {**OBJECT, "additionalProperties": False}
          ['{"\\u0061":1}', '{"a":null,"\\u0061":1}', '{"a":null,"a":1}']),
         ({**OBJECT, "patternProperties": {"^a": {"type": "null"}}},
          ['{"ab":null}'], ['{"\\u0061b":1}']),
+        ({**OBJECT, "dependentRequired": {"a": ["b"]}},
+         ['{"b":1}', '{"c":1}', '{"b":1,"a":1}'], ['{"a":1}', '{"\\u0061":1}']),
+        ({**OBJECT, "not": {"required": ["a"]}}, ['{"b":1}'], ['{"a":1}', '{"\\u0061":1}']),
         # Other drafts.
         ({"type": "integer", "minimum": 3, "exclusiveMinimum": True}, ["4"], ["3"]),
         ({"items": [{"type": "null"}], "additionalItems": {"type": "boolean"}, "type": "array"},
@@ -154,7 +157,7 @@ def test_what_is_right(schema: Any, good: list[str], bad: list[str]) -> None:
         ({"type": "string", "pattern": "(?P<a>b)"}, "#/pattern", "extensions"),
         ({"type": "string", "pattern": r"a\Z"}, "#/pattern", r"\Z"),
         ({"items": {"patternProperties": {"^a": {}, "b$": {}}}}, "#/items", "not disjoint"),
-        ({**CLOSED, "required": ["a"]}, "#", "nothing is valid"),
+        ({**CLOSED, "required": ["a"]}, "#", "nothing that"),
         ({"properties": {"a": {"enum": []}}, "required": ["a"], **OBJECT},
          "#/properties/a", "enum"),
         ({"$ref": "#/$defs/a", "$defs": {"a": {"items": {"$ref": "#/$defs/b"}}}},
@@ -230,6 +233,24 @@ def test_hostile_schemas_end_in_an_error(schema: Any) -> None:
     """Also those that end a process where llguidance is called plainly."""
     with pytest.raises(GrammarError):
         JsonSchema(schema)
+
+
+def test_white_space_is_bounded() -> None:
+    """A space or a new line with what indents it; nobody's ``x-guidance`` changes that."""
+    start = following(JsonSchema({"x-guidance": {"whitespace_flexible": True}, **OBJECT}))
+    good = ['{ "a": [1, 2] }', '{\n\t"a":\n    1\n}', "{}"]
+    assert [text for text in good if not takes(start, text)] == []
+    bad = ['{  "a":1}', '{\n\n"a":1}', '{\r"a":1}', "{}\n", " {}", "{\n" + " " * 21 + "}"]
+    assert [text for text in bad if takes(start, text)] == []
+
+
+def test_strings_may_be_written_with_escapes_where_no_name_can_be_mistaken() -> None:
+    """Never half a pair of surrogates, and each counts for one character."""
+    start = following(JsonSchema({"type": "string", "maxLength": 2}))
+    good = [r'"\u00e9\n"', r'"\ud83d\ude00\u0000"', '"é😀"']
+    assert [text for text in good if not takes(start, text)] == []
+    bad = [r'"\ud83d"', r'"\u00e9\u00e9\u00e9"', '"\n"', r'"\x41"']
+    assert [text for text in bad if takes(start, text)] == []
 
 
 def test_chains_of_references_are_followed() -> None:

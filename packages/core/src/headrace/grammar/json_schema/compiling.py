@@ -163,5 +163,5 @@ def _refused(rewriter: Rewriter, path: str, reason: str) -> GrammarError:
     told = reason.partition("failed to compile JSON schema: ")[2] or reason
     if "Unsatisfiable" in told:
         told = told.replace("Unsatisfiable schema: ", "")
-        return rewriter.nothing(path, f"nothing is valid under it ({told})")
+        return rewriter.nothing(path, f"nothing that can be written is valid under it ({told})")
     return rewriter.error(path, f"cannot be compiled: {told}", CHECK)

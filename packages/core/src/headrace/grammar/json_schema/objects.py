@@ -173,6 +173,8 @@ class Objects:
         if len(given) > MAX_DEPENDENCIES:
             self._part.unenforced(given[0][0], f"more than {MAX_DEPENDENCIES} dependencies")
             return
+        if given and self._part.document.escapes and self._extra is not False:
+            raise Leak
         for key, name, wanted in given:
             without = {"type": "object", "properties": {name: False}}
             if isinstance(wanted, list):

@@ -29,6 +29,9 @@ MAX_SCHEMAS = 10_000
 """Most schemas in all."""
 CHECK = "Leave it out, or pass strict=False and check the output."
 
+_ORDERING = {"$ref", "allOf", "anyOf", "oneOf", "properties"}
+"""Which of these comes first has its properties written first."""
+
 
 @attrs.frozen
 class Written:
@@ -200,7 +203,7 @@ class _Whole(Part):
             return self._rewriter.never(f"{self.path}/type", "no type is left")
         if "type" in node:
             out["type"] = self.kinds[0] if len(self.kinds) == 1 else self.kinds
-        first = next((key for key in node if key in {"$ref", "allOf", "properties"}), None)
+        first = next((key for key in node if key in _ORDERING), None)
         if first != "properties":
             self._write_applicators()
         self._write_values()
