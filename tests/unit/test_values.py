@@ -54,6 +54,12 @@ MADE = {
     "Choice": lambda: Choice(("a", "b")),
     "Gbnf": lambda: Gbnf('root ::= "a"'),
     "JsonSchema": lambda: JsonSchema({"type": "object", "properties": {"a": {"type": "integer"}}}),
+    "After": lambda: headrace.After("</think>", Regex("a+")),
+    "Lark": lambda: headrace.Lark('start: "a"'),
+    "StructuralTag": lambda: headrace.StructuralTag(
+        [headrace.Tag(begin="<", content=Regex("a+"), end=">")]
+    ),
+    "Tag": lambda: headrace.Tag(begin="<", content=Choice(("a", "b")), end=">"),
     "Lazy": lambda: headrace.Lazy(Regex("a+"), (Trigger(word="<"),)),
     "Regex": lambda: Regex("[0-9]+"),
     "Trigger": lambda: Trigger(word="<"),

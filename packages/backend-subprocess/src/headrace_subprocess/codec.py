@@ -19,7 +19,18 @@ from headrace import errors
 from headrace.adapters import AdapterInfo
 from headrace.common.seam import interrupts, is_callers
 from headrace.errors import BackendError, HeadraceError, ParamsError
-from headrace.grammar import Choice, Gbnf, JsonSchema, Lazy, Regex, Trigger
+from headrace.grammar import (
+    After,
+    Choice,
+    Gbnf,
+    JsonSchema,
+    Lark,
+    Lazy,
+    Regex,
+    StructuralTag,
+    Tag,
+    Trigger,
+)
 from headrace.params import (
     EngineParams,
     IsolationParams,
@@ -52,7 +63,7 @@ from headrace.streams.generation import GenerationReport
 _TAG = "!"
 _ASKED: tuple[type, ...] = (
     ModelParams, EngineParams, IsolationParams, SessionParams, PromptLookup, SamplingParams,
-    Choice, Gbnf, JsonSchema, Lazy, Regex, Trigger,
+    After, Choice, Gbnf, JsonSchema, Lark, Lazy, Regex, StructuralTag, Tag, Trigger,
     GenerateRequest, ChatRequest, InfillRequest, ScoreRequest, EmbedRequest, RankRequest,
     ChatMessage, Tool, ToolCall, ArgumentProblem, StopReason,
 )  # fmt: skip

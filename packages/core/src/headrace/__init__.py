@@ -50,7 +50,18 @@ from headrace.errors import (
     UnsupportedError,
     UsageError,
 )
-from headrace.grammar import Choice, Gbnf, JsonSchema, Lazy, Regex, Trigger
+from headrace.grammar import (
+    After,
+    Choice,
+    Gbnf,
+    JsonSchema,
+    Lark,
+    Lazy,
+    Regex,
+    StructuralTag,
+    Tag,
+    Trigger,
+)
 from headrace.loading.choose import backends
 from headrace.loading.load import aload_model, load_model
 from headrace.loading.resolve import afetch_model, fetch_model
@@ -169,6 +180,7 @@ __all__ = [
     "Adapter",
     "AdapterInfo",
     "AdapterUse",
+    "After",
     "ArgumentProblem",
     "Backend",
     "BackendCrashedError",
@@ -217,6 +229,7 @@ __all__ = [
     "HeadraceError",
     "IsolationParams",
     "JsonSchema",
+    "Lark",
     "Lazy",
     "MemoryEstimate",
     "MemoryUsage",
@@ -253,7 +266,9 @@ __all__ = [
     "StopReason",
     "StreamConsumedError",
     "StreamStatistics",
+    "StructuralTag",
     "SystemInfo",
+    "Tag",
     "TemplateError",
     "TensorInfo",
     "Timings",

@@ -6,6 +6,19 @@ for what would end in an endless loop or a stack overflow, so that nothing wrong
 backend. ``matching`` and ``deriving`` follow a grammar without a native library.
 """
 
-from headrace.grammar.values import Choice, Gbnf, Grammar, JsonSchema, Lazy, Regex, Trigger
+from headrace.grammar.composed import After, Grammar, Lark, Lazy, StructuralTag, Tag, Trigger
+from headrace.grammar.values import Choice, Gbnf, JsonSchema, Regex
 
-__all__ = ["Choice", "Gbnf", "Grammar", "JsonSchema", "Lazy", "Regex", "Trigger"]
+__all__ = [
+    "After",
+    "Choice",
+    "Gbnf",
+    "Grammar",
+    "JsonSchema",
+    "Lark",
+    "Lazy",
+    "Regex",
+    "StructuralTag",
+    "Tag",
+    "Trigger",
+]

@@ -15,39 +15,30 @@ capitals. Tokens are written by id: only a vocabulary knows which one a text is.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator
 
-import attrs
-
+from headrace.errors import GrammarError
 from headrace.grammar.checks import walk
 from headrace.grammar.nodes import (
     Chain,
     CharSet,
     Either,
+    First,
     Node,
+    Opaque,
     Ref,
     Repeat,
     Rules,
     Text,
     TokenRef,
+    Tokens,
+    Whole,
     children,
 )
 from headrace.grammar.places import error_at
-from headrace.grammar.sets import union, without, writable
+from headrace.grammar.sets import without, writable
 from headrace.grammar.shape import ROOT, looped, meant, regular
-from headrace.grammar.sources import HEADER, literal
-
-
-@attrs.frozen
-class Tokens:
-    """What a vocabulary knows of its tokens."""
-
-    n_tokens: int
-    """Ids are 0 … n_tokens−1."""
-    id_of: Callable[[str], int | None]
-    """The id of the token that a text in angle brackets names; None: there is no such."""
-    unsaid: Callable[[], Sequence[int]]
-    """Tokens that no text stands for: the ends, and control tokens unless they are spoken."""
+from headrace.grammar.sources import HEADER, literal, token_set
 
 
 def write(
@@ -63,7 +54,7 @@ def write(
     Args:
         start: What all of the output is to match.
         rules: Those of a grammar that was checked.
-        text: What they were parsed from, to point at.
+        text: What they were parsed from, to point at; empty: they are of several grammars.
         tokens: What a vocabulary knows; None: a token keeps the text that names it.
         plain: Make a lexeme of every character: slow to follow, and never too much for llguidance's
             regular expressions.
@@ -95,7 +86,7 @@ class Body:
 
     def add(self, name: str, node: Node) -> None:
         """Write a rule, and all that it refers to."""
-        if not self._plain and all(self._is_regular(each) for each in walk([node])):
+        if not self._plain and self._is_whole(node):
             self.lines.append(f"{name}: {self._terminal(node)}")
         else:
             self.lines.append(f"{name}: {self._expression(node, 'r')}")
@@ -107,7 +98,7 @@ class Body:
     def _is_regular(self, node: Node) -> bool:
         if isinstance(node, Ref):
             return node.name in self._regular
-        return not isinstance(node, TokenRef)
+        return not isinstance(node, (TokenRef, First, Opaque))
 
     def _name(self, kind: str, wanted: str) -> str:
         key = kind, meant(self._rules, wanted)
@@ -116,10 +107,11 @@ class Body:
             self._todo.append(key)
         return self._names[key]
 
-    def _terminal(self, node: Node) -> str:
+    def _terminal(self, node: Node, kind: str = "L", options: str = "") -> str:
         """The name of a new terminal that is all of a node."""
-        name = f"L{len(self.lines)}"
-        self.lines.append(f"{name}: {self._expression(node, 'T')}")
+        name = f"{kind}{len(self._names)}"
+        self._names[kind, name] = name
+        self.lines.append(f"{name}{options}: {self._expression(node, 'T')}")
         return name
 
     def _expression(self, root: Node, kind: str) -> str:
@@ -129,19 +121,36 @@ class Body:
         for where their texts are divided become one: llguidance panics at such.
         """
         found: dict[Node, _Parts] = {}
-        for node in reversed(list(walk([root]))):
-            parts = [found[child] for child in children(node)]
-            if isinstance(node, Chain):
+        for node in reversed(list(self._walk(root, kind))):
+            parts = [found[child] for child in children(node) if child in found]
+            if isinstance(node, First):
+                found[node] = parts[0] if parts else (self._terminal(node.item, "f", "[lazy]"),)
+            elif isinstance(node, Whole):
+                found[node] = parts[0] if parts else (self._terminal(node.item),)
+            elif isinstance(node, Chain):
                 found[node] = tuple(each for child in parts for each in child)
             elif isinstance(node, Either):
                 options = list(dict.fromkeys(parts))
-                joined = " | ".join(_joined(option, kind) for option in options)
-                found[node] = (f"({joined})",) if len(options) > 1 else options[0]
+                joined = " | ".join(_joined(option, kind) for option in options) or NOTHING
+                found[node] = options[0] if len(options) == 1 else (f"({joined})",)
             elif isinstance(node, Repeat):
                 found[node] = _repeated(node, f"({_joined(parts[0], kind)})")
             else:
                 found[node] = self._leaf(node, kind)
         return _joined(found[root], kind)
+
+    def _walk(self, root: Node, kind: str) -> Iterator[Node]:
+        """The nodes that are written in place."""
+        todo = [root]
+        while todo:
+            node = todo.pop()
+            yield node
+            whole = isinstance(node, (Whole, First)) and kind == "r"
+            if not (whole and all(map(self._is_whole, children(node)))):
+                todo.extend(reversed(children(node)))
+
+    def _is_whole(self, node: Node) -> bool:
+        return all(self._is_regular(each) for each in walk([node]))
 
     def _leaf(self, node: Node, kind: str) -> _Parts:
         if isinstance(node, Ref):
@@ -153,6 +162,8 @@ class Body:
             return tuple(node.characters)
         if isinstance(node, CharSet):
             return (_set(node),)
+        if isinstance(node, Opaque):
+            return (node.written(self._tokens),)
         assert isinstance(node, TokenRef)
         return (self._token(node),)
 
@@ -160,24 +171,18 @@ class Body:
         named, tokens = node.token, self._tokens
         token = tokens.id_of(named) if tokens and isinstance(named, str) else named
         if tokens and token is None:
-            raise error_at("grammar", self._text, node.at, f"{named} is no token of this model")
+            raise self._error(node, f"{named} is no token of this model")
         if tokens and isinstance(token, int) and token >= tokens.n_tokens:
-            raise error_at(
-                "grammar",
-                self._text,
-                node.at,
-                f"token {token} is not in the vocabulary (0 … {tokens.n_tokens - 1})",
-            )
+            last = tokens.n_tokens - 1
+            raise self._error(node, f"token {token} is not in the vocabulary (0 … {last})")
         if not node.negated:
             return token if isinstance(token, str) else f"<[{token}]>"
-        return token_ranges([token, *(tokens.unsaid() if tokens else ())], negated=True)
+        return token_set([token, *(tokens.unsaid() if tokens else ())], negated=True)
 
-
-def token_ranges(ids: Sequence[int | str | None], *, negated: bool = False) -> str:
-    """One of some tokens, or one of all others."""
-    ranges = union((each, each) for each in ids if isinstance(each, int))
-    listed = (str(low) if low == high else f"{low}-{high}" for low, high in ranges)
-    return f"<[{'^' * negated}{','.join(listed)}]>"
+    def _error(self, node: TokenRef, message: str) -> GrammarError:
+        if self._text:
+            return error_at("grammar", self._text, node.at, message)
+        return GrammarError(f"grammar: {message}")
 
 
 def _joined(parts: _Parts, kind: str) -> str:

@@ -7,7 +7,7 @@ by character. A place is what is still to come: nested pairs of a node and the r
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from headrace.grammar.nodes import (
@@ -21,7 +21,7 @@ from headrace.grammar.nodes import (
     Text,
 )
 
-_Rest = tuple[Any, ...]
+Rest = tuple[Any, ...]
 """Empty: the end. Else a node and the rest."""
 
 
@@ -37,7 +37,7 @@ class Matcher:
         self._rules = rules
         self._shorter: dict[tuple[Repeat, int, int | None], Node] = {}
         self._after: dict[Text, Node] = {}
-        self._places: list[_Rest] = self._open([(rules[root], ())])
+        self._places: list[Rest] = self.opened([(rules[root], ())])
 
     @property
     def complete(self) -> bool:
@@ -50,32 +50,40 @@ class Matcher:
         return bool(self._places)
 
     @property
-    def rest(self) -> Node:
-        """What may follow the text so far."""
-        return Either(tuple(Chain(tuple(_flat(place))) for place in self._places))
+    def places(self) -> list[Rest]:
+        """Where in the grammar the text so far can have led to."""
+        return self._places
 
     def feed(self, text: str) -> bool:
         """Go on with a text; False: nothing that begins so matches."""
         for character in text:
-            self._move(functools.partial(_is, code=ord(character)))
+            self._move(functools.partial(begins, code=ord(character)))
         return self.alive
 
     def _move(self, matches: Callable[[Node], bool]) -> None:
-        moved: list[_Rest] = []
-        for place in self._places:
+        self._places = self.moved(self._places, matches)
+
+    def moved(self, places: Iterable[Rest], matches: Callable[[Node], bool]) -> list[Rest]:
+        """Where a character, or a token, leads to from some places."""
+        moved: list[Rest] = []
+        for place in places:
             if place and matches(place[0]):
                 node, rest = place
                 if isinstance(node, Text) and len(node.characters) > 1:
-                    if node not in self._after:
-                        self._after[node] = Text(node.characters[1:])
-                    rest = (self._after[node], rest)
+                    rest = (self.shorter(node), rest)
                 moved.append(rest)
-        self._places = self._open(moved)
+        return self.opened(moved)
 
-    def _open(self, places: list[_Rest]) -> list[_Rest]:
+    def shorter(self, node: Text) -> Node:
+        """A text without its first character, the same node each time."""
+        if node not in self._after:
+            self._after[node] = Text(node.characters[1:])
+        return self._after[node]
+
+    def opened(self, places: Iterable[Rest]) -> list[Rest]:
         """The places whose first node is a character, a token, or that are the end."""
-        found: dict[_Rest, None] = {}
-        seen: set[_Rest] = set()
+        found: dict[Rest, None] = {}
+        seen: set[Rest] = set()
         todo = list(places)
         while todo:
             place = todo.pop()
@@ -102,7 +110,7 @@ class Matcher:
                 found[place] = None
         return list(found)
 
-    def _repeated(self, node: Repeat, rest: _Rest) -> list[_Rest]:
+    def _repeated(self, node: Repeat, rest: Rest) -> list[Rest]:
         if node.high == 0:
             return [rest]
         key = (node, max(0, node.low - 1), None if node.high is None else node.high - 1)
@@ -110,17 +118,23 @@ class Matcher:
             self._shorter[key] = (
                 node if key[1:] == (node.low, node.high) else Repeat(node.item, *key[1:])
             )
-        once: _Rest = (node.item, (self._shorter[key], rest))
+        once: Rest = (node.item, (self._shorter[key], rest))
         return [once] if node.low > 0 else [once, rest]
 
 
-def _flat(place: _Rest) -> Iterator[Node]:
+def remaining(places: Iterable[Rest]) -> Node:
+    """What may follow a text that led to some places."""
+    return Either(tuple(Chain(tuple(_flat(place))) for place in places))
+
+
+def _flat(place: Rest) -> Iterator[Node]:
     while place:
         node, place = place
         yield node
 
 
-def _is(node: Node, code: int) -> bool:
+def begins(node: Node, code: int) -> bool:
+    """Whether a node begins with a character."""
     if isinstance(node, Text):
         return ord(node.characters[0]) == code
     return isinstance(node, CharSet) and code in node

@@ -6,11 +6,25 @@ place in the text that a node came from, for errors.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import attrs
 
 LAST_CHARACTER = 0x10FFFF
+
+
+@attrs.frozen
+class Tokens:
+    """What a vocabulary knows of its tokens."""
+
+    n_tokens: int
+    """Ids are 0 … n_tokens−1."""
+    id_of: Callable[[str], int | None]
+    """The id of the token that a text in angle brackets names; None: there is no such."""
+    ends: Sequence[int]
+    """Those that end a generation."""
+    unsaid: Callable[[], Sequence[int]]
+    """Those that no text stands for: the ends, and control tokens unless they are spoken."""
 
 
 @attrs.frozen(eq=False)
@@ -76,7 +90,38 @@ class Repeat:
     at: int = 0
 
 
-Node = Text | CharSet | TokenRef | Ref | Chain | Either | Repeat
+@attrs.frozen(eq=False)
+class Whole:
+    """What can be read as one piece, since no text can be read past its end.
+
+    No grammar of a caller's has it: whoever makes it knows why it is so.
+    """
+
+    item: Node
+
+
+@attrs.frozen(eq=False)
+class First:
+    """A text up to the first place where it is one of those.
+
+    No grammar of a caller's has it.
+    """
+
+    item: Node
+
+
+@attrs.frozen(eq=False)
+class Opaque:
+    """What no node can say: a part in llguidance's notation.
+
+    No grammar of a caller's has it.
+    """
+
+    written: Callable[[Tokens | None], str]
+    """Writes it for a vocabulary."""
+
+
+Node = Text | CharSet | TokenRef | Ref | Chain | Either | Repeat | Whole | First | Opaque
 Rules = Mapping[str, Node]
 
 
@@ -86,4 +131,4 @@ def children(node: Node) -> tuple[Node, ...]:
         return node.items
     if isinstance(node, Either):
         return node.options
-    return (node.item,) if isinstance(node, Repeat) else ()
+    return (node.item,) if isinstance(node, (Repeat, Whole, First)) else ()

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator
 
 from headrace.errors import GrammarError
 from headrace.grammar.checks import walk
-from headrace.grammar.nodes import Chain, Either, Node, Ref, Repeat, Rules, TokenRef
+from headrace.grammar.nodes import Chain, Either, First, Node, Opaque, Ref, Repeat, Rules, TokenRef
 
 MAX_CHAIN = 4000
 """Most rules that refer to each other in a chain: llguidance recurses from one to the next, and
@@ -56,7 +56,7 @@ def meant(rules: Rules, name: str) -> str:
 
 
 def regular(rules: Rules) -> set[str]:
-    """The rules that neither recurse, nor name tokens, nor refer to one that does.
+    """The rules that are regular expressions, and refer to such alone.
 
     Raises:
         GrammarError: If rules refer to each other in a chain that is too long to follow.
@@ -67,8 +67,8 @@ def regular(rules: Rules) -> set[str]:
         for node in walk([rule]):
             if isinstance(node, Ref):
                 users[node.name].append(name)
-            # A token is waited for without an end.
-            waits[name] += isinstance(node, (Ref, TokenRef))
+            # What is no part of a regular expression is waited for without an end.
+            waits[name] += isinstance(node, (Ref, TokenRef, First, Opaque))
     depth = dict.fromkeys(rules, 1)
     done = [name for name, count in waits.items() if not count]
     for name in done:  # grows on the way

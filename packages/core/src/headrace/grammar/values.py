@@ -6,7 +6,7 @@ in the line that made it, with the place, before a backend sees anything.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import attrs
@@ -14,20 +14,22 @@ import attrs
 from headrace.errors import GrammarError
 from headrace.grammar.checks import check_rules
 from headrace.grammar.gbnf import parse_gbnf
-from headrace.grammar.lark import Tokens, write
-from headrace.grammar.matcher import Matcher
-from headrace.grammar.nodes import Node, Ref
+from headrace.grammar.lark import write
+from headrace.grammar.matcher import Matcher, remaining
+from headrace.grammar.nodes import Node, Ref, Tokens
 from headrace.grammar.places import check_unicode
 from headrace.grammar.shape import MANY
 
 
-def _string(instance: Any, field: attrs.Attribute[Any], value: Any) -> None:
+def is_string(instance: Any, field: attrs.Attribute[Any], value: Any) -> None:
+    """Refuse what is no text."""
     if not isinstance(value, str):
         kind = type(instance).__name__
         raise GrammarError(f"{kind}.{field.name} must be a str, got {type(value).__name__}")
 
 
-def _strings(value: Any) -> Any:
+def as_tuple(value: Any) -> Any:
+    """A list as a tuple; what is no list is left to the validator."""
     return tuple(value) if isinstance(value, (list, tuple)) else value
 
 
@@ -40,10 +42,10 @@ class Gbnf:
             that there is not, is left-recursive, never ends or is too large.
     """
 
-    text: str = attrs.field(validator=_string)
+    text: str = attrs.field(validator=is_string)
     """The rules, ``name ::= …`` (llama.cpp's ``grammars/README.md``)."""
 
-    root: str = attrs.field(default="root", validator=_string)
+    root: str = attrs.field(default="root", validator=is_string)
     """The rule that the whole output is to match."""
 
     special_tokens: bool = attrs.field(
@@ -52,7 +54,7 @@ class Gbnf:
     """Let special tokens such as ``<tool_call>`` stand for their text, as llama.cpp does: their
     text is then not part of the stream's. Off: only those named as ``<[id]>`` or ``<text>``."""
 
-    begun: str = attrs.field(default="", kw_only=True, validator=_string)
+    begun: str = attrs.field(default="", kw_only=True, validator=is_string)
     """The beginning of what ``root`` matches that is written already, at the end of the prompt."""
 
     loose: bool = attrs.field(
@@ -73,7 +75,9 @@ class Gbnf:
         if not begun.feed(self.begun):
             raise GrammarError("Gbnf.begun: what is begun is no beginning of it")
         object.__setattr__(self, "_rules", rules)
-        object.__setattr__(self, "_start", begun.rest if self.begun else Ref(self.root))
+        object.__setattr__(
+            self, "_start", remaining(begun.places) if self.begun else Ref(self.root)
+        )
         if len(rules) >= MANY:
             self.written(None)  # refuses what is too deep
 
@@ -109,6 +113,11 @@ class Gbnf:
         """
         return write(self._start, self._rules, self.text, tokens, plain=plain)
 
+    @property
+    def start(self) -> Node:
+        """What the output begins with: the root, or what is left of it behind what is begun."""
+        return self._start
+
 
 @attrs.frozen
 class Regex:
@@ -121,7 +130,7 @@ class Regex:
         GrammarError: With the position of what cannot be converted.
     """
 
-    pattern: str = attrs.field(validator=_string)
+    pattern: str = attrs.field(validator=is_string)
     """The expression. ``^`` and ``$`` at its ends change nothing."""
 
     source: str = attrs.field(init=False, repr=False, eq=False)
@@ -149,7 +158,7 @@ class Choice:
         GrammarError: If there are none, or one of them is no text.
     """
 
-    options: tuple[str, ...] = attrs.field(converter=_strings)
+    options: tuple[str, ...] = attrs.field(converter=as_tuple)
     """The texts."""
 
     source: str = attrs.field(init=False, repr=False, eq=False)
@@ -238,114 +247,3 @@ class JsonSchema:
             raise GrammarError(
                 f"schema, #: what comes of it is no usable grammar ({reason})", path="#"
             ) from None
-
-
-@attrs.frozen
-class Trigger:
-    """What wakes a dormant grammar; exactly one of the fields.
-
-    Raises:
-        GrammarError: If none is given, or several are.
-    """
-
-    word: str | None = attrs.field(
-        default=None, kw_only=True, validator=attrs.validators.optional(_string)
-    )
-    """A text that appears in the output; the grammar begins with it."""
-
-    pattern: str | None = attrs.field(
-        default=None, kw_only=True, validator=attrs.validators.optional(_string)
-    )
-    """A regular expression found in the output; the grammar begins with its first group that
-    is not empty, or with the match. In the syntax of ECMAScript, where the backend is llama.cpp."""
-
-    full_pattern: str | None = attrs.field(
-        default=None, kw_only=True, validator=attrs.validators.optional(_string)
-    )
-    """The same, but it has to match the output from its beginning to where it is."""
-
-    token: int | None = attrs.field(default=None, kw_only=True)
-    """Id of a token that is chosen; the grammar begins with it."""
-
-    def __attrs_post_init__(self) -> None:
-        """Check that there is one, and that it can be passed on."""
-        given = {name: value for name, value in attrs.asdict(self).items() if value is not None}
-        if len(given) != 1:
-            named = ", ".join(given) or "none of them"
-            raise GrammarError(
-                f"a Trigger has a word, a pattern, a full_pattern or a token; got {named}"
-            )
-        (name, text), *_ = given.items()
-        if name == "token":
-            if not isinstance(text, int) or isinstance(text, bool) or text < 0:
-                raise GrammarError(f"Trigger.token must be a token id, got {text!r:.60}")
-            return
-        if not text or len(text) > MAX_TRIGGER:
-            raise GrammarError(
-                f"Trigger.{name} must have 1 to {MAX_TRIGGER} characters, got {len(text)}"
-            )
-        check_unicode("trigger", text)
-
-
-MAX_TRIGGER = 1000
-"""Most characters of a trigger: the native library compiles patterns recursively."""
-
-
-@attrs.frozen
-class Lazy:
-    """A grammar that is dormant until a trigger appears in the output.
-
-    Raises:
-        GrammarError: If there is no trigger, or something else than a grammar.
-    """
-
-    grammar: Gbnf | Regex | Choice | JsonSchema = attrs.field()
-    """What the output matches from the trigger on."""
-
-    triggers: tuple[Trigger, ...] = attrs.field(converter=_strings)
-    """What wakes it, whichever comes first."""
-
-    def __attrs_post_init__(self) -> None:
-        """Check."""
-        if not isinstance(self.grammar, (Gbnf, Regex, Choice, JsonSchema)):
-            raise GrammarError(
-                "Lazy.grammar must be a Gbnf, Regex, Choice or JsonSchema, "
-                f"got {self.grammar!r:.60}"
-            )
-        triggers: Any = self.triggers
-        good = isinstance(triggers, tuple) and all(isinstance(each, Trigger) for each in triggers)
-        if not good or not triggers:
-            raise GrammarError(
-                f"Lazy.triggers must be a non-empty list of Trigger, got {triggers!r:.60}"
-            )
-        if isinstance(self.grammar, Gbnf) and self.grammar.begun:
-            raise GrammarError("Lazy.grammar cannot have begun before its trigger appears")
-
-    @property
-    def gbnf(self) -> Gbnf:
-        """The grammar in llama.cpp's notation."""
-        return self.grammar.gbnf
-
-
-Grammar = Gbnf | Regex | Choice | JsonSchema | Lazy
-"""What ``SamplingParams(grammar=…)`` takes."""
-
-
-def sources_for(grammar: Grammar, tokens: Tokens) -> Iterator[str]:
-    """A grammar in llguidance's notation, with tokens by their ids in a vocabulary.
-
-    More than one source says the same: one that llguidance cannot compile has another behind it.
-
-    Raises:
-        GrammarError: If it names a token that the vocabulary does not have.
-    """
-    if isinstance(grammar, Gbnf):
-        yield grammar.written(tokens)
-        yield grammar.written(tokens, plain=True)
-    else:
-        yield grammar.source
-
-
-def is_spoken(grammar: Grammar) -> bool:
-    """Whether special tokens stand for their text."""
-    return isinstance(grammar, Gbnf) and grammar.special_tokens

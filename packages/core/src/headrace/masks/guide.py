@@ -10,8 +10,8 @@ from typing import Any
 from headrace.backend.decoder import Vocabulary
 from headrace.errors import GrammarError
 from headrace.grammar import Grammar, library
-from headrace.grammar.lark import Tokens
-from headrace.grammar.values import is_spoken, sources_for
+from headrace.grammar.composed import is_spoken, sources_for
+from headrace.grammar.nodes import Tokens
 from headrace.masks.matcher import Matcher
 from headrace.masks.tokens import ends, make_tokenizer, unsaid
 
@@ -64,6 +64,7 @@ class Guide:
         return Tokens(
             self._vocabulary.n_tokens,
             self._id_of,
+            self._eog,
             lambda: self._eog if spoken else unsaid(self._vocabulary),
         )
 

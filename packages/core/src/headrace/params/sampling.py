@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 import numbers
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import attrs
 
 from headrace.errors import ParamsError
-from headrace.grammar import Choice, Gbnf, Grammar, JsonSchema, Lazy, Regex
+from headrace.grammar import Grammar
 from headrace.params.fields import integer, is_whole, number, refuse, strict_names
 from headrace.params.samplers import DEFAULT_SAMPLERS, check_effects, validate_order
 
@@ -73,8 +73,9 @@ def _validate_breakers(instance: Any, field: attrs.Attribute[Any], value: Any) -
 
 
 def _validate_grammar(instance: Any, field: attrs.Attribute[Any], value: Any) -> None:
-    if value is not None and not isinstance(value, (Gbnf, Regex, Choice, JsonSchema, Lazy)):
-        refuse(instance, field, value, "None or a Gbnf, Regex, Choice, JsonSchema or Lazy")
+    if value is not None and not isinstance(value, Grammar):
+        kinds = ", ".join(kind.__name__ for kind in get_args(Grammar))
+        refuse(instance, field, value, f"None or one of {kinds}")
 
 
 def _notes_given(cls: type[_T]) -> type[_T]:
