@@ -95,7 +95,7 @@ def test_a_lazy_grammar_has_a_grammar_and_triggers() -> None:
 
 
 def test_a_grammar_is_a_field_of_the_sampling() -> None:
-    """One of the five classes; a str would not say which."""
+    """One of its classes; a str would not say which."""
     for grammar in (A, Regex("a"), Choice(["a"]), JsonSchema(True), Lazy(A, [Trigger(word="a")])):
         assert SamplingParams(grammar=grammar).grammar is grammar
         hash(SamplingParams(grammar=grammar))

@@ -117,7 +117,7 @@ def shortest(rules: Rules) -> dict[Node, int]:
             return found[node.item] * node.low
         if isinstance(node, Chain):
             return sum(found[item] for item in node.items)
-        return min(found[option] for option in node.options)
+        return min((found[option] for option in children(node)), default=0)
 
     changed = True
     while changed:

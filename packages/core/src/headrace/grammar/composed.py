@@ -99,8 +99,19 @@ MAX_TRIGGER = 1000
 """Most characters of a trigger."""
 
 
+class _WithoutGbnf:
+    """What GBNF cannot say."""
+
+    @property
+    def gbnf(self) -> Gbnf:
+        """None."""
+        raise GrammarError(
+            f"a {type(self).__name__} cannot be written in GBNF, which is all this backend takes"
+        )
+
+
 @attrs.frozen
-class Lark:
+class Lark(_WithoutGbnf):
     """A grammar in llguidance's own notation, a dialect of Lark's.
 
     The whole output matches its rule ``start``. Beside rules and terminals it may have ``%json``
@@ -218,7 +229,6 @@ class Lazy:
     @property
     def gbnf(self) -> Gbnf:
         """The grammar in llama.cpp's notation."""
-        assert not isinstance(self.grammar, Lark)
         return self.grammar.gbnf
 
     @property
@@ -248,7 +258,10 @@ class Lazy:
             made[later.name] = Chain((before, Repeat(Either((start, *after)), 0, 1)))
             return write(later, made, text, tokens, plain=plain)
         made[ROOT] = start
-        after += [Chain((TokenRef(each), Whole(behind(Matcher(made, ROOT), each)))) for each in ids]
+        for each in ids:
+            rest = behind(Matcher(made, ROOT), each, tokens)
+            if rest.options:
+                after.append(Chain((TokenRef(each), Whole(rest))))
         rests = _add_rests(made, self._automaton)
         first, _ = add_free(made, self._automaton, "free", rests, after, ends=True)
         return write(first, made, text, tokens, plain=plain)
@@ -273,7 +286,7 @@ class Tag:
 
 
 @attrs.frozen
-class StructuralTag:
+class StructuralTag(_WithoutGbnf):
     """Free text with parts that are kept to grammars (XGrammar's and vLLM's ``structural_tag``).
 
     Raises:
@@ -380,7 +393,7 @@ class StructuralTag:
 
 
 @attrs.frozen
-class After:
+class After(_WithoutGbnf):
     """Free text up to a marker, and then a grammar to the end: to reason first, and then answer.
 
     Raises:

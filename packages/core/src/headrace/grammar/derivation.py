@@ -59,7 +59,7 @@ def derive(
             if short or not near:
                 near = [min(node.options, key=least.__getitem__)]
             todo.append(near[draw(len(near))])
-        else:
+        elif isinstance(node, Repeat):
             todo.extend([node.item] * _times(node, draw, short=short))
     return written
 

@@ -27,6 +27,7 @@ from headrace.grammar.nodes import (
     Rules,
     Text,
     TokenRef,
+    Tokens,
     Whole,
 )
 from headrace.grammar.sets import Ranges, union, without, writable
@@ -121,14 +122,17 @@ def add_free(
     return Ref(f"{name}>0"), Ref(f"{name}>later")
 
 
-def behind(places: Matcher, token: int) -> Node:
+def behind(grammar: Matcher, token: int, tokens: Tokens | None) -> Either:
     """What is left of a grammar behind a token."""
-    return remaining(
-        places.moved(
-            places.places,
-            lambda node: isinstance(node, TokenRef) and (node.token == token) is not node.negated,
-        )
-    )
+
+    def is_it(node: Node) -> bool:
+        if not isinstance(node, TokenRef):
+            return False
+        named = node.token
+        found = tokens.id_of(named) if tokens and isinstance(named, str) else named
+        return (found == token) is not node.negated
+
+    return remaining(grammar.moved(grammar.places, is_it))
 
 
 def _nonempty(rule: Node) -> Node:

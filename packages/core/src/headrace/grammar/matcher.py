@@ -122,7 +122,7 @@ class Matcher:
         return [once] if node.low > 0 else [once, rest]
 
 
-def remaining(places: Iterable[Rest]) -> Node:
+def remaining(places: Iterable[Rest]) -> Either:
     """What may follow a text that led to some places."""
     return Either(tuple(Chain(tuple(_flat(place))) for place in places))
 

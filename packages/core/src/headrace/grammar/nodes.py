@@ -98,6 +98,7 @@ class Whole:
     """
 
     item: Node
+    at: int = 0
 
 
 @attrs.frozen(eq=False)
@@ -108,6 +109,7 @@ class First:
     """
 
     item: Node
+    at: int = 0
 
 
 @attrs.frozen(eq=False)
@@ -119,6 +121,7 @@ class Opaque:
 
     written: Callable[[Tokens | None], str]
     """Writes it for a vocabulary."""
+    at: int = 0
 
 
 Node = Text | CharSet | TokenRef | Ref | Chain | Either | Repeat | Whole | First | Opaque

@@ -75,7 +75,7 @@ def _validate_breakers(instance: Any, field: attrs.Attribute[Any], value: Any) -
 def _validate_grammar(instance: Any, field: attrs.Attribute[Any], value: Any) -> None:
     if value is not None and not isinstance(value, Grammar):
         kinds = ", ".join(kind.__name__ for kind in get_args(Grammar))
-        refuse(instance, field, value, f"None or one of {kinds}")
+        refuse(instance, field, value, f"None or a {kinds}")
 
 
 def _notes_given(cls: type[_T]) -> type[_T]:
