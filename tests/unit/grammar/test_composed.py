@@ -179,11 +179,15 @@ def test_control_tokens_are_free_before_a_word(allowed) -> None:
     assert allowed(spoken, *b"so", HOLE) == {ord("x")}
 
 
-@pytest.mark.parametrize("token", [ord("a"), EOS])
-def test_a_token_with_a_text_is_no_trigger(allowed, token: int) -> None:
-    """It could be written as other tokens."""
-    with pytest.raises(GrammarError, match=f"token {token} has a text, or ends"):
-        allowed(Lazy(CALL, [Trigger(token=token)]))
+def test_a_token_with_a_text_wakes_as_its_text(allowed) -> None:
+    """Where no other text is looked for: then it could be written as other tokens."""
+    lazy = Lazy(Gbnf('root ::= "x" [0-2]'), [Trigger(token=ord("x"))])
+    assert {EOS, BOS, ord("x")} <= allowed(lazy, *b"so")
+    assert allowed(lazy, *b"sox") == set(b"012")
+    with pytest.raises(GrammarError, match="token 97 has a text"):
+        allowed(Lazy(CALL, [Trigger(token=ord("a")), Trigger(word="<t>")]))
+    with pytest.raises(GrammarError, match=f"token {EOS} ends the generation"):
+        allowed(Lazy(CALL, [Trigger(token=EOS)]))
     with pytest.raises(GrammarError, match=r"token 999 is not in the vocabulary \(0 … 262\)"):
         allowed(Lazy(CALL, [Trigger(token=999)]))
 

@@ -244,24 +244,33 @@ class Lazy:
 
         Raises:
             GrammarError: If it names a token that the vocabulary does not have, or if a token that
-                wakes has a text.
+                wakes beside a text could be written as others.
         """
         start, made = _parts(self.grammar, "grammar")
         ids = [each.token for each in self.triggers if each.token is not None]
+        _check_ids(ids, tokens, alone=len(ids) == len(self.triggers))
         silent = _silent(tokens, ids)
         text = self.grammar.text if isinstance(self.grammar, Gbnf) else ""
         later = Ref("free>later")
-        after = [Chain((token_node(silent), later))] if silent else []
+        after: list[Node] = [Chain((token_node(silent), later))] if silent else []
         if self._automaton is None:
             words = tuple((ord(each.word or ""), ord(each.word or "")) for each in self.triggers)
             before = Repeat(Whole(Repeat(CharSet(words, negated=True), 1, None)), 0, 1)
             made[later.name] = Chain((before, Repeat(Either((start, *after)), 0, 1)))
             return write(later, made, text, tokens, plain=plain)
         made[ROOT] = start
+        ways: list[Node] = []
         for each in ids:
             rest = behind(Matcher(made, ROOT), each, tokens)
             if rest.options:
-                after.append(Chain((TokenRef(each), Whole(rest))))
+                ways.append(Chain((TokenRef(each), Whole(rest))))
+        if len(ids) == len(self.triggers):
+            # Nothing is looked for in the text: any other token is free, whatever it stands for.
+            others = [*ids, *(tokens.ends if tokens else ())]
+            free = Repeat(Opaque(lambda _: token_set(others, negated=True)), 0, None)
+            start = Chain((free, Repeat(Either(tuple(ways)), 0, 1))) if ways else free
+            return write(start, made, text, tokens, plain=plain)
+        after += ways
         rests = _add_rests(made, self._automaton)
         first, _ = add_free(made, self._automaton, "free", rests, after, ends=True)
         return write(first, made, text, tokens, plain=plain)
@@ -474,22 +483,27 @@ def _parts(grammar: Content, name: str) -> tuple[Node, dict[str, Node]]:
     return Opaque(lambda _: f"%lark {{\n{grammar.source}}}"), {}
 
 
-def _silent(tokens: Tokens | None, triggers: list[int]) -> list[int]:
-    """Tokens that are free: those that no text stands for, but for the ends and what wakes."""
-    if tokens is None:
-        return []
-    unsaid = set(tokens.unsaid())
-    for token in triggers:
+def _check_ids(ids: Sequence[int], tokens: Tokens | None, *, alone: bool) -> None:
+    """Refuse tokens that cannot wake."""
+    for token in ids if tokens else ():
+        assert tokens is not None
         if token >= tokens.n_tokens:
             raise GrammarError(
                 f"the trigger's token {token} is not in the vocabulary (0 … {tokens.n_tokens - 1})"
             )
-        if token not in unsaid or token in tokens.ends:
+        if token in tokens.ends:
+            raise GrammarError(f"the trigger's token {token} ends the generation")
+        if not alone and tokens.text_of(token) is not None:
             raise GrammarError(
-                f"the trigger's token {token} has a text, or ends the generation",
+                f"the trigger's token {token} has a text, and others look for theirs",
                 hint="Trigger(word=…) with its text looks for what it writes.",
             )
-    return sorted(unsaid.difference(tokens.ends, triggers))
+
+
+def _silent(tokens: Tokens | None, triggers: Sequence[int]) -> list[int]:
+    """Tokens that are free: those that no text stands for, but for the ends and what wakes."""
+    unsaid = tokens.unsaid() if tokens else ()
+    return sorted(set(unsaid).difference(tokens.ends if tokens else (), triggers))
 
 
 def _add_rests(made: dict[str, Node], found: Automaton) -> list[Node]:

@@ -132,7 +132,10 @@ def behind(grammar: Matcher, token: int, tokens: Tokens | None) -> Either:
         found = tokens.id_of(named) if tokens and isinstance(named, str) else named
         return (found == token) is not node.negated
 
-    return remaining(grammar.moved(grammar.places, is_it))
+    as_itself = grammar.moved(grammar.places, is_it)
+    text = tokens.text_of(token) if tokens else None
+    as_text = grammar.places if text and grammar.feed(text) else []
+    return remaining([*as_itself, *as_text])
 
 
 def _nonempty(rule: Node) -> Node:

@@ -21,6 +21,8 @@ class Tokens:
     """Ids are 0 … n_tokens−1."""
     id_of: Callable[[str], int | None]
     """The id of the token that a text in angle brackets names; None: there is no such."""
+    text_of: Callable[[int], str | None]
+    """What a token stands for in a grammar's texts; None: nothing, or no whole characters."""
     ends: Sequence[int]
     """Those that end a generation."""
     unsaid: Callable[[], Sequence[int]]

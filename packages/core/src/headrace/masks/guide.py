@@ -64,9 +64,18 @@ class Guide:
         return Tokens(
             self._vocabulary.n_tokens,
             self._id_of,
+            lambda token: self._text_of(token, spoken=spoken),
             self._eog,
             lambda: self._eog if spoken else unsaid(self._vocabulary),
         )
+
+    def _text_of(self, token: int, *, spoken: bool) -> str | None:
+        if self._vocabulary.is_eog(token):
+            return None
+        try:
+            return self._vocabulary.detokenize([token], special=spoken).decode() or None
+        except UnicodeDecodeError:
+            return None
 
     def _id_of(self, text: str) -> int | None:
         found = self._vocabulary.tokenize(text, add_special=False, parse_special=True)
