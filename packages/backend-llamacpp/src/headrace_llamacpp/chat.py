@@ -28,10 +28,12 @@ from headrace.results.chat import ChatChunk, ChatMessage, ToolCall
 from headrace_llamacpp._native import ffi, lib, new_report
 from headrace_llamacpp._statuses import Operation
 from headrace_llamacpp.callbacks import interruptible
+from headrace_llamacpp.exact_numbers import ExactNumbers
 from headrace_llamacpp.failures import check, error_of
 from headrace_llamacpp.handles import Handle
 from headrace_llamacpp.schemas import ANY_OBJECT, simplified
 from headrace_llamacpp.shown import Shown
+from headrace_llamacpp.template_source import OwnTemplates, mended
 from headrace_llamacpp.unread import with_unread
 
 _KEPT = 8
@@ -45,10 +47,12 @@ class LlamaTemplates:
 
     Args:
         handle: The owner of the model's ``hr_model *``.
+        own: The templates of the model's file.
     """
 
-    def __init__(self, handle: Handle) -> None:
+    def __init__(self, handle: Handle, own: OwnTemplates) -> None:
         self._handle = handle
+        self._own = own
         self._compiled: dict[str | None, Handle] = {}
         self._shown = Shown(lambda request: self._rendered(request).prompt)
         self._lock = threading.Lock()
@@ -127,9 +131,27 @@ class LlamaTemplates:
 
     def _rendered(self, request: ChatRequest) -> RenderedChat:
         """A conversation rendered by llama.cpp, with what it makes of the request."""
-        data = json.dumps(_as_json(request)).encode()
-        template = self._template(request.template)
+        told = _as_json(request)
         parser = LlamaChatParser()
+        rendered = self._told(request, json.dumps(told), parser)
+        exact = ExactNumbers(told)
+        if exact:
+            with contextlib.suppress(TemplateError):  # of a template that wants fractions
+                shown = self._told(request, exact.text, LlamaChatParser())
+                rendered = attrs.evolve(rendered, prompt=exact.put_back(shown.prompt))
+        if isinstance(rendered.grammar, Lazy):
+            parser.marks = _marks(rendered.grammar.triggers)
+        if rendered.grammar is None and not (request.tools and request.tool_choice != "none"):
+            parser.look_for(rendered.spoken)
+        return rendered
+
+    def _told(self, request: ChatRequest, told: str, parser: LlamaChatParser) -> RenderedChat:
+        """What the shim makes of a request in JSON."""
+        data = told.encode()
+        source = request.template
+        if source is None:
+            source = self._own.source(with_tools=bool(request.tools))
+        template = self._template(source)
         report = new_report()
         try:
             text = _filled(
@@ -139,14 +161,9 @@ class LlamaTemplates:
             )
         finally:
             if report.status not in (lib.HR_OK, lib.HR_RENDER_FAILED):
-                self._forget(request.template, template)
+                self._forget(source, template)
         check(report, Operation.RENDER)
-        rendered = _rendered(json.loads(text), parser)
-        if isinstance(rendered.grammar, Lazy):
-            parser.marks = _marks(rendered.grammar.triggers)
-        if rendered.grammar is None and not (request.tools and request.tool_choice != "none"):
-            parser.look_for(rendered.spoken)
-        return rendered
+        return _rendered(json.loads(text), parser)
 
     def _template(self, source: str | None) -> Handle:
         """The compiled template, by its source; the model's own for None."""
@@ -167,7 +184,7 @@ class LlamaTemplates:
 
     def _compile(self, source: str | None) -> Handle:
         template = Handle(lib.hr_chat_delete, lib.hr_chat_new())
-        data = ffi.NULL if source is None else source.encode()
+        data = ffi.NULL if source is None else mended(source).encode()
         report = new_report()
         size = 0 if source is None else len(data)
         interruptible(

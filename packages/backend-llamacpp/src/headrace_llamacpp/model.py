@@ -50,6 +50,7 @@ from headrace_llamacpp.recommended import recommended_sampling
 from headrace_llamacpp.remote import add_servers
 from headrace_llamacpp.requests import overridden
 from headrace_llamacpp.system import system_info
+from headrace_llamacpp.template_source import OwnTemplates
 from headrace_llamacpp.traits import Traits
 from headrace_llamacpp.vocabulary import LlamaVocabulary
 
@@ -80,7 +81,8 @@ class LlamaModel(Uncopyable):
         self._fingerprint = fingerprint(path)
         self._files.check_load()
         pointer = lib.hr_model_pointer(self._handle.pointer)
-        metadata = overridden(metadata_of(pointer), params)
+        told = metadata_of(pointer)
+        metadata = overridden(told, params)
         # Asked now, while nobody else can close the model.
         self._sizes = (lib.llama_model_n_layer(pointer), lib.llama_model_n_embd(pointer))
         self._traits = Traits.of(pointer, metadata, vocab_only=params.vocab_only)
@@ -90,7 +92,7 @@ class LlamaModel(Uncopyable):
         vocabulary = LlamaVocabulary(self._handle)
         self.vocabulary: Vocabulary = vocabulary
         self._vocabulary = vocabulary
-        self._templates = LlamaTemplates(self._handle)
+        self._templates = LlamaTemplates(self._handle, OwnTemplates(told))
         info = _info(path, pointer, metadata, vocabulary)
         self.info = attrs.evolve(info, load_seconds=load_seconds)
         self._closed = False
