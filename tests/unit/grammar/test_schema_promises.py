@@ -182,6 +182,7 @@ def test_what_is_refused(schema: Any, path: str, words: str) -> None:
         ({"type": "string", "pattern": "("}, '"x"'),
         ({"patternProperties": {"(?!a)": {"type": "null"}}}, '{"x":1}'),
         ({"patternProperties": {"^a": {}, "b$": {}}}, '{"x":1}'),
+        ({"not": {"not": {"patternProperties": {"^a": {}, "b$": {}}}}}, '{"x":1}'),
         ({"type": "string", "nullable": True, "minlength": 3}, '"x"'),
         ({"type": "integer", "minimum": 2**64}, "5"),
         ({"const": 2**53 + 1}, "5"),

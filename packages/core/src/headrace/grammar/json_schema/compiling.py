@@ -60,7 +60,7 @@ def _source(document: Any, *, strict: bool) -> str:
         if reason is None:
             return source
         place = _Blame(rewriter.written, schema.get("$defs", {})).place(reason)
-        found = _droppable(document, place)
+        found = _droppable(document, place, passed_over)
         if strict or "Unsatisfiable" in reason or not found or len(passed_over) > MAX_DROPPED:
             raise _refused(rewriter, place, reason)
         passed_over |= found
@@ -143,20 +143,29 @@ class _Blame:
         return reason is not None and ("Unsatisfiable" in reason) == is_empty
 
 
-def _droppable(document: Any, path: str) -> set[str]:
-    """The paths of the keywords at a place that can be left out."""
+def _droppable(document: Any, path: str, passed_over: set[str]) -> set[str]:
+    """The paths of keywords that can be left out yet, at a place or the next one around it."""
+    while path:
+        node = _at(document, path)
+        found = {f"{path}/{key}" for key in _DROPPABLE if isinstance(node, dict) and key in node}
+        if found - passed_over:
+            return found
+        path = path.rpartition("/")[0]
+    return set()
+
+
+def _at(document: Any, path: str) -> Any:
+    """What stands at a path; None: nothing."""
     node = document
     for key in path.split("/")[1:]:
         key = key.replace("~1", "/").replace("~0", "~")
-        if isinstance(node, list):
+        if isinstance(node, list) and key.isdecimal() and int(key) < len(node):
             node = node[int(key)]
         elif isinstance(node, dict) and key in node:
             node = node[key]
         else:
-            return set()
-    if not isinstance(node, dict):
-        return set()
-    return {f"{path}/{key}" for key in _DROPPABLE if key in node}
+            return None
+    return node
 
 
 def _refused(rewriter: Rewriter, path: str, reason: str) -> GrammarError:
