@@ -16,7 +16,6 @@ MAX_NUMBER = 1 << 53
 """The largest bound of other numbers."""
 _DIGITS = 15
 """Most digits of a decimal fraction that a float keeps, and most places behind the point."""
-
 Number = int | Decimal
 
 
@@ -55,6 +54,12 @@ def number_bound(value: Number, *, up: bool) -> Number:
     value = value.quantize(Decimal(1).scaleb(-_DIGITS), rounding, Context(prec=60))
     value = Context(prec=_DIGITS, rounding=rounding).plus(value)
     return int(value) if value == value.to_integral_value() else value
+
+
+def next_number(value: int, *, up: bool) -> Number:
+    """The next number of at most fifteen digits, and as many places, that is not itself."""
+    step = Decimal(1 if up else -1).scaleb(-_DIGITS)
+    return number_bound(Context(prec=60).add(Decimal(value), step), up=up)
 
 
 def is_writable(value: Number) -> bool:

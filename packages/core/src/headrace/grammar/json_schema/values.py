@@ -13,6 +13,7 @@ from headrace.grammar.json_schema.numbers import (
     is_divisor,
     is_number,
     is_writable,
+    next_number,
     number_bound,
     whole,
 )
@@ -129,13 +130,19 @@ def _write_whole_range(part: Part, low: Any, low_open: bool, high: Any, high_ope
 def _write_range(part: Part, low: Any, low_open: bool, high: Any, high_open: bool) -> None:
     low = None if _is_far(part, low, "minimum", 1, MAX_NUMBER) else low
     high = None if _is_far(part, high, "maximum", -1, MAX_NUMBER) else high
+    is_within_one = low is not None and high is not None and int(low) == int(high)
     for value, is_open, up, names in (
         (low, low_open, True, ("minimum", "exclusiveMinimum")),
         (high, high_open, False, ("maximum", "exclusiveMaximum")),
     ):
-        if value is not None:
-            near = number_bound(value, up=up)
-            part.out[names[is_open and near == value]] = as_json(near)
+        if value is None:
+            continue
+        near = number_bound(value, up=up)
+        is_open = is_open and near == value
+        if is_open and isinstance(near, int) and is_within_one:
+            # llguidance takes the bound itself, if it is whole and the range is that narrow.
+            near, is_open = next_number(near, up=up), False
+        part.out[names[is_open]] = as_json(near)
     if low is not None and high is not None and low > high:
         part.document.never(part.path, f"no number is between {low} and {high}")
 
