@@ -19,6 +19,7 @@ from collections.abc import Iterator
 
 from headrace.errors import GrammarError
 from headrace.grammar.checks import walk
+from headrace.grammar.lexemes import grouped, lexemes
 from headrace.grammar.nodes import (
     Chain,
     CharSet,
@@ -81,6 +82,10 @@ class Body:
         self._tokens = tokens
         self._regular = regular(rules)
         self._plain = plain
+        self._lexemes: set[Node] = set()
+        if not plain and ROOT not in self._regular:
+            self._rules = grouped(rules, self._regular)
+            self._lexemes = lexemes(self._rules, ROOT, self._regular)
         self._names: dict[tuple[str, str], str] = {}
         self._todo: list[tuple[str, str]] = []
 
@@ -123,7 +128,9 @@ class Body:
         found: dict[Node, _Parts] = {}
         for node in reversed(list(self._walk(root, kind))):
             parts = [found[child] for child in children(node) if child in found]
-            if isinstance(node, First):
+            if node in self._lexemes and kind == "r" and not isinstance(node, First):
+                found[node] = (self._terminal(node.item if isinstance(node, Whole) else node),)
+            elif isinstance(node, First):
                 found[node] = parts[0] if parts else (self._terminal(node.item, "f", "[lazy]"),)
             elif isinstance(node, Whole):
                 found[node] = parts[0] if parts else (self._terminal(node.item),)
@@ -145,6 +152,8 @@ class Body:
         while todo:
             node = todo.pop()
             yield node
+            if node in self._lexemes and kind == "r":
+                continue
             whole = isinstance(node, (Whole, First)) and kind == "r"
             if not (whole and all(map(self._is_whole, children(node)))):
                 todo.extend(reversed(children(node)))
