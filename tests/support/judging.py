@@ -31,7 +31,7 @@ def written(grammar: Any, value: Any, *, separators: tuple[str, str] = (", ", ":
     """
     matcher = grammar if hasattr(grammar, "deep_copy") else following(grammar)
     found = _Writer(separators).after(_Place(b"", matcher), value)
-    if found is None or not takes(matcher, found.text):
+    if found is None or not takes(matcher, found.text):  # and that it may end there
         return None
     return found.text.decode("utf-8", "surrogatepass")
 
@@ -99,14 +99,13 @@ class _Place:
     """There; never moved on."""
 
     def going(self, text: bytes) -> _Place | None:
-        """Behind more of it, if the grammar takes that."""
+        """Behind more of it, if the grammar takes that and it is not too much to follow."""
         tokens = list(text)
         if self.matcher.validate_tokens(tokens) != len(tokens):
             return None
         moved = self.matcher.deep_copy()
         moved.consume_tokens(tokens)
-        assert not moved.is_error(), moved.get_error()
-        return _Place(self.text + text, moved)
+        return None if moved.is_error() else _Place(self.text + text, moved)
 
 
 class _Writer:
