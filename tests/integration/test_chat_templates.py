@@ -16,7 +16,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import headrace
-from headrace import ChatMessage, ModelParams, StopReason, TemplateError, Tool, ToolCall
+from headrace import (
+    ChatMessage,
+    ModelParams,
+    StopReason,
+    TemplateError,
+    Tool,
+    ToolCall,
+    UnsupportedError,
+)
 from headrace.streams.deltas import ChunkedMessage
 from headrace.streams.reading import Reading
 from headrace_llamacpp.unread import with_unread
@@ -353,3 +361,22 @@ def test_variables_reach_the_template(model):
     template = "{{ messages[0].content }} {{ moods | join('-') }}"
     rendered = model.render_chat(ASKED, template=template, template_args={"moods": [1, "x"]})
     assert rendered.prompt == "Be brief. 1-x"
+
+
+# Formats in which nothing was found that may stand before an answer's text.
+NO_PREFILL = {"Apriel-1.6-15b-Thinker-fixed", "Cohere2MoE"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_answer_that_has_begun_is_gone_on_with(model, name):
+    """Its text ends the prompt, and what is added is read as text of the answer."""
+    source = chat_templates.source(name)
+    talk = [ASKED[1], ChatMessage(role="assistant", content="It rains")]
+    if name in NO_PREFILL:
+        with pytest.raises(UnsupportedError, match=r"no place where messages\[1\]\.content"):
+            model.render_chat(talk, template=source)
+        return
+    rendered = model.render_chat(talk, template=source)
+    assert rendered.prompt.endswith("It rains")
+    message = read_in_parts(rendered.parser, list(" in Paris."))
+    assert (message.content, message.reasoning) == (" in Paris.", "")

@@ -53,6 +53,7 @@ def render(request: ChatRequest) -> RenderedChat:
         prompt="".join(lines) + "assistant: ",
         parser=FakeChatParser(calls=calls),
         grammar=JsonSchema(request.json_schema) if request.json_schema else None,
+        spoken=(THINK, END_THINK),
     )
 
 

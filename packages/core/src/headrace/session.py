@@ -166,7 +166,8 @@ class Session(Closing):
 
         Args:
             messages: The whole conversation, oldest first: ``ChatMessage`` objects,
-                or dicts as in OpenAI's chat API.
+                or dicts as in OpenAI's chat API. A last one of the assistant's is gone on
+                with: the answer is what is added to it.
             **request: ``tools``: what the model may call: ``Tool`` objects or OpenAI's dicts.
                 ``tool_choice``: ``auto``, ``none``, ``required``, or
                 ``{"type": "function", "function": {"name": …}}`` for a certain one.

@@ -34,6 +34,7 @@ from headrace.requests.vectors import EmbedRequest, RankRequest
 from headrace.results import Capability
 from headrace.results.machine import MemoryUsage, SystemInfo
 from headrace.results.vectors import Embeddings, Ranking
+from headrace.streams.continued import continued
 from headrace.streams.parser import RenderedChat
 from headrace.streams.prompted import reading_calls
 
@@ -89,12 +90,16 @@ class EngineModel(Model):
     def _render(self, request: ChatRequest) -> RenderedChat:
         if not isinstance(self._model, ChatFormatter):
             return super()._render(request)
+        return reading_calls(request, continued(in_prompt(request), self._formatted))
+
+    def _formatted(self, request: ChatRequest) -> RenderedChat:
+        """A conversation as the backend renders it."""
+        assert isinstance(self._model, ChatFormatter)
         with self._seam.during("render_chat"):
-            rendered = self._model.render_chat(in_prompt(request))
+            rendered = self._model.render_chat(request)
         if not isinstance(rendered, RenderedChat):
             raise self._seam.breach("render_chat", f"{rendered!r:.60} instead of a RenderedChat")
-        rendered = attrs.evolve(rendered, parser=CheckedParser(rendered.parser, self._seam))
-        return reading_calls(request, rendered)
+        return attrs.evolve(rendered, parser=CheckedParser(rendered.parser, self._seam))
 
     def _embed(self, request: EmbedRequest, work: Work) -> Embeddings:
         return self._vectors.embed(request, work)
