@@ -108,7 +108,7 @@ def test_what_a_template_cannot_be_kept_to_is_refused(model):
             HI,
             tools=[PICK],
             tool_choice="required",
-            template=chat_templates.source("google-gemma-2-2b-it"),
+            template=chat_templates.source("ibm-granite-granite-3.3-2B-Instruct"),
         )
 
 

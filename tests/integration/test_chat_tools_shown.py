@@ -53,7 +53,7 @@ def test_earlier_calls_and_results_are_shown_or_refused(model, name):
     talk = [ASKED, CALLED, RESULT]
     if name == REFUSES:
         with pytest.raises(UnsupportedError, match=r"would not see messages\[1\]\.tool_calls"):
-            model.render_chat(talk[:2], template=source)
+            model.render_chat([*talk[:2], ASKED], template=source)
         return
     if name in NO_CALLS:
         with pytest.raises(UnsupportedError, match=r"would not see messages\[1\]\.tool_calls"):
