@@ -35,7 +35,7 @@ ANSWERS = {
     "NousResearch-Hermes-3-Llama-3.1-8B-tool_use": f"One moment.\n{QWEN}",
     "meta-llama-Llama-3.1-8B-Instruct": '{"name": "get_weather", "parameters": {"city": "Rome"}}',
     "mistralai-Mistral-Nemo-Instruct-2407": "It is raining.",
-    "ibm-granite-granite-4.0": "It is raining.",
+    "MiMo-VL": "It is raining.",
     "ibm-granite-granite-4.0": QWEN,
 }
 

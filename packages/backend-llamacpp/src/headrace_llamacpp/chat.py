@@ -60,15 +60,15 @@ class LlamaTemplates:
     def render(self, request: ChatRequest) -> RenderedChat:
         """Render a conversation; see ``ChatFormatter``."""
         calls = bool(request.tools) and request.tool_choice != "none"
+        if calls and request.json_schema is not None:
+            raise UnsupportedError(
+                "llama.cpp keeps an answer either to calls of tools or to a response_format",
+                hint="Leave out one of them, or pass tool_choice='none' beside the "
+                "response_format.",
+                backend="llamacpp",
+            )
         self._shown.check(request)
         if request.json_schema is not None:
-            if calls:
-                raise UnsupportedError(
-                    "llama.cpp keeps an answer either to calls of tools or to a response_format",
-                    hint="Leave out one of them, or pass tool_choice='none' beside the "
-                    "response_format.",
-                    backend="llamacpp",
-                )
             return self._formatted(request)
         rendered = self._constrained(request) if calls else self._rendered(request)
         if request.tool_choice == "required" and not isinstance(rendered.grammar, Gbnf):
