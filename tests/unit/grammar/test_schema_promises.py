@@ -73,7 +73,12 @@ CLOSED = {**OBJECT, "additionalProperties": False}
          ['{"a":{"a":null}}', "{}"], ['{"a":{"b":1}}']),
         ({"$ref": "#/$defs/a", "$defs": {"a": {"type": ["array", "null"], "items": {
             "allOf": [{"$ref": "#/$defs/a"}]}}}}, ["[[null],[]]"], ["[1]"]),
+        # No other schema beside it says what properties are known.
+        ({**OBJECT, "properties": {"a": True}, "patternProperties": {"^b": True},
+          "unevaluatedProperties": False}, ['{"a":1,"b2":1}', "{}"], ['{"c":1}']),
         # What changes nothing.
+        ({**CLOSED, "allOf": [True], "properties": {"a": {}}, "unevaluatedProperties": False},
+         ['{"a":1}'], ['{"b":1}']),
         ({**OBJECT, "propertyNames": {"type": "string"}}, ['{"a":1}'], ["1"]),
         ({**OBJECT, "patternProperties": {}, "minProperties": 0}, ['{"a":1}'], ["1"]),
         ({"type": "array", "uniqueItems": False, "unevaluatedItems": True}, ["[1,1]"], ["1"]),
@@ -157,6 +162,10 @@ def test_what_is_right(schema: Any, good: list[str], bad: list[str]) -> None:
         ({"if": {"pattern": "a"}, "then": {"minLength": 3}}, "#/if", "if"),
         ({**OBJECT, "minProperties": 2}, "#/minProperties", "more than one name"),
         ({**OBJECT, "propertyNames": {"maxLength": 3}}, "#/propertyNames", "propertyNames"),
+        ({"allOf": [{"properties": {"a": True}}], "unevaluatedProperties": False},
+         "#/unevaluatedProperties", "unevaluatedProperties"),
+        ({"items": {"$ref": "#", "unevaluatedProperties": {"type": "null"}}},
+         "#/items/unevaluatedProperties", "unevaluatedProperties"),
         ({"oneOf": [{"minLength": 2}, {"maxLength": 3}]}, "#/oneOf/1", "oneOf"),
         ({"type": "string", "pattern": r"\bfoo"}, "#/pattern", "word boundaries"),
         ({"type": "string", "pattern": "(?P<a>b)"}, "#/pattern", "extensions"),

@@ -33,6 +33,21 @@ REWRITTEN = {
 }
 """What is enforced where it can be said with the others."""
 
+EVALUATING = {
+    "additionalProperties",
+    "$ref",
+    "$dynamicRef",
+    "$recursiveRef",
+    "allOf",
+    "anyOf",
+    "oneOf",
+    "if",
+    "dependentSchemas",
+    "dependencies",
+}
+"""What may evaluate properties that ``properties`` and ``patternProperties`` do not name: with none of
+these beside it, ``unevaluatedProperties`` is what ``additionalProperties`` is."""
+
 NO_EFFECT: dict[str, tuple[object, ...]] = {
     "uniqueItems": (False,),
     "unevaluatedProperties": (True, {}),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from headrace.errors import GrammarError
+from headrace.grammar.json_schema import keywords
 from headrace.grammar.json_schema.part import Part
 from headrace.grammar.json_schema.strings import name_pattern
 
@@ -66,7 +67,7 @@ class Objects:
     # -- reading -----------------------------------------------------------
 
     def _unevaluated(self) -> Any:
-        alone = not {"$ref", "allOf", "anyOf", "oneOf", "if", "dependentSchemas"} & set(self._node)
+        alone = keywords.EVALUATING.isdisjoint(self._node)
         return self._part.get("unevaluatedProperties", True) if alone else True
 
     def _named(self, key: str) -> dict[str, Any]:

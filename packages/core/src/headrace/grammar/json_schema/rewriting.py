@@ -222,7 +222,10 @@ class _Whole(Part):
             if harmless is not None:
                 alone = key in {"minContains", "maxContains"} and "contains" not in self.node
                 few = key == "uniqueItems" and self.node.get("maxItems") in (0, 1)
-                apart = key == "unevaluatedProperties" and "additionalProperties" not in self.node
+                apart = key == "unevaluatedProperties" and (
+                    # Where the first is, nothing is left unevaluated.
+                    "additionalProperties" in self.node or keywords.EVALUATING.isdisjoint(self.node)
+                )
                 if not (alone or few or apart or any(self.node[key] is v for v in harmless)):
                     self._refuse_keyword(key)
                 continue
