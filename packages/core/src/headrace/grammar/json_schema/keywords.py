@@ -45,8 +45,8 @@ EVALUATING = {
     "dependentSchemas",
     "dependencies",
 }
-"""What may evaluate properties that ``properties`` and ``patternProperties`` do not name: with none of
-these beside it, ``unevaluatedProperties`` is what ``additionalProperties`` is."""
+"""What may evaluate properties beside ``properties`` and ``patternProperties``: where none of these
+is, ``unevaluatedProperties`` is what ``additionalProperties`` is."""
 
 NO_EFFECT: dict[str, tuple[object, ...]] = {
     "uniqueItems": (False,),
