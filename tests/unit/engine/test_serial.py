@@ -49,7 +49,7 @@ class _Summing(SerialDecoder[list, int]):
     def copied(self, memory, length):
         return [layer[:length] for layer in memory]
 
-    def choose(self, logits, params, *, recent, draw, ban_eog):
+    def choose(self, logits, params, *, recent, draw, ban_eog, allowed):
         return (logits + int(draw * 1000) * (params.temperature > 0) + sum(recent)) % 97
 
     def logprob(self, logits, token, n_top):
@@ -95,7 +95,7 @@ def test_a_repeat_penalty_is_given_the_window_it_asks_for():
     seen = []
 
     class Watching(_Summing):
-        def choose(self, logits, params, *, recent, draw, ban_eog):
+        def choose(self, logits, params, *, recent, draw, ban_eog, allowed):
             seen.append(tuple(recent))
             return 7
 

@@ -17,6 +17,7 @@ _ABILITIES = frozenset(
         Capability.INTERRUPT,
         Capability.REPRODUCIBLE,
         Capability.LOGPROBS,
+        Capability.GRAMMAR,
         Capability.STATE,  # the history; memory is computed again
     }
 )

@@ -79,10 +79,13 @@ class TorchDecoder(SerialDecoder[DynamicCache, torch.Tensor]):
         recent: Sequence[int],
         draw: float,
         ban_eog: bool,
+        allowed: memoryview | None,
     ) -> int:
         """Choose a token; see ``headrace_transformers.sampling``."""
         banned = self._ends if ban_eog else []
-        return sampling.choose(logits, params, recent=recent, draw=draw, banned=banned)
+        return sampling.choose(
+            logits, params, recent=recent, draw=draw, banned=banned, allowed=allowed
+        )
 
     def logprob(self, logits: torch.Tensor, token: int, n_top: int) -> TokenLogprob:
         """Of the model's own distribution."""

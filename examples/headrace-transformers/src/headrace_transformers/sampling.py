@@ -18,6 +18,7 @@ def choose(
     recent: Sequence[int],
     draw: float,
     banned: Sequence[int],
+    allowed: memoryview | None,
 ) -> int:
     """A token; the draw is looked up in the cumulated probabilities.
 
@@ -28,6 +29,10 @@ def choose(
         raise DecodeError("the model's logits are no numbers", backend="transformers")
     logits = logits.clone()
     logits[list(banned)] = -torch.inf
+    if allowed is not None:
+        bytes_ = torch.frombuffer(bytearray(allowed), dtype=torch.uint8)
+        bits = bytes_[:, None] >> torch.arange(8, dtype=torch.uint8) & 1
+        logits[bits.flatten()[: len(logits)] == 0] = -torch.inf
     if recent:
         seen = torch.tensor(sorted(set(recent)))
         before, penalty = logits[seen], params.repeat_penalty

@@ -1,89 +1,47 @@
-"""What the fake writes under a grammar: its script if that satisfies it, else a text by seed."""
+"""How likely the fake finds what a grammar allows: texts that come to their end.
+
+The order of the tokens follows from the hash of the memory. What closes something (an end, a
+quotation mark, a bracket, a comma) is likelier than what goes on, and the more so the longer the
+output is, so that a string, a list and the whole have an end; what opens something is less likely.
+What nobody reads (white space, escapes, bytes that are no letter of ASCII) is chosen only where
+nothing else is allowed.
+"""
 
 from __future__ import annotations
 
-import itertools
-import re
+from collections.abc import Sequence
 
-from headrace.errors import GrammarError
-from headrace.grammar import Gbnf, Grammar, Lazy, Trigger
-from headrace.grammar.checks import walk
-from headrace.grammar.derivation import derive
-from headrace.grammar.matcher import matches
-from headrace.grammar.nodes import TokenRef
 from headrace_fake import chain
-from headrace_fake.vocabulary import SPECIAL_TEXT, ByteVocabulary
+from headrace_fake.vocabulary import EOS
+
+_CLOSING = frozenset(b'"]},')
+_OPENING = frozenset(b"{[")
+_READ = (frozenset(range(0x21, 0x7F)) - frozenset(b"\\")) | {EOS}
+_SALT = 0x6A
+_MANY = 64
+"""With more tokens than this the output is inside a text, where brackets close nothing."""
 
 
-def constrained(grammar: Grammar, script: bytes | None, seed: int) -> tuple[int, ...] | None:
-    """The tokens of a generation, without its end; None: the grammar stays dormant.
+def ranking(allowed: Sequence[int], memory_hash: int, salt: int, n_chosen: int) -> list[int]:
+    """The tokens that may be chosen, the likeliest first.
 
-    Raises:
-        GrammarError: For a token that the fake does not have, or a bad pattern of a trigger.
+    Args:
+        allowed: Ids of those that the grammar allows, at least one.
+        memory_hash: Of what is in memory.
+        salt: Of the model.
+        n_chosen: Tokens of the output so far.
     """
-    gbnf = grammar.gbnf
-    start: int | None = 0
-    if isinstance(grammar, Lazy):
-        found = [_start(trigger, script or b"") for trigger in grammar.triggers]
-        start = min((at for at in found if at is not None), default=None)
-    if start is None:
-        return None
-    before, written = (script or b"")[:start], (script or b"")[start:]
-    if script is not None and _satisfies(gbnf, written):
-        return tuple(script)
-    return (*before, *_derived(gbnf, seed))
+    hash_ = chain.scatter(memory_hash, salt + _SALT)
+    urge = 8 + n_chosen // 8
+    closing = _CLOSING if len(allowed) <= _MANY else frozenset(b'"')
 
+    def place(token: int) -> int:
+        at = chain.scatter(hash_, token)
+        if token == EOS:
+            return at // (2 * urge)
+        if token in closing:
+            return at // urge
+        return at * 8 if token in _OPENING else at
 
-def _satisfies(gbnf: Gbnf, written: bytes) -> bool:
-    if any(isinstance(node, TokenRef) for node in walk(gbnf.rules.values())):
-        return False  # a script has no tokens but bytes
-    try:
-        return matches(gbnf.rules, gbnf.root, written.decode())
-    except UnicodeDecodeError:
-        return False
-
-
-def _derived(gbnf: Gbnf, seed: int) -> list[int]:
-    counter = itertools.count()
-    parts = derive(gbnf.rules, gbnf.root, lambda below: chain.scatter(seed, next(counter)) % below)
-    tokens: list[int] = []
-    for part in parts:
-        tokens.extend(part.encode() if isinstance(part, str) else (_token(part),))
-    return tokens
-
-
-def _token(reference: TokenRef) -> int:
-    named = reference.token
-    token = SPECIAL_TEXT.get(named) if isinstance(named, str) else named
-    if token is None or token >= ByteVocabulary.n_tokens:
-        raise GrammarError(f"the fake has no token {named}", backend="fake")
-    if reference.negated:
-        return ord("b") if token == ord("a") else ord("a")
-    return token
-
-
-def _start(trigger: Trigger, script: bytes) -> int | None:
-    """Where in the script the grammar wakes."""
-    if trigger.token is not None:
-        found = script.find(bytes([trigger.token])) if trigger.token < 256 else -1
-        return None if found < 0 else found
-    if trigger.word is not None:
-        found = script.find(trigger.word.encode())
-        return None if found < 0 else found
-    text = script.decode(errors="replace")
-    try:
-        match = _search(trigger, text)
-    except re.error as error:
-        raise GrammarError(f"a trigger's pattern cannot be read: {error}", backend="fake") from None
-    if match is None:
-        return None
-    group = next((i for i in range(1, match.re.groups + 1) if match.group(i)), 0)
-    return len(text[: match.start(group)].encode())
-
-
-def _search(trigger: Trigger, text: str) -> re.Match[str] | None:
-    if trigger.pattern is not None:
-        return re.search(trigger.pattern, text)
-    pattern = re.compile(trigger.full_pattern or "")
-    ends = range(1, len(text) + 1)
-    return next((match for end in ends if (match := pattern.fullmatch(text, 0, end))), None)
+    read = [token for token in allowed if token in _READ]
+    return sorted(read or allowed, key=place)

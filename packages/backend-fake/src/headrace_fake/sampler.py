@@ -18,17 +18,18 @@ from typing import NamedTuple
 
 import attrs
 
-from headrace.errors import HeadraceError
+from headrace.errors import GrammarError, HeadraceError
 from headrace.params import SamplingParams
-from headrace.protocols import RowResult
+from headrace.protocols import RowResult, allowed_tokens
 from headrace.results import TokenLogprob
-from headrace_fake import chain, drawing, likelihood
+from headrace_fake import chain, constrained, drawing, likelihood
 from headrace_fake.adapters import Flavour
-from headrace_fake.constrained import constrained
 from headrace_fake.memory import Memory
 from headrace_fake.misuse import MisuseLog
 from headrace_fake.options import FakeOptions
-from headrace_fake.vocabulary import EOS
+from headrace_fake.vocabulary import EOS, ByteVocabulary
+
+N_TOKENS = ByteVocabulary.n_tokens
 
 
 class _State(NamedTuple):
@@ -74,45 +75,49 @@ class FakeSampler:
         self._draw = chain.scatter(options.seed, seed + 1)
         looks_back = params.repeat_penalty != 1.0
         self._penalised = params.window(params.repeat_last_n, n_ctx) if looks_back else 0
-        self._grammar = params.grammar
-        self._constrained: tuple[int, ...] | None = None
         self._before = list(recent)
         # One tuple, so that an interrupt between two bytecodes leaves the old or the new one.
         self._state = _State(0, None, (), -1, tuple(recent))
 
-    def sample(self, step_id: int, memory: Memory, draft: Sequence[int] = ()) -> tuple[int, ...]:
+    def sample(
+        self,
+        step_id: int,
+        memory: Memory,
+        draft: Sequence[int] = (),
+        allowed: memoryview | None = None,
+    ) -> tuple[int, ...]:
         """Choose and accept the token that follows what is in memory, and more along a draft."""
         state = self._state
         now = memory.hash()
         self._check(state, memory, now)
-        if state.n_chosen == 0 and self._grammar is not None:
-            self._constrained = constrained(
-                self._grammar,
-                memory.flavour.script or self._script,
-                chain.scatter(now, self._draw if self._params.temperature else self._salt),
-            )
         state = state._replace(tokens=(), logprobs=(), step_id=step_id)
         flavour = memory.flavour
         if memory.misplacement:
             flavour = attrs.evolve(flavour, salt=flavour.salt + memory.misplacement)
-        for proposed in (*draft, None):
-            state = self._chosen(state, now, flavour)
+        for place, proposed in enumerate((*draft, None)):
+            mask = None if allowed is None else allowed_tokens(allowed, N_TOKENS, place)
+            state = self._chosen(state, now, flavour, mask)
             if state.tokens[-1] != proposed:
                 break
             now = chain.link(now, proposed)
         self._state = state
         return state.tokens
 
-    def _chosen(self, state: _State, now: int, flavour: Flavour) -> _State:
+    def _chosen(
+        self, state: _State, now: int, flavour: Flavour, allowed: Sequence[int] | None
+    ) -> _State:
         """The state after one more token, where memory has that hash."""
-        token = self._next(now, state, flavour)
+        if allowed is None:
+            token = self._next(now, state, flavour)
+        else:
+            token = self._under_grammar(now, state, flavour, allowed)
         return _State(
             state.n_chosen + 1,
             chain.link(now, token),
             (*state.tokens, token),
             state.step_id,
             (*state.recent, token)[-self._penalised :] if self._penalised else (),
-            (*state.logprobs, *self._logprobs(token, now, flavour)),
+            (*state.logprobs, *self._logprobs(token, now, flavour, free=allowed is None)),
         )
 
     def result(self, step_id: int, length: int, error: HeadraceError | None) -> RowResult:
@@ -127,13 +132,23 @@ class FakeSampler:
         self.closed = True
 
     def _next(self, now: int, state: _State, flavour: Flavour) -> int:
-        if self._constrained is not None:
-            # A grammar that is complete allows nothing but an end, banned or not.
-            left = self._constrained[state.n_chosen : state.n_chosen + 1]
-            return left[0] if left else EOS
         if self._script is None:
             return self._seeded(now, state, flavour.salt)
         return self._written(flavour.script or self._script, state.n_chosen)
+
+    def _under_grammar(
+        self, now: int, state: _State, flavour: Flavour, allowed: Sequence[int]
+    ) -> int:
+        """What would be written anyway, if that is allowed; else one of what is."""
+        if not allowed:
+            raise GrammarError("the grammar allows no further token", backend="fake")
+        if self._script is not None:
+            wanted = self._written(flavour.script or self._script, state.n_chosen)
+            if wanted in allowed:
+                return wanted
+        ranked = constrained.ranking(allowed, now, self._salt + flavour.salt, state.n_chosen)
+        number = (chain.scatter(now, self._draw + state.n_chosen) >> 11) / 2**53
+        return drawing.draw(ranked, self._params, recent=state.recent, number=number)
 
     def _written(self, script: bytes, count: int) -> int:
         if count < len(script):
@@ -156,10 +171,12 @@ class FakeSampler:
     def _ranked(self, memory_hash: int, salt: int) -> list[int]:
         return likelihood.ranking(memory_hash, self._salt + salt, self._mean_length)
 
-    def _logprobs(self, token: int, memory_hash: int, flavour: Flavour) -> tuple[TokenLogprob, ...]:
+    def _logprobs(
+        self, token: int, memory_hash: int, flavour: Flavour, *, free: bool
+    ) -> tuple[TokenLogprob, ...]:
         if self._n_logprobs is None:
             return ()
-        if self._script is None and self._constrained is None:
+        if self._script is None and free:
             ranked = self._ranked(memory_hash, flavour.salt)
         else:
             ranked = likelihood.written(token, memory_hash)

@@ -50,6 +50,10 @@ class ByteVocabulary:
         """The token's byte; nothing for control tokens."""
         return _PIECES[token]
 
+    def pieces(self) -> list[bytes]:
+        """The bytes of all tokens."""
+        return _PIECES
+
     def is_eog(self, token: int) -> bool:
         """Whether the token is ``EOS``."""
         return token == EOS

@@ -21,6 +21,8 @@ from headrace.backend.decoder import (
     StepStatus,
     Truncation,
     Vocabulary,
+    allowed_tokens,
+    is_allowed,
 )
 from headrace.backend.host import Host
 from headrace.backend.plugins.hookspecs import hookimpl
@@ -53,6 +55,7 @@ if TYPE_CHECKING:
         Embedder,
         EmbedderInfo,
         EmbeddingModel,
+        ListsPieces,
         Pooling,
         RecommendsSampling,
         ScoreOutcome,
@@ -86,6 +89,7 @@ _LATER = {
         "Embedder",
         "EmbedderInfo",
         "EmbeddingModel",
+        "ListsPieces",
         "Pooling",
         "RecommendsSampling",
         "ScoreOutcome",
@@ -135,6 +139,7 @@ __all__ = [
     "GenerationReport",
     "Host",
     "InfillRequest",
+    "ListsPieces",
     "LoadRequest",
     "LoadedAdapter",
     "Model",
@@ -168,7 +173,9 @@ __all__ = [
     "Vocabulary",
     "WholeTextParser",
     "Work",
+    "allowed_tokens",
     "decoder_info",
     "hookimpl",
+    "is_allowed",
     "network_error",
 ]

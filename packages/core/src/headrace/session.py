@@ -141,7 +141,7 @@ class Session(Closing):
         self, prompt: Prompt, **settings: Unpack[GenerationKeywords]
     ) -> TokenStream:
         """``generate`` for a task of asyncio or trio: ``async with await session.agenerate(…)``."""
-        if self._is_short(prompt):
+        if self._is_short(prompt, settings.get("sampling")):
             return self.generate(prompt, **settings)
         return await self._begun_beside(lambda: self.generate(prompt, **settings))
 
@@ -646,8 +646,11 @@ class Session(Closing):
         Only stores may be made here, since stack or memory may have run out.
         """
 
-    def _is_short(self, prompt: Any) -> bool:
-        """Whether ``_begin`` takes so little time for a prompt that an event loop may do it."""
+    def _is_short(self, prompt: Any, sampling: Any) -> bool:
+        """Whether ``_begin`` takes so little time that an event loop may do it.
+
+        Neither was looked at yet: they are what the caller gave.
+        """
         return False
 
     def _is_quick(self, call: str) -> bool:

@@ -72,9 +72,6 @@ class DecoderInfo:
     """Whether what is computed for a sequence depends neither on where in memory it lies nor on
     what lies or lay there beside it, as where every sequence has a memory of its own. Without
     it, and without ``n_apart``, no receipt says that a run was reproducible."""
-    takes_masks: bool = False
-    """Whether rows may say which tokens are allowed, see ``Row.allowed``. With it the model keeps
-    its output to grammars."""
     n_apart: int = 0
     """Sequences beside those, with numbers from n_sequences on, each alone in a memory where
     nothing is left of what was there before; see ``ApartDecoder``. Reproducible sessions have
@@ -114,8 +111,30 @@ class Row:
     """Which tokens may be sampled; None: all. A bit for each token, in ⌈n_tokens / 32⌉ words of
     32 bits, little-endian, the first token lowest: one such mask for the place after the last
     token, then one for the place after each token of the draft. Masks come before all samplers,
-    and are not reported: log-probabilities are those without them. Where nothing that is allowed
-    can be sampled, the row has a ``GrammarError``."""
+    and are not reported: log-probabilities are those without them. An end that is allowed may be
+    sampled though it was banned, if nothing else can; where nothing can, the row has a
+    ``GrammarError``. Only models with ``Capability.GRAMMAR`` get masks."""
+
+
+def allowed_tokens(allowed: memoryview, n_tokens: int, place: int = 0) -> list[int]:
+    """The ids that one mask of ``Row.allowed`` allows, in their order.
+
+    Args:
+        allowed: The masks.
+        n_tokens: Tokens of the vocabulary.
+        place: Which mask: 0 for the place after the row's last token.
+    """
+    size = -(-n_tokens // 32) * 4
+    mask = allowed[place * size : (place + 1) * size]
+    return [
+        at * 8 + bit for at, byte in enumerate(mask) if byte for bit in range(8) if byte >> bit & 1
+    ]
+
+
+def is_allowed(allowed: memoryview, n_tokens: int, token: int, place: int = 0) -> bool:
+    """Whether one mask of ``Row.allowed`` allows a token; see ``allowed_tokens``."""
+    at = place * (-(-n_tokens // 32) * 4) + (token >> 3)
+    return bool(allowed[at] >> (token & 7) & 1)
 
 
 @attrs.define(slots=True)

@@ -26,7 +26,7 @@ from headrace.backend.decoder import (
     Truncation,
 )
 from headrace.common.uncopyable import Uncopyable
-from headrace.errors import ClosedError, HeadraceError, UnsupportedError
+from headrace.errors import ClosedError, GrammarError, HeadraceError, UnsupportedError
 from headrace.params import EngineParams, SamplingParams
 from headrace.results import TokenLogprob
 
@@ -115,9 +115,15 @@ class SerialSampler:
         self._state = _Chosen(0, -1, (), (), self._last(recent))
 
     def choose(
-        self, step_id: int, decoder: SerialDecoder[_Memory, _Logits], logits: _Logits
+        self,
+        step_id: int,
+        decoder: SerialDecoder[_Memory, _Logits],
+        logits: _Logits,
+        allowed: memoryview | None,
     ) -> None:
         """Choose and accept a token."""
+        if allowed is not None and not any(allowed):
+            raise GrammarError("the grammar allows no further token")
         state, params = self._state, self._params
         token = decoder.choose(
             logits,
@@ -125,7 +131,9 @@ class SerialSampler:
             recent=state.recent,
             # A number for each seed and count, drawn anew: nothing has to be taken back.
             draw=random.Random(self._seed << 31 | state.n_chosen).random(),
-            ban_eog=self._ban_eog,
+            # A mask has the ends only where nothing else is left.
+            ban_eog=self._ban_eog and allowed is None,
+            allowed=allowed,
         )
         logprobs: tuple[TokenLogprob, ...] = ()
         if params.logprobs is not None:
@@ -216,6 +224,7 @@ class SerialDecoder(Uncopyable, ABC, Generic[_Memory, _Logits]):
         recent: Sequence[int],
         draw: float,
         ban_eog: bool,
+        allowed: memoryview | None,
     ) -> int:
         """Choose a token.
 
@@ -226,6 +235,10 @@ class SerialDecoder(Uncopyable, ABC, Generic[_Memory, _Logits]):
             recent: The tokens that the repeat penalty is for; none without one.
             draw: The random number, 0 ≤ draw < 1: the same for the same seed and place.
             ban_eog: Do not choose a token that ends the generation.
+            allowed: What may be chosen, one mask as in ``Row.allowed``; None: everything. It
+                comes only to models with ``Capability.GRAMMAR``. ``allowed_tokens`` lists the
+                ids; with numpy, ``unpackbits(frombuffer(allowed, "u1"), bitorder="little")``
+                has a 1 for each token that is allowed.
 
         Raises:
             HeadraceError: Ends the stream of this sequence only.
@@ -339,7 +352,7 @@ class SerialDecoder(Uncopyable, ABC, Generic[_Memory, _Logits]):
         self._lengths[sequence] = row.position + len(row.tokens)
         self._loose[sequence] = False
         if isinstance(row.sampler, SerialSampler):
-            row.sampler.choose(step_id, self, logits)
+            row.sampler.choose(step_id, self, logits, row.allowed)
 
     def _settled(self, sequence: int) -> int:
         """The sequence's length, its memory brought to it; 0 if it had to be dropped."""

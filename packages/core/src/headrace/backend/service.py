@@ -199,7 +199,7 @@ class ServiceSession(Session):
         if self._answer is not None:
             self._answer.close()
 
-    def _is_short(self, prompt: Any) -> bool:
+    def _is_short(self, prompt: Any, sampling: Any) -> bool:
         return True  # nothing is asked before the stream is read
 
     def _is_quick(self, call: str) -> bool:

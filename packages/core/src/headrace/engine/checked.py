@@ -30,6 +30,7 @@ from headrace.backend.decoder import (
     StepStatus,
     Truncation,
     Vocabulary,
+    is_allowed,
 )
 from headrace.common.seam import Seam
 from headrace.errors import DecodeError, HeadraceError
@@ -211,7 +212,12 @@ class CheckedDecoder:
 
     def flaw(self, row: Row, result: RowResult, status: StepStatus) -> HeadraceError | None:
         """What is wrong with the result of a row: an error for its stream alone, or None."""
-        if type(result) is RowResult and result.error is None and row.sampler is not None:
+        if (
+            type(result) is RowResult
+            and result.error is None
+            and row.sampler is not None
+            and row.allowed is None
+        ):
             # As nearly every row ends, and with it every token is looked at: in one go.
             tokens = result.tokens
             if (
@@ -257,7 +263,16 @@ class CheckedDecoder:
             return "tokens were accepted that are not those of the draft"
         if result.logprobs and len(result.logprobs) != len(tokens):
             return f"{len(result.logprobs)} log-probabilities for {len(tokens)} tokens"
-        return wrong_id(tokens, self._n_tokens)
+        return wrong_id(tokens, self._n_tokens) or self._refused(row, tokens)
+
+    def _refused(self, row: Row, tokens: tuple[int, ...]) -> str | None:
+        """A token that was sampled though the row's masks do not allow it."""
+        if row.allowed is None:
+            return None
+        for place, token in enumerate(tokens):
+            if not is_allowed(row.allowed, self._n_tokens, token, place):
+                return f"token {token} was sampled, which Row.allowed does not allow"
+        return None
 
     def interrupt(self, step_id: int) -> None:
         """See ``SequenceDecoder.interrupt``. Takes no lock."""

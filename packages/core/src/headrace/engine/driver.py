@@ -18,14 +18,14 @@ from typing import TypeVar
 from headrace.backend.abilities import AppliedAdapter
 from headrace.backend.decoder import StepOutcome, StepStatus
 from headrace.common.locks import held_here
-from headrace.engine import drafting, fairness, steps
+from headrace.engine import constraints, drafting, fairness, steps
 from headrace.engine.checked import PATIENCE, Reported, is_poison
 from headrace.engine.endings import HEARTBEAT, Endings
 from headrace.engine.role import Holder, Role
 from headrace.engine.slots import Slots
 from headrace.engine.state import EngineState, Run, Step
 from headrace.engine.waiting import ThreadWaiter
-from headrace.errors import BusyError, DecodeError, HeadraceError
+from headrace.errors import BusyError, DecodeError, GrammarError, HeadraceError
 from headrace.params import ControlVectorUse
 from headrace.params.adapters import Use
 
@@ -88,7 +88,7 @@ class Driver:
             if goes_on or not generation.ready:
                 self._have_drafted(generation, deadline)
             step = self._plan(generation, goes_on)
-            if step is not None:
+            if step is not None and self._constrain(step):
                 alone = len(step.rows) == 1 and step.rows[0].generation is generation
                 outcome = self._run(step, deadline if alone else None)
                 self._finish_begun(outcome)
@@ -130,6 +130,22 @@ class Driver:
                 state.step_id = step.step_id
                 state.begun = step
             return step
+
+    def _constrain(self, step: Step) -> bool:
+        """Tell the rows of a step what their grammars allow; False if none is left to run.
+
+        It takes longer than the mutex may be held. The step is begun already: should this be
+        interrupted, the decoder does not know it, and it is dropped.
+        """
+        for planned in [each for each in step.rows if each.generation.matcher is not None]:
+            try:
+                constraints.constrain(planned, self._mutex)
+            except GrammarError as error:
+                with self._mutex:
+                    planned.generation.error = error.kept()
+                    step.rows.remove(planned)
+                    self._role.wake_ready()
+        return bool(step.rows)
 
     def _run(self, step: Step, deadline: float | None) -> StepOutcome:
         state = self._state

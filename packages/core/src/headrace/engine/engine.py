@@ -29,6 +29,7 @@ from headrace.errors import (
     HeadraceError,
     UnsupportedError,
 )
+from headrace.masks.matcher import Matcher
 from headrace.params import EngineParams, SamplingParams, SessionParams
 from headrace.params.adapters import Use
 from headrace.requests.checks import check_kept
@@ -139,6 +140,7 @@ class Engine(Uncopyable):
         seed: int,
         max_tokens: int | None,
         ignore_eog: bool,
+        matcher: Matcher | None = None,
         spoken: Mapping[int, bytes] = _NOTHING,
         beginning: object = None,
     ) -> Run:
@@ -170,6 +172,7 @@ class Engine(Uncopyable):
                 seed=seed,
                 max_tokens=max_tokens,
                 ignore_eog=ignore_eog,
+                matcher=matcher,
                 spoken=spoken,
                 beginning=beginning,
             )
@@ -192,6 +195,7 @@ class Engine(Uncopyable):
         sampling: SamplingParams,
         max_tokens: int | None,
         ignore_eog: bool = False,
+        matcher: Matcher | None = None,
         spoken: Mapping[int, bytes] = _NOTHING,
         beginning: object = None,
     ) -> tuple[Run, int]:
@@ -205,6 +209,7 @@ class Engine(Uncopyable):
             sampling: How tokens are chosen.
             max_tokens: Most new tokens.
             ignore_eog: Never choose a token that ends the generation.
+            matcher: What keeps the output to a grammar.
             spoken: Texts of control tokens that the reader needs to see.
             beginning: Stands for the call that begins it.
 
@@ -234,6 +239,7 @@ class Engine(Uncopyable):
                 seed=draw_seed(sampling),
                 max_tokens=max_tokens,
                 ignore_eog=ignore_eog,
+                matcher=matcher,
                 spoken=spoken,
                 beginning=beginning,
             )

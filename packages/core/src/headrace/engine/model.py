@@ -26,6 +26,7 @@ from headrace.engine.session import EngineSession
 from headrace.engine.state import EngineState
 from headrace.engine.vectors import Vectors
 from headrace.errors import UnsupportedError
+from headrace.masks.guide import Guide
 from headrace.model import Model
 from headrace.params import EngineParams, SamplingParams, SessionParams
 from headrace.requests.chat import ChatRequest
@@ -65,6 +66,9 @@ class EngineModel(Model):
         self._seam = Seam(self.info.backend)
         self._vocabulary = CheckedVocabulary(model.vocabulary, self._seam)
         self._vectors = Vectors(model, params, self._vocabulary, self._seam)
+        self._guide = Guide(self._vocabulary)
+        if params.prepare_grammar and Capability.GRAMMAR in self.capabilities:
+            self._guide.prepare()
         self._engine: Engine | None = None
         self._drafters: weakref.WeakSet[ModelDrafter] = weakref.WeakSet()
 
@@ -116,7 +120,7 @@ class EngineModel(Model):
             engine = self._usable_engine()
         # Outside the lock: it takes the engine's mutex, in which a signal handler
         # may be waiting for the lock to close the model.
-        return EngineSession(self, engine, params)
+        return EngineSession(self, engine, self._guide, params)
 
     def _opens_quickly(self, params: Any) -> bool:
         # Read once, without the lock: another thread holds that as long as it makes a context.

@@ -14,8 +14,10 @@ from headrace.engine.generation import EngineGeneration
 from headrace.engine.scoring import Scoring, score_of
 from headrace.engine.state import Run
 from headrace.errors import ClosedError
+from headrace.masks.guide import Guide
+from headrace.masks.matcher import Matcher
 from headrace.model import Model
-from headrace.params import SessionParams
+from headrace.params import SamplingParams, SessionParams
 from headrace.requests.chat import ChatRequest
 from headrace.requests.generation import GenerateRequest
 from headrace.requests.infill import InfillRequest
@@ -32,10 +34,11 @@ from headrace.streams.generation import Begun, BegunChat
 class EngineSession(Session):
     """A conversation whose sequence shares a decoder with others."""
 
-    def __init__(self, model: Model, engine: Engine, params: SessionParams) -> None:
+    def __init__(self, model: Model, engine: Engine, guide: Guide, params: SessionParams) -> None:
         super().__init__(model, params)
         self._model = model
         self._engine = engine
+        self._guide = guide
         self._sequence = engine.open_sequence(params)
 
     @property
@@ -58,6 +61,7 @@ class EngineSession(Session):
             seed=draw_seed(request.sampling),
             max_tokens=request.max_tokens,
             ignore_eog=request.ignore_eog,
+            matcher=self._matcher(request.sampling, ban_eog=request.ignore_eog),
             beginning=request,
         )
         return self._begun(run)
@@ -72,6 +76,7 @@ class EngineSession(Session):
             remedy="Leave out old messages",
             sampling=asked.sampling,
             max_tokens=request.max_tokens,
+            matcher=self._matcher(asked.sampling),
             spoken=asked.spoken,
             beginning=request,
         )
@@ -87,9 +92,16 @@ class EngineSession(Session):
             sampling=request.sampling,
             max_tokens=request.max_tokens,
             ignore_eog=request.ignore_eog,
+            matcher=self._matcher(request.sampling, ban_eog=request.ignore_eog),
             beginning=request,
         )
         return self._begun(run)
+
+    def _matcher(self, sampling: SamplingParams, *, ban_eog: bool = False) -> Matcher | None:
+        """What keeps an output to the grammar that is asked for."""
+        if sampling.grammar is None:
+            return None
+        return self._guide.matcher(sampling.grammar, ban_eog=ban_eog)
 
     def _begun(self, run: Run, chat: BegunChat | None = None) -> Begun:
         return Begun(EngineGeneration(self._engine, run), run.prompt_tokens, chat)
@@ -99,8 +111,8 @@ class EngineSession(Session):
         if begun is not None and begun.beginning is request:
             begun.interrupted = StopReason.CANCELLED
 
-    def _is_short(self, prompt: Any) -> bool:
-        return is_short(prompt)
+    def _is_short(self, prompt: Any, sampling: Any) -> bool:
+        return is_short(prompt) and getattr(sampling, "grammar", None) is None
 
     def _is_quick(self, call: str) -> bool:
         # Only a draft model's memory takes time.
@@ -123,7 +135,7 @@ class EngineSession(Session):
         self._engine.rewind(self._sequence, to)
 
     def _fork(self) -> EngineSession:
-        forked = EngineSession(self._model, self._engine, self.params)
+        forked = EngineSession(self._model, self._engine, self._guide, self.params)
         self._engine.copy_history(self._sequence, forked._sequence)
         return forked
 

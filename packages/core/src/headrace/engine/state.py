@@ -29,6 +29,7 @@ from headrace.engine.pacing import Pace
 from headrace.engine.tally import Tally
 from headrace.engine.waiting import ThreadWaiter, Waiter
 from headrace.errors import HeadraceError
+from headrace.masks.matcher import Matcher
 from headrace.params import EngineParams, SamplingParams, SessionParams
 from headrace.params.adapters import Use
 from headrace.results import ModelInfo, StopReason, TokenLogprob
@@ -234,6 +235,8 @@ class Run:
     """What the sequence was to be computed with when it began."""
     carry: bytes = attrs.field()
     """Bytes of tokens that the reader has seen whose text it has not."""
+    matcher: Matcher | None = None
+    """What keeps its output to a grammar; the role's."""
     sampler: Sampler | None = None
     waiter: Waiter | None = None
     """How its reader waits, or did so last."""

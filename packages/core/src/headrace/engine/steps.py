@@ -258,7 +258,7 @@ def _accept(
     if tally.first_token_at is None:
         tally.first_token_at = time.monotonic()
     # Where the end is ignored it is chosen only if a grammar allows nothing else.
-    ends = not generation.ignore_eog or generation.sampling.grammar is not None
+    ends = not generation.ignore_eog or generation.matcher is not None
     if ends and is_eog(line[-1]):
         generation.end = StopReason.EOG
     elif generation.max_tokens is not None and generation.produced >= generation.max_tokens:

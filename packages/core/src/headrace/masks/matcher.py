@@ -33,29 +33,52 @@ class Matcher:
         self._bytes = 4 * words(n_tokens)
         self._ends = tuple(eog)
         self._ban_eog = ban_eog
+        self._output: list[int] = []
         self._matcher: Any = None
-        """Where ``_consumed`` has led to; None: not known."""
-        self._consumed: list[int] = []
+        """Where the output has led to; None: not known."""
 
-    def masks(self, output: Sequence[int], draft: Sequence[int] = ()) -> memoryview:
-        """Which tokens may follow an output, and each token of a draft after it.
+    @property
+    def length(self) -> int:
+        """Tokens of the output so far."""
+        return len(self._output)
+
+    def follow(self, at: int, tokens: Sequence[int]) -> None:
+        """Go on with tokens of the output; what was followed already is not followed again.
 
         Args:
-            output: All tokens since the grammar began.
-            draft: Tokens that may follow. Behind the first that the grammar refuses, masks are
-                empty.
-
-        Returns:
-            As ``Row.allowed`` wants it.
+            at: Index in the output of the first of them, at most ``length``.
+            tokens: Token ids.
 
         Raises:
-            GrammarError: If the output is none that the grammar allows, or following it takes
-                more time or memory than it may.
+            GrammarError: If the grammar refuses one of them, or following it takes more time or
+                memory than it may.
         """
-        matcher = self._follow(output)
-        masks = bytearray(self._bytes * (1 + len(draft)))
+        matcher, new = self._matcher, tokens[len(self._output) - at :]
+        if matcher is None:
+            self._output[at:] = tokens
+            matcher, new = self._fresh.deep_copy(), self._output
+        if new:
+            self._matcher = None  # until it is known to be where the output is
+            self._output[at:] = tokens
+            matcher.consume_tokens(list(new))
+            self._check(matcher)
+        self._matcher = matcher
+
+    def masks(self, draft: Sequence[int] = ()) -> tuple[memoryview, int]:
+        """Which tokens may follow the output, and each token of a draft after it.
+
+        Returns:
+            The masks, as ``Row.allowed`` wants them, and how many tokens of the draft the
+            grammar allows; those behind it have no mask.
+
+        Raises:
+            GrammarError: As ``follow``.
+        """
+        self.follow(self.length, ())
+        matcher = self._matcher
         self._matcher = None  # until it is back where it was
         n_valid = matcher.validate_tokens(list(draft)) if draft else 0
+        masks = bytearray(self._bytes * (1 + n_valid))
         for place in range(1 + n_valid):
             if place:
                 matcher.consume_token(draft[place - 1])
@@ -64,28 +87,7 @@ class Matcher:
             matcher.rollback(n_valid)
         self._check(matcher)
         self._matcher = matcher
-        return memoryview(masks)
-
-    def n_allowed(self, output: Sequence[int], tokens: Sequence[int]) -> int:
-        """How many of some tokens may follow an output, one after the other."""
-        matcher = self._follow(output)
-        found = matcher.validate_tokens(list(tokens))
-        self._check(matcher)
-        return int(found)
-
-    def _follow(self, output: Sequence[int]) -> Any:
-        """The matcher, behind that output."""
-        matcher, known = self._matcher, self._consumed
-        if matcher is None or list(output[: len(known)]) != known:
-            matcher, known = self._fresh.deep_copy(), []
-        new = list(output[len(known) :])
-        self._matcher = None
-        if new:
-            matcher.consume_tokens(new)
-            self._check(matcher)
-        self._consumed = known + new
-        self._matcher = matcher
-        return matcher
+        return memoryview(masks), int(n_valid)
 
     def _fill(self, matcher: Any, masks: bytearray, at: int) -> None:
         address = ctypes.addressof(ctypes.c_char.from_buffer(masks, at))

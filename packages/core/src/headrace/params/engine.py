@@ -61,6 +61,10 @@ class EngineParams:
     lookahead: int = attrs.field(default=4, validator=integer(1, 64))
     """Tokens a stream may be ahead of its reader while other streams drive the engine."""
 
+    prepare_grammar: bool = attrs.field(default=False, validator=flag())
+    """Make while loading what grammars need of the vocabulary, instead of at the first one: a
+    second or two for 262,144 tokens, in which Python does nothing else."""
+
     cache_type_k: str = attrs.field(default="f16", validator=choice(*CACHE_TYPES))
     """What the keys of attention are kept as: fewer bits need less memory and are less exact.
     Quantized types need heads whose size is a multiple of 32.
