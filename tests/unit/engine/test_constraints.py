@@ -208,7 +208,9 @@ def test_a_grammar_of_tasks_is_compiled_beside_the_event_loop(fake):
 def test_what_is_drawn_matches(fake, seed):
     """At a temperature, with penalties."""
     pattern = "(?:[a-c]{2,4}|x+y)z?"
-    sampling = SamplingParams(temperature=1.0, seed=seed, repeat_penalty=1.2, grammar=Regex(pattern))
+    sampling = SamplingParams(
+        temperature=1.0, seed=seed, repeat_penalty=1.2, grammar=Regex(pattern)
+    )
     done = fake(seed=seed).stream("x", sampling=sampling, ignore_eog=False).read()
 
     assert re.fullmatch(pattern, done.text)

@@ -26,7 +26,7 @@ from headrace.backend.decoder import (
 from headrace.backend.serial_decoder import Alarm
 from headrace.engine import EngineModel
 from headrace.errors import ModelLoadCancelledError, TokenizeError
-from headrace.protocols import ScoreOutcome
+from headrace.protocols import ScoreOutcome, allowed_tokens
 from headrace.results import TokenLogprob
 from headrace.testing import Subject
 
@@ -73,9 +73,13 @@ def softmax(logits) -> list[float]:
     return [each / total for each in weights]
 
 
-def choose(logits, params, recent, draw, ban_eog, fault: str = "") -> int:
+def choose(logits, params, recent, draw, ban_eog, allowed, fault: str = "") -> int:
     """Choose a token, as the parameters say or as the fault does."""
     logits = list(logits)
+    if allowed is not None:
+        if fault != "masks_after_top_k":
+            logits = masked(logits, allowed)
+        ban_eog = ban_eog and fault == "end_banned_under_masks"
     if ban_eog and fault != "eog_not_banned":
         logits[EOS] = -math.inf
     if fault != "penalty_ignored":
@@ -89,6 +93,8 @@ def choose(logits, params, recent, draw, ban_eog, fault: str = "") -> int:
         return order[0]
     if params.top_k and fault != "top_k_ignored":
         order = order[: params.top_k + (fault == "top_k_off_by_one")]
+    if allowed is not None and fault == "masks_after_top_k":
+        order = [token for token in order if token in allowed] or order
     weights = softmax([logits[token] for token in order])
     if fault != "top_p_ignored" and params.top_p < 1:
         sums = list(itertools.accumulate(weights))
@@ -107,6 +113,11 @@ def choose(logits, params, recent, draw, ban_eog, fault: str = "") -> int:
         if draw < 0:
             return token
     return order[0]
+
+
+def masked(logits, allowed) -> list[float]:
+    """The logits, with nothing left of what is not allowed."""
+    return [each if token in allowed else -math.inf for token, each in enumerate(logits)]
 
 
 class Sampler:
@@ -146,13 +157,16 @@ class Sampler:
     def begin(self, step_id):
         self.step_id, self.tokens, self.logprobs = step_id, [], []
 
-    def choose(self, logits):
-        token = choose(logits, self.params, self.window(), self.number(), self.ban_eog, self.fault)
+    def choose(self, logits, allowed):
+        how = (self.params, self.window(), self.number(), self.ban_eog, allowed, self.fault)
+        token = choose(logits, *how)
         self.count += 1
         self.recent.append(token)
         self.recent_of_all.append(token)
         self.tokens.append(token)
         if self.params.logprobs is not None:
+            if allowed is not None and self.fault == "logprobs_of_masks":
+                logits = masked(logits, {*allowed, token})
             self.logprobs.append(told(logits, token, self.params.logprobs, self.fault))
         return token
 
@@ -228,7 +242,8 @@ class Decoder:
             seen = (
                 [*memory, (n_rows, 0)] if self.fault == "neighbours_seen" and n_rows > 1 else memory
             )
-            token = row.sampler.choose(logits_of(seen, self.fault))
+            allowed = self.allowed(row, at)
+            token = row.sampler.choose(logits_of(seen, self.fault), allowed)
             if proposed is not None and self.fault == "drafts_accepted":
                 row.sampler.tokens[-1] = token = proposed
             if token != proposed:
@@ -236,6 +251,13 @@ class Decoder:
                     self.append(row.sequence, len(memory), row.draft[at:])
                 break
             self.append(row.sequence, len(memory), [token])
+
+    def allowed(self, row, place):
+        if row.allowed is None or self.fault == "masks_ignored":
+            return None
+        return allowed_tokens(
+            row.allowed, N_TOKENS, 0 if self.fault == "masks_of_the_first_place" else place
+        )
 
     def ended(self, step_id, status, rows):
         results = [self.result(step_id, row) for row in rows]
@@ -412,6 +434,7 @@ class FaultyBackend:
                 *(Capability.TOKENIZE, Capability.GENERATE, Capability.BATCHING),
                 *(Capability.INTERRUPT, Capability.SHIFT, Capability.REPRODUCIBLE),
                 *(Capability.SPECULATE, Capability.LOGPROBS, Capability.STATE, Capability.SCORE),
+                Capability.GRAMMAR,
             }
         )
 

@@ -48,7 +48,12 @@ FAULTS = {
     "seed_constant": "seed.differs",
     "eog_not_banned": "stop.ignore_eog",
     "end_unknown": "stop.ignore_eog",
+    "masks_ignored": "grammar.pattern",
+    "masks_after_top_k": "grammar.penalties",
+    "masks_of_the_first_place": "grammar.drafts",
+    "end_banned_under_masks": "grammar.ignored_end",
     # What is told of them.
+    "logprobs_of_masks": "grammar.logprobs",
     "logprobs_halved": "logprobs.sum",
     "logprobs_after_temperature": "sampling.plain",
     "logprobs_of_another_token": "logprobs.top",

@@ -1,4 +1,4 @@
-"""Grammars, chat, infilling and adapters that do something else."""
+"""Chat, infilling and adapters that do something else."""
 
 from __future__ import annotations
 
@@ -10,17 +10,8 @@ from headrace import (
 from tests.unit.testing.broken.making import (
     breaks,
     change_class,
-    generating,
     wrap,
 )
-
-
-def _unconstrained(session, inner, prompt, *, sampling, **keywords):
-    return inner(prompt, sampling=attrs.evolve(sampling, grammar=None), **keywords)
-
-
-for _id in ("grammar.pattern", "grammar.choice", "grammar.json"):
-    generating(_id)(_unconstrained)
 
 
 @breaks("chat.chunks")

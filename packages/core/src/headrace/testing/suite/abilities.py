@@ -1,64 +1,15 @@
-"""Grammars, chat, infilling, adapters: where a model has them."""
+"""Chat, infilling, adapters: where a model has them."""
 
 from __future__ import annotations
 
-import json
-import re
 from typing import Any
 
-import attrs
-
 from headrace.errors import ParamsError
-from headrace.grammar import Choice, JsonSchema, Regex
-from headrace.params import SamplingParams
 from headrace.results import Capability, StopReason
-from headrace.testing.kit import Kit, Violation, closing_all, expect, expect_equal, expect_error
+from headrace.testing.kit import Kit, closing_all, expect, expect_equal, expect_error
 from headrace.testing.rules import rule
 
-GRAMMAR = (Capability.GRAMMAR,)
 CHAT = (Capability.CHAT,)
-
-
-@rule("grammar.pattern", needs=GRAMMAR)
-def pattern(kit: Kit) -> None:
-    """All of the output matches a pattern, and then it ends."""
-    for wanted in (r"\d{3}-\d{4}", "(yes|no)!{1,3}"):
-        sampling = attrs.evolve(kit.subject.sampling, grammar=Regex(wanted))
-        with kit.session() as session:
-            done = kit.say(session, n=100, sampling=sampling, ignore_eog=False)
-        expect_equal(done.stop_reason, StopReason.EOG, "stop_reason")
-        expect(re.fullmatch(wanted, done.text), f"{done.text!r} does not match {wanted!r}")
-
-
-@rule("grammar.choice", needs=GRAMMAR)
-def choice(kit: Kit) -> None:
-    """One of the options is written, whatever the seed."""
-    options = ["yes", "no", "may be", 'say "é"\n']
-    for seed in range(4):
-        sampling = SamplingParams(grammar=Choice(options), seed=seed)
-        with kit.session() as session:
-            text = kit.say(session, n=100, sampling=sampling, ignore_eog=False).text
-        expect(text in options, f"{text!r} is none of {options}")
-
-
-@rule("grammar.json", needs=GRAMMAR)
-def json_schema(kit: Kit) -> None:
-    """Output under a schema is a JSON value of that shape."""
-    schema = {
-        "type": "object",
-        "properties": {"age": {"type": "integer", "minimum": 0, "maximum": 99}},
-        "required": ["age"],
-        "additionalProperties": False,
-    }
-    sampling = attrs.evolve(kit.subject.sampling, grammar=JsonSchema(schema))
-    with kit.session() as session:
-        text = kit.say(session, n=200, sampling=sampling, ignore_eog=False).text
-    try:
-        found: Any = json.loads(text)
-    except ValueError as error:
-        raise Violation(f"{text!r} is not JSON: {error}") from error
-    expect_equal(list(found), ["age"], "names")
-    expect(0 <= found["age"] <= 99, f"age is {found['age']}")
 
 
 def _ask(*contents: str) -> list[Any]:
