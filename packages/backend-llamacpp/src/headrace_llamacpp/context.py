@@ -96,7 +96,6 @@ def open_context(
         max_draft=0 if traits.whole_only else _max_draft(info, lib.hr_score_limit(handle.pointer)),
         width_multiple=WIDTH_MULTIPLE if on_cpu else 0,
         unaffected=unaffected,
-        takes_masks=True,
         n_apart=0 if unaffected else 1,
     )
 
