@@ -207,7 +207,7 @@ class SequenceDecoder(Protocol):
         """A sampler for one generation.
 
         Args:
-            params: What was asked for.
+            params: What was asked for, without the grammar: see ``Row.allowed``.
             seed: The seed to use, whatever ``params.seed`` says.
             recent: End of the history, this generation's prompt included, oldest first, for
                 penalties that look back.

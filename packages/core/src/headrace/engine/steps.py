@@ -11,6 +11,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+import attrs
+
 from headrace.backend.decoder import Row, RowResult, Sampler
 from headrace.engine import drafting, fairness
 from headrace.engine.checked import CheckedDecoder, Reported, is_poison
@@ -138,7 +140,8 @@ class Planner:
 
     def _sampler(self, generation: Run) -> Sampler | None:
         if generation.sampler is None:
-            params = generation.sampling
+            # What the grammar allows comes with each row.
+            params = attrs.evolve(generation.sampling, grammar=None)
             lookback = params.lookback(self._decoder.info.n_ctx_sequence)
             end = generation.prompt_end
             try:
