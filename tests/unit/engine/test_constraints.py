@@ -26,12 +26,18 @@ from tests.unit.engine.test_interrupted_driver import ERRORS, InterruptAt, place
 N_TOKENS = ByteVocabulary.n_tokens
 FIVE = Regex("(abc ){5}")
 LETTERS = Regex("[a-f]{12}")
+MIXED = Regex("abcd[ef]gh[ij]klmnop")
 FILES = ("/headrace/engine/", "/headrace/masks/")
 
 
-def greedy(grammar) -> SamplingParams:
+def greedy(grammar, **more) -> SamplingParams:
     """As the model likes it best."""
-    return SamplingParams(temperature=0.0, grammar=grammar)
+    return SamplingParams(temperature=0.0, grammar=grammar, **more)
+
+
+def one_by_one(grammar) -> SamplingParams:
+    """The same, where every token is wanted with its likelihood, and so none is leapt over."""
+    return greedy(grammar, logprobs=0)
 
 
 def test_a_row_is_told_what_its_grammar_allows(fake):
@@ -77,7 +83,7 @@ def test_what_a_grammar_refuses_of_a_draft_is_left_out(fake, width):
     lookup = PromptLookup(max_draft=3)
     params = SessionParams(speculate=lookup, reproducible=width is not None, decode_width=width)
     with engine.model.open_session(params) as session:
-        found = session.complete("abc abd abc abd ", sampling=greedy(FIVE))
+        found = session.complete("abc abd abc abd ", sampling=one_by_one(FIVE))
 
     assert found.text == "abc " * 5
     assert found.timings.accepted_tokens
@@ -87,11 +93,11 @@ def test_what_a_grammar_refuses_of_a_draft_is_left_out(fake, width):
         assert row.allowed.nbytes == -(-N_TOKENS // 32) * 4 * (1 + len(row.draft))
 
 
-def run(fake, position, error=KeyboardInterrupt, **options):
+def run(fake, position, error=KeyboardInterrupt, *, sampling=greedy):
     """Two streams with grammars; the driver of the first is interrupted."""
-    engine = fake(**options)
-    victim = engine.stream("victim", sampling=greedy(LETTERS), max_tokens=6)
-    other = engine.stream("other", sampling=greedy(FIVE), ignore_eog=False)
+    engine = fake()
+    victim = engine.stream("victim", sampling=sampling(MIXED), max_tokens=9)
+    other = engine.stream("other", sampling=sampling(FIVE), ignore_eog=False)
     next(victim)
     interrupter, raised = InterruptAt(position, error, FILES), False
     try:
@@ -108,14 +114,15 @@ def run(fake, position, error=KeyboardInterrupt, **options):
     return interrupter.fired, text, victim.result.text
 
 
+@pytest.mark.parametrize("sampling", [greedy, one_by_one])
 @pytest.mark.parametrize("error", ERRORS)
-def test_no_bytecode_is_a_bad_place_to_die_under_a_grammar(fake, error):
-    """Whatever was followed when a driver dies is followed once."""
-    expected = fake().stream("victim", sampling=greedy(LETTERS), max_tokens=6).read().text
-    run(fake, 10**9)
+def test_no_bytecode_is_a_bad_place_to_die_under_a_grammar(fake, error, sampling):
+    """Whatever was followed or leapt over when a driver dies is followed once."""
+    expected = fake().stream("victim", sampling=sampling(MIXED), max_tokens=9).read().text
+    run(fake, 10**9, sampling=sampling)
     (position, step), fired = places(error), True
     while fired:
-        fired, other, victim = run(fake, position, error)
+        fired, other, victim = run(fake, position, error, sampling=sampling)
         assert other == "abc " * 5, position
         assert expected.startswith(victim), position
         position += step
@@ -148,6 +155,70 @@ def test_a_token_that_is_not_allowed_is_a_breach_of_the_backend(fake, monkeypatc
     )
     with pytest.raises(BackendProtocolError, match=r"token 33 .* Row\.allowed"):
         engine.stream("x", sampling=greedy(LETTERS)).read()
+
+
+def steps_of(fake, sampling, **keywords):
+    """The text under a grammar, the tokens of each row, and what was used."""
+    seen = []
+    engine = fake(on_step=lambda step, rows: seen.extend(len(row.tokens) for row in rows))
+    done = engine.stream("x", sampling=sampling, ignore_eog=False, **keywords).read()
+    return done, seen
+
+
+def test_tokens_that_must_come_are_computed_at_once(fake):
+    """All but the last of a run: the model would write that as one with what follows."""
+    wanted = "ab(cd|ce)fghij"
+    done, seen = steps_of(fake, greedy(Regex(wanted)))
+    alone, one_each = steps_of(fake, one_by_one(Regex(wanted)))
+
+    assert re.fullmatch(wanted, done.text)
+    assert done.text == alone.text
+    assert (done.usage.completion_tokens, done.stop_reason) == (10, StopReason.EOG)
+    # The prompt with "ab", one of "c", the last of "cd" with "fghi", "j", the end.
+    assert len(seen) < len(one_each) == 10
+    assert sum(seen) == sum(one_each)
+    assert done.timings.decode_tokens + 1 >= len(seen)
+
+
+@pytest.mark.parametrize("more", [{"repeat_penalty": 1.1}, {"logprobs": 1}])
+def test_nothing_is_leapt_over_where_tokens_are_counted(fake, more):
+    """A sampler that looks back has to see each of them, and so has who reads likelihoods."""
+    _, seen = steps_of(fake, greedy(Regex("abcdefgh"), **more))
+
+    assert max(seen[1:]) == 1
+
+
+def test_a_reproducible_session_computes_one_token_at_a_time(fake):
+    """What a grammar needs must not decide how wide a call is."""
+    seen = []
+    engine = fake(on_step=lambda step, rows: seen.extend(len(row.tokens) for row in rows))
+    with engine.model.open_session(SessionParams(reproducible=True)) as session:
+        done = session.complete("x", sampling=greedy(Regex("abcdefgh")))
+
+    assert done.text == "abcdefgh"
+    assert max(seen[1:]) == 1
+
+
+@pytest.mark.parametrize("most", range(1, 9))
+def test_tokens_that_must_come_count(fake, most):
+    """No more of them than were asked for."""
+    done, _ = steps_of(fake, greedy(Regex("abc[de]fghijk")), max_tokens=most)
+
+    assert len(done.tokens) == len(done.text) == most
+    assert done.stop_reason is StopReason.MAX_TOKENS
+
+
+def test_a_cancel_forgets_what_was_leapt_over_and_not_read(fake):
+    """The history is what was seen."""
+    engine = fake()
+    with engine.model.open_session() as session:
+        stream = session.generate("x", sampling=greedy(Regex("abcdefgh[ij]klm")))
+        text = next(iter(stream)).text
+        stream.cancel()
+        text += "".join(chunk.text for chunk in stream)
+        assert engine.model.detokenize(session.tokens) == b"x" + text.encode()
+        again = session.complete(None, sampling=greedy(Regex("[xy]{3}")))
+        assert re.fullmatch("[xy]{3}", again.text)
 
 
 def test_a_grammar_is_compiled_once(fake, monkeypatch):

@@ -89,7 +89,7 @@ class FakeSampler:
         """Choose and accept the token that follows what is in memory, and more along a draft."""
         state = self._state
         now = memory.hash()
-        self._check(state, memory, now)
+        self._check(state, memory, now, leaps=allowed is not None)
         state = state._replace(tokens=(), logprobs=(), step_id=step_id)
         flavour = memory.flavour
         if memory.misplacement:
@@ -182,20 +182,36 @@ class FakeSampler:
             ranked = likelihood.written(token, memory_hash)
         return (likelihood.logprob(token, ranked, self._n_logprobs),)
 
-    def _check(self, state: _State, memory: Memory, now: int) -> None:
+    def _check(self, state: _State, memory: Memory, now: int, *, leaps: bool) -> None:
         if state.expected is None:
             before = self._before
-            if before and memory.tokens[-len(before) :] != before:
+            if before and not _ended_with(memory, before, leaps):
                 self._misuse.refuse(
                     "memory must end with the history that the sampler was made for; "
                     f"it ends with {memory.tokens[-len(before) :]}, not with {before}"
                 )
-        elif state.expected != now and not self._follows_a_shift(state, memory):
+        elif state.expected != now and not self._goes_on(state, memory, leaps):
             self._misuse.refuse(
                 f"memory must hold what it held when token {state.n_chosen} of this generation was "
                 "chosen, and that token; it holds something else"
             )
 
-    def _follows_a_shift(self, state: _State, memory: Memory) -> bool:
-        """Whether tokens were forgotten in the middle; all that can be checked is the end."""
-        return memory.may_be_shifted and memory.tokens[-1:] == [*state.tokens[-1:]]
+    def _goes_on(self, state: _State, memory: Memory, leaps: bool) -> bool:
+        """Whether memory may hold something else: a grammar left no choice, or it was shifted."""
+        if memory.may_be_shifted:
+            # Tokens were forgotten in the middle: all that can be checked is the end.
+            return leaps or memory.tokens[-1:] == [*state.tokens[-1:]]
+        return leaps and state.expected is not None and _led_to(memory, state.expected)
+
+
+def _ended_with(memory: Memory, before: list[int], leaps: bool) -> bool:
+    """Whether memory ends so; under a grammar, whether it did before what must come came."""
+    tokens = memory.tokens
+    ends = range(len(tokens), len(before) - 1, -1) if leaps else (len(tokens),)
+    return any(tokens[end - len(before) : end] == before for end in ends)
+
+
+def _led_to(memory: Memory, expected: int) -> bool:
+    """Whether memory held that a few tokens ago: a grammar has left no choice of those since."""
+    length = len(memory.tokens)
+    return any(memory.hash_at(at) == expected for at in range(length - 1, 0, -1))

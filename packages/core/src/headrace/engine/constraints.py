@@ -1,13 +1,21 @@
-"""What a grammar makes of a row: the output so far is followed, and what may come next is noted."""
+"""What a grammar makes of a row: the output so far is followed, and what may come next is noted.
+
+Where the grammar leaves no choice, the tokens that must come are put into the line and into the
+row, as if they had been sampled: one step computes them all. Reproducible sessions do not, since
+what is computed must not depend on what a grammar needs; nor do those that want to know how likely
+each token was, or whose samplers count the tokens that they chose.
+"""
 
 from __future__ import annotations
 
 import threading
+import time
 
-from headrace.engine.state import PlannedRow
+from headrace.engine.state import PlannedRow, Run
+from headrace.results import StopReason
 
 
-def constrain(planned: PlannedRow, mutex: threading.RLock) -> None:
+def constrain(planned: PlannedRow, mutex: threading.RLock, room: int) -> bool:
     """Give a row its masks, and leave out what of its draft the grammar refuses.
 
     A matcher follows a token once, however often it is told of it: a driver may be interrupted
@@ -16,6 +24,10 @@ def constrain(planned: PlannedRow, mutex: threading.RLock) -> None:
     Args:
         planned: Of a generation with a matcher.
         mutex: The engine's; taken for the look at the line.
+        room: Tokens that the step may have beside those that it has.
+
+    Returns:
+        Whether the row is still to be run: not if what must come is all that was wanted.
 
     Raises:
         GrammarError: If the output cannot be followed.
@@ -23,19 +35,63 @@ def constrain(planned: PlannedRow, mutex: threading.RLock) -> None:
     generation, sequence, row = planned.generation, planned.sequence, planned.row
     matcher = generation.matcher
     if matcher is None or row.sampler is None:
-        return
+        return True
     with mutex:
         if sequence.generation is not generation:
-            return  # settled since the step was planned: nobody sees what is sampled
+            return True  # settled since the step was planned: nobody sees what is sampled
         at = matcher.length
         new = sequence.line[generation.prompt_end + at : planned.line_length]
     matcher.follow(at, new)
+    if _leaps(generation):
+        forced = matcher.forced()
+        if forced:
+            _append(planned, forced[: _wanted(generation, room)], mutex)
+            if generation.end is not None:
+                return False
+            matcher.follow(matcher.length, row.tokens[len(row.tokens) - planned.forced :])
     row.allowed, n_valid = matcher.masks(row.draft[: planned.proposed])
     if sequence.width == 1:
         row.draft = row.draft[:n_valid]
         planned.proposed = n_valid
     else:
         _pad(planned, n_valid)
+    return True
+
+
+def _leaps(generation: Run) -> bool:
+    """Whether tokens that must come are not computed one by one."""
+    sampling = generation.sampling
+    return not (
+        generation.sequence.reproducible or sampling.logprobs is not None or sampling.looks_back
+    )
+
+
+def _wanted(generation: Run, room: int) -> int:
+    """How many more tokens may be appended."""
+    sequence = generation.sequence
+    most = min(room, sequence.room - len(sequence.line))
+    if generation.max_tokens is not None:
+        most = min(most, generation.max_tokens - generation.produced)
+    return max(0, most)
+
+
+def _append(planned: PlannedRow, tokens: list[int], mutex: threading.RLock) -> None:
+    """Have tokens come next, in the line and in the row that computes it."""
+    generation, sequence, row = planned.generation, planned.sequence, planned.row
+    with mutex:
+        if sequence.generation is not generation or not tokens:
+            return
+        line = sequence.line
+        line[planned.line_length :] = tokens
+        generation.produced = line.dropped + len(line) - generation.start
+        if generation.tally.first_token_at is None:
+            generation.tally.first_token_at = time.monotonic()
+        if generation.max_tokens is not None and generation.produced >= generation.max_tokens:
+            generation.end = StopReason.MAX_TOKENS
+        row.tokens = [*row.tokens, *tokens]
+        row.draft, planned.proposed = (), 0  # it was to follow what is not the end any more
+        planned.line_length += len(tokens)
+        planned.forced = len(tokens)
 
 
 def _pad(planned: PlannedRow, n_valid: int) -> None:

@@ -137,12 +137,16 @@ class Driver:
         It takes longer than the mutex may be held. The step is begun already: should this be
         interrupted, the decoder does not know it, and it is dropped.
         """
+        room = self._state.info.n_batch - step.n_tokens
         for planned in [each for each in step.rows if each.generation.matcher is not None]:
             try:
-                constraints.constrain(planned, self._mutex)
+                runs = constraints.constrain(planned, self._mutex, room)
             except GrammarError as error:
+                planned.generation.error = error.kept()
+                runs = False
+            room -= planned.forced
+            if not runs:
                 with self._mutex:
-                    planned.generation.error = error.kept()
                     step.rows.remove(planned)
                     self._role.wake_ready()
         return bool(step.rows)

@@ -342,11 +342,13 @@ class PlannedRow:
     row: Row
     proposed: int = 0
     """Tokens of the row's draft that a drafter proposed; what follows them fills up a width."""
+    forced: int = 0
+    """Tokens at the row's end that its grammar left no choice of."""
 
     @property
     def prefills(self) -> bool:
         """Whether it runs more than the one token that decoding does."""
-        return len(self.row.tokens) > 1
+        return len(self.row.tokens) - self.forced > 1
 
 
 @attrs.define(eq=False)
@@ -366,6 +368,11 @@ class Step:
     def unwanted(self) -> bool:
         """Whether every generation in it is over: the step may be interrupted."""
         return False not in [planned.generation.over for planned in self.rows]
+
+    @property
+    def n_tokens(self) -> int:
+        """Tokens that it computes."""
+        return sum(len(each.row.tokens) + len(each.row.draft) for each in self.rows)
 
     @property
     def sequences(self) -> list[Sequence]:

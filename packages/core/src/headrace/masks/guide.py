@@ -58,7 +58,23 @@ class Guide:
             self._fresh.move_to_end(grammar)
             while len(self._fresh) > MOST_KEPT:
                 self._fresh.popitem(last=False)
-        return Matcher(fresh, self._vocabulary.n_tokens, self._eog, ban_eog=ban_eog)
+        return Matcher(
+            fresh,
+            self._vocabulary.n_tokens,
+            self._eog,
+            ban_eog=ban_eog,
+            tokenize=lambda text: self._tokenize(text, spoken=spoken),
+        )
+
+    def _tokenize(self, text: bytes, *, spoken: bool) -> list[int]:
+        """Tokens of a text that an output goes on with; none where they begin otherwise."""
+        whole = text.decode("utf-8", "ignore")
+        found = self._vocabulary.tokenize(whole, add_special=False, parse_special=spoken)
+        written = b"".join(map(self._vocabulary.piece, found))
+        if spoken:
+            written = b"".join(self._vocabulary.detokenize([each], special=True) for each in found)
+        # Some vocabularies put a space before a text.
+        return found if text.startswith(written) else []
 
     def _tokens(self, *, spoken: bool) -> Tokens:
         return Tokens(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from headrace.errors import GrammarError
@@ -26,10 +26,20 @@ class Matcher:
         n_tokens: Tokens of the vocabulary.
         eog: Those that end a generation.
         ban_eog: Allow them only where nothing else is allowed.
+        tokenize: Bytes to tokens, as the model would have written them.
     """
 
-    def __init__(self, fresh: Any, n_tokens: int, eog: Sequence[int], *, ban_eog: bool) -> None:
+    def __init__(
+        self,
+        fresh: Any,
+        n_tokens: int,
+        eog: Sequence[int],
+        *,
+        ban_eog: bool,
+        tokenize: Callable[[bytes], list[int]],
+    ) -> None:
         self._fresh = fresh
+        self._tokenize = tokenize
         self._bytes = 4 * words(n_tokens)
         self._ends = tuple(eog)
         self._ban_eog = ban_eog
@@ -88,6 +98,21 @@ class Matcher:
         self._check(matcher)
         self._matcher = matcher
         return memoryview(masks), int(n_valid)
+
+    def forced(self) -> list[int]:
+        """Tokens that come next whatever is chosen, since their text does.
+
+        Without the last one: the model would write its text as one with what follows.
+
+        Raises:
+            GrammarError: As ``follow``.
+        """
+        self.follow(self.length, ())
+        text = self._matcher.compute_ff_bytes()
+        tokens = self._tokenize(text)[:-1] if len(text) > 1 else []
+        n_valid = self._matcher.validate_tokens(tokens) if tokens else 0
+        self._check(self._matcher)
+        return tokens[:n_valid]
 
     def _fill(self, matcher: Any, masks: bytearray, at: int) -> None:
         address = ctypes.addressof(ctypes.c_char.from_buffer(masks, at))

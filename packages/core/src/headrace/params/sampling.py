@@ -240,6 +240,17 @@ class SamplingParams:
         """What a number of recent tokens means in a context of ``n_ctx`` tokens."""
         return n_ctx if last_n < 0 else last_n
 
+    @property
+    def looks_back(self) -> bool:
+        """Whether a sampler weighs a token by those before it."""
+        return (
+            self.repeat_penalty != 1.0
+            or self.frequency_penalty != 0.0
+            or self.presence_penalty != 0.0
+            or self.dry_multiplier != 0.0
+            or self.adaptive_target >= 0.0
+        )
+
     def lookback(self, n_ctx: int) -> int:
         """How many recent tokens the samplers look at, in a context of ``n_ctx`` tokens."""
         return max(
