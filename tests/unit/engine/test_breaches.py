@@ -9,7 +9,7 @@ from array import array
 import attrs
 import pytest
 
-from headrace import DecodeError
+from headrace import Choice, DecodeError, SamplingParams
 from headrace.engine.checked import PATIENCE
 from headrace.errors import BackendProtocolError
 from headrace.protocols import RowResult, ScoreOutcome, StepOutcome, StepStatus
@@ -181,6 +181,7 @@ VOCABULARY = {
     "tokenize": (["a"], "'a'"),
     "detokenize": ("text", "'text' instead of bytes"),
     "piece": ("text", "'text' instead of bytes"),
+    "pieces": ([b"text"], "1 pieces"),
 }
 
 
@@ -208,6 +209,7 @@ def _use_vocabulary(engine):
     engine.model.tokenize("a text")
     engine.model.detokenize([65])
     engine.tokens(max_tokens=3)
+    engine.stream(sampling=SamplingParams(grammar=Choice(["yes"]))).read()
 
 
 MEMORY = {

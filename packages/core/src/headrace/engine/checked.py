@@ -14,6 +14,7 @@ from headrace.backend.abilities import (
     AdapterDecoder,
     ApartDecoder,
     AppliedAdapter,
+    ListsPieces,
     ScoreOutcome,
     ScoreRow,
     ScoringDecoder,
@@ -106,6 +107,18 @@ class CheckedVocabulary:
         if type(data) is not bytes:
             raise self._seam.breach("vocabulary.piece", f"{data!r:.60} instead of bytes")
         return data
+
+    def pieces(self) -> Sequence[bytes]:
+        """See ``ListsPieces.pieces``; one by one where the vocabulary does not list them."""
+        if not isinstance(self._vocabulary, ListsPieces):
+            return [self.piece(token) for token in range(self.n_tokens)]
+        with self._seam.during("vocabulary.pieces"):
+            found = self._vocabulary.pieces()
+        if len(found) != self.n_tokens or set(map(type, found)) != {bytes}:
+            raise self._seam.breach(
+                "vocabulary.pieces", f"{len(found)} pieces of {self.n_tokens} tokens, or not bytes"
+            )
+        return found
 
     def is_eog(self, token: int) -> bool:
         """See ``Vocabulary.is_eog``."""
