@@ -19,6 +19,7 @@ from headrace import (
     Trigger,
 )
 from headrace.masks.guide import Guide
+from headrace.protocols import allowed_tokens
 from headrace_fake.vocabulary import BOS, EOS, FIM, ByteVocabulary
 from tests.support.taking import following, takes
 
@@ -152,8 +153,9 @@ def allowed():
     guide = Guide(ByteVocabulary())
 
     def allowed_(grammar, *output: int) -> set[int]:
-        mask = guide.matcher(grammar, ban_eog=False).masks(output)
-        return {i for i in range(ByteVocabulary.n_tokens) if mask[i >> 3] >> (i & 7) & 1}
+        matcher = guide.matcher(grammar, ban_eog=False)
+        matcher.follow(0, output)
+        return set(allowed_tokens(matcher.masks()[0], ByteVocabulary.n_tokens))
 
     return allowed_
 

@@ -12,6 +12,7 @@ from headrace.grammar.derivation import derive
 from headrace.grammar.matcher import Matcher, matches
 from headrace.grammar.shape import MAX_CHAIN
 from headrace.masks.guide import Guide
+from headrace.protocols import allowed_tokens
 from headrace_fake.vocabulary import BOS, EOS, FIM, ByteVocabulary
 from tests.support import random_grammars
 from tests.support.taking import END, following, takes
@@ -158,8 +159,9 @@ def allowed():
     guide = Guide(ByteVocabulary())
 
     def allowed_(gbnf: Gbnf, *output: int) -> list[int]:
-        mask = guide.matcher(gbnf, ban_eog=False).masks(output)
-        return [i for i in range(ByteVocabulary.n_tokens) if mask[i >> 3] >> (i & 7) & 1]
+        matcher = guide.matcher(gbnf, ban_eog=False)
+        matcher.follow(0, output)
+        return allowed_tokens(matcher.masks()[0], ByteVocabulary.n_tokens)
 
     return allowed_
 

@@ -89,7 +89,8 @@ class FakeSampler:
         """Choose and accept the token that follows what is in memory, and more along a draft."""
         state = self._state
         now = memory.hash()
-        self._check(state, memory, now, leaps=allowed is not None)
+        n_leapt = self._check(state, memory, now, leaps=allowed is not None)
+        state = state._replace(n_chosen=state.n_chosen + n_leapt)
         state = state._replace(tokens=(), logprobs=(), step_id=step_id)
         flavour = memory.flavour
         if memory.misplacement:
@@ -117,7 +118,7 @@ class FakeSampler:
             (*state.tokens, token),
             state.step_id,
             (*state.recent, token)[-self._penalised :] if self._penalised else (),
-            (*state.logprobs, *self._logprobs(token, now, flavour, free=allowed is None)),
+            (*state.logprobs, *self._logprobs(token, now, state, flavour)),
         )
 
     def result(self, step_id: int, length: int, error: HeadraceError | None) -> RowResult:
@@ -172,46 +173,53 @@ class FakeSampler:
         return likelihood.ranking(memory_hash, self._salt + salt, self._mean_length)
 
     def _logprobs(
-        self, token: int, memory_hash: int, flavour: Flavour, *, free: bool
+        self, token: int, memory_hash: int, state: _State, flavour: Flavour
     ) -> tuple[TokenLogprob, ...]:
+        """As if there were no grammar."""
         if self._n_logprobs is None:
             return ()
-        if self._script is None and free:
+        script = flavour.script or self._script
+        if script is None:
             ranked = self._ranked(memory_hash, flavour.salt)
         else:
-            ranked = likelihood.written(token, memory_hash)
+            ranked = likelihood.written(self._written(script, state.n_chosen), memory_hash)
         return (likelihood.logprob(token, ranked, self._n_logprobs),)
 
-    def _check(self, state: _State, memory: Memory, now: int, *, leaps: bool) -> None:
+    def _check(self, state: _State, memory: Memory, now: int, *, leaps: bool) -> int:
+        """Refuse a memory that cannot be; returns how many tokens a grammar has put in between."""
+        if state.expected == now:
+            return 0
         if state.expected is None:
-            before = self._before
-            if before and not _ended_with(memory, before, leaps):
-                self._misuse.refuse(
-                    "memory must end with the history that the sampler was made for; "
-                    f"it ends with {memory.tokens[-len(before) :]}, not with {before}"
-                )
-        elif state.expected != now and not self._goes_on(state, memory, leaps):
-            self._misuse.refuse(
+            found = _since_the_end_of(memory, self._before, leaps)
+            told = (
+                "memory must end with the history that the sampler was made for; "
+                f"it ends with {memory.tokens[-len(self._before) :]}, not with {self._before}"
+            )
+        elif memory.may_be_shifted:
+            # Tokens were forgotten in the middle: all that can be checked is the end.
+            found = 0 if leaps or memory.tokens[-1:] == [*state.tokens[-1:]] else None
+            told = "memory must end with the token that was chosen last"
+        else:
+            found = _since(memory, state.expected) if leaps else None
+            told = (
                 f"memory must hold what it held when token {state.n_chosen} of this generation was "
                 "chosen, and that token; it holds something else"
             )
-
-    def _goes_on(self, state: _State, memory: Memory, leaps: bool) -> bool:
-        """Whether memory may hold something else: a grammar left no choice, or it was shifted."""
-        if memory.may_be_shifted:
-            # Tokens were forgotten in the middle: all that can be checked is the end.
-            return leaps or memory.tokens[-1:] == [*state.tokens[-1:]]
-        return leaps and state.expected is not None and _led_to(memory, state.expected)
+        if found is None:
+            self._misuse.refuse(told)
+        return found or 0
 
 
-def _ended_with(memory: Memory, before: list[int], leaps: bool) -> bool:
-    """Whether memory ends so; under a grammar, whether it did before what must come came."""
+def _since_the_end_of(memory: Memory, before: list[int], leaps: bool) -> int | None:
+    """How many tokens come after these; only under a grammar may there be any."""
     tokens = memory.tokens
     ends = range(len(tokens), len(before) - 1, -1) if leaps else (len(tokens),)
-    return any(tokens[end - len(before) : end] == before for end in ends)
+    found = (len(tokens) - end for end in ends if tokens[end - len(before) : end] == before)
+    return next(found, None) if before else 0
 
 
-def _led_to(memory: Memory, expected: int) -> bool:
-    """Whether memory held that a few tokens ago: a grammar has left no choice of those since."""
+def _since(memory: Memory, expected: int) -> int | None:
+    """How many tokens ago memory held that."""
     length = len(memory.tokens)
-    return any(memory.hash_at(at) == expected for at in range(length - 1, 0, -1))
+    found = (length - at for at in range(length - 1, 0, -1) if memory.hash_at(at) == expected)
+    return next(found, None)
