@@ -36,6 +36,7 @@ enum hr_status {
     HR_NO_LOGITS = 50,
     HR_NO_CANDIDATE = 51, /* nothing is left to choose from */
     HR_NO_END_TOKEN = 52, /* the infill sampler needs a token that ends a text */
+    HR_DEAD_END = 53,     /* nothing of what the row's mask allows can be chosen */
     /* State. */
     HR_STATE_FAILED = 80, /* the memory could not be written down: the log says why */
     /* Embedding. */
@@ -59,10 +60,6 @@ enum hr_status {
     HR_RENDER_FAILED = 74,  /* the template cannot render this conversation */
     HR_BAD_OUTPUT = 75,     /* what the model wrote is not in the format of its template */
     HR_OVER_BOUNDS = 76,    /* it nests too deeply, or takes too long or too much memory */
-    /* Constrained output. */
-    HR_GRAMMAR_REFUSED = 60, /* NULL from llama_sampler_init_grammar: the log says why */
-    HR_BAD_TRIGGER = 61,     /* std::regex cannot read a pattern */
-    HR_DEAD_END = 62,        /* of one row: the grammar allows no token that the model has */
 };
 
 /* How a call ended, in the caller's memory. */

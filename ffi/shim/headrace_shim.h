@@ -31,7 +31,6 @@ extern "C" {
 #include "../api/30_model.h"
 #include "../api/40_text.h"
 #include "../api/50_sampling.h"
-#include "../api/55_grammar.h"
 #include "../api/60_context.h"
 #include "../api/64_adapters.h"
 #include "../api/66_state.h"

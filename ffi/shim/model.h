@@ -7,7 +7,6 @@
 
 #include "dry.h"
 #include "guard.h"
-#include "pieces.h"
 #include "specials.h"
 
 namespace hr {
@@ -23,7 +22,6 @@ struct ModelCore {
     // context goes through when it reserves memory for its computations.
     std::mutex adapters;
     DrySamplers dry_samplers;
-    Fragments fragments;
     Specials specials;
     Loners loners;
     unsigned born = generation();

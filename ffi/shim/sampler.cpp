@@ -50,6 +50,8 @@ void Adjusted::penalize(hr_sampler &sampler) {
     }
 }
 
+namespace {
+
 llama_token draw_adjusted(hr_sampler &sampler, const float *logits, int32_t n_vocab, Mask mask) {
     const Plan &plan = sampler.plan;
     if (plan.chain == nullptr) {
@@ -73,8 +75,6 @@ llama_token draw_adjusted(hr_sampler &sampler, const float *logits, int32_t n_vo
     return array.data[array.selected].id;
 }
 
-namespace {
-
 // A generation that ignores its end goes on for as long as something else is allowed.
 llama_token last_resort(const hr_sampler &sampler, Mask mask) {
     if (mask.everything()) {
@@ -95,19 +95,10 @@ llama_token draw(hr_sampler &sampler, float *logits, int32_t n_vocab, Mask mask)
         // llama.cpp's infill sampler puts an end token in where it was taken out.
         token = largest(logits, n_vocab, mask);
     }
-    if (sampler.constraint == nullptr) {
-        return token >= 0 ? token : last_resort(sampler, mask);
-    }
-    if (token >= 0 && sampler.constraint->allows(token)) {
-        return token;
-    }
-    return redraw(sampler, adjusted, logits, n_vocab, mask, token);
+    return token >= 0 ? token : last_resort(sampler, mask);
 }
 
 void accept(hr_sampler &sampler, llama_token token) {
-    if (sampler.constraint != nullptr) {
-        sampler.constraint->accept(token);
-    }
     sampler.recent.push(token);
     for (const auto *chain : {&sampler.plan.penalties, &sampler.plan.chain}) {
         if (*chain != nullptr) {
@@ -140,9 +131,6 @@ std::unique_ptr<hr_sampler> clone(const hr_sampler &sampler) {
     cloned->biases = sampler.biases;
     cloned->withheld = sampler.withheld;
     cloned->recent = sampler.recent;
-    if (sampler.constraint != nullptr) {
-        cloned->constraint = sampler.constraint->clone();
-    }
     cloned->adaptive_draws = sampler.adaptive_draws;
     if (sampler.plan.adaptive) {
         llama_sampler *chain = cloned->plan.chain.get();
@@ -160,7 +148,7 @@ int sample(hr_sampler &sampler, float *logits, int32_t n_vocab, Mask mask, int32
     const llama_token chosen = draw(sampler, logits, n_vocab, mask);
     if (chosen < 0) {
         const bool kept_back = !mask.everything() && largest(logits, n_vocab) >= 0;
-        return kept_back || sampler.constraint != nullptr ? HR_DEAD_END : HR_NO_CANDIDATE;
+        return kept_back ? HR_DEAD_END : HR_NO_CANDIDATE;
     }
     accept(sampler, chosen);
     *token = chosen;

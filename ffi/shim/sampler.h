@@ -1,9 +1,7 @@
 // A sampler of one generation: draws a token from a row of logits, and takes note of it.
 //
 // The two are apart, so that a draw can be looked at before it counts, and a
-// clone can run ahead of what is accepted. A constraint on the output stands
-// between them: within the life of `Adjusted`, a refused token is set to -inf
-// and `draw_adjusted` called again.
+// clone can run ahead of what is accepted.
 #pragma once
 
 #include <memory>
@@ -11,7 +9,6 @@
 #include <vector>
 
 #include "chain.h"
-#include "constraint.h"
 #include "mask.h"
 #include "recent.h"
 
@@ -21,7 +18,6 @@ struct hr_sampler {
     std::vector<llama_logit_bias> biases;  // -inf for what is banned
     std::vector<llama_token> withheld;  // ends that are banned to have the generation go on
     hr::Recent recent;
-    std::unique_ptr<hr::Constraint> constraint;  // empty: none
     uint64_t adaptive_draws = 0;  // random numbers that adaptive-p has used
     bool abandoned = false;
     // Kept for their memory alone.
@@ -39,9 +35,8 @@ class Adjusted {
     Adjusted(const Adjusted &) = delete;
     Adjusted &operator=(const Adjusted &) = delete;
 
-    void set(llama_token token, float logit);
-
   private:
+    void set(llama_token token, float logit);
     void penalize(hr_sampler &sampler);
 
     std::vector<std::pair<llama_token, float>> &saved_;
@@ -52,7 +47,6 @@ class Adjusted {
 // These throw what llama.cpp throws. A draw gives -1 if nothing is left to choose from, and
 // changes nothing but the state of the random numbers. What it gives is in the mask.
 llama_token draw(hr_sampler &sampler, float *logits, int32_t n_vocab, Mask mask);
-llama_token draw_adjusted(hr_sampler &sampler, const float *logits, int32_t n_vocab, Mask mask);
 void accept(hr_sampler &sampler, llama_token token);
 std::unique_ptr<hr_sampler> clone(const hr_sampler &sampler);
 

@@ -145,8 +145,6 @@ MEANINGS: dict[str, Meaning] = {
     "HR_NO_END_TOKEN": Meaning(
         UnsupportedError, "the infill sampler needs a vocabulary with a token that ends a text"
     ),
-    "HR_GRAMMAR_REFUSED": Meaning(GrammarError, "llama.cpp refused the grammar"),
-    "HR_BAD_TRIGGER": Meaning(GrammarError, "a trigger's pattern cannot be read"),
     "HR_DEAD_END": Meaning(
         GrammarError,
         "the grammar allows no token that could come next; what was generated before is kept",

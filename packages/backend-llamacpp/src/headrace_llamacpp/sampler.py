@@ -8,7 +8,6 @@ from typing import Any
 from headrace.params import SamplingParams
 from headrace_llamacpp._native import ffi, lib, new_report
 from headrace_llamacpp._statuses import Operation
-from headrace_llamacpp.constraint import constrain
 from headrace_llamacpp.failures import check
 from headrace_llamacpp.handles import Handle
 
@@ -79,8 +78,6 @@ class LlamaSampler(Handle):
         del kept
         self.pointer = made[0]
         check(report, Operation.SAMPLER)
-        if params.grammar is not None:
-            constrain(self.pointer, model, params.grammar)
 
     def close(self) -> None:
         """Free what it holds. Closing again does nothing."""
