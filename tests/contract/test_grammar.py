@@ -30,6 +30,7 @@ SCHEMA = {
         "more": {"anyOf": [{"type": "null"}, {"type": "boolean"}]},
     },
     "required": ["name", "age", "tags", "more"],
+    "additionalProperties": False,
 }
 
 

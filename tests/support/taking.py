@@ -59,6 +59,15 @@ def takes(grammar: Any, text: str | bytes) -> bool:
     return bool(found == len(tokens))
 
 
+def begins(grammar: Any, text: str | bytes) -> bool:
+    """Whether an output may begin with the text; see ``takes``."""
+    matcher = _at_its_beginning(grammar)
+    tokens = list(text.encode() if isinstance(text, str) else text)
+    found = matcher.validate_tokens(tokens)
+    assert not matcher.is_error(), matcher.get_error()
+    return bool(found == len(tokens))
+
+
 def texts(grammar: Any, seed: int, *, n_bytes: int = 300) -> str:
     """A random output, drawn by the masks until the end.
 

@@ -3,11 +3,12 @@
 Where the grammar leaves no choice, the tokens that must come are put into the line and into the
 row, as if they had been sampled: one step computes them all. Reproducible sessions do not, since
 what is computed must not depend on what a grammar needs; nor do those that want to know how likely
-each token was, or whose samplers count the tokens that they chose.
+each token was, that ban tokens, or whose samplers count the tokens that they chose.
 """
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 
@@ -62,7 +63,10 @@ def _leaps(generation: Run) -> bool:
     """Whether tokens that must come are not computed one by one."""
     sampling = generation.sampling
     return not (
-        generation.sequence.reproducible or sampling.logprobs is not None or sampling.looks_back
+        generation.sequence.reproducible
+        or sampling.logprobs is not None
+        or sampling.looks_back
+        or any(bias == -math.inf for _, bias in sampling.logit_bias)
     )
 
 

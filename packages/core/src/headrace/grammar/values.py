@@ -96,11 +96,6 @@ class Gbnf:
         return self._rules
 
     @property
-    def gbnf(self) -> Gbnf:
-        """Itself."""
-        return self
-
-    @property
     def source(self) -> str:
         """The same in llguidance's notation, behind what is begun; tokens by what names them."""
         return self.written(None)
@@ -142,12 +137,6 @@ class Regex:
 
         object.__setattr__(self, "source", regex_source(self.pattern))
 
-    @property
-    def gbnf(self) -> Gbnf:
-        """The same as a grammar."""
-        from headrace.grammar.regex import regex_to_gbnf
-
-        return Gbnf(regex_to_gbnf(self.pattern))
 
 
 @attrs.frozen
@@ -181,14 +170,6 @@ class Choice:
             check_unicode("text", option)
         object.__setattr__(self, "source", choice_source(dict.fromkeys(options)))
 
-    @property
-    def gbnf(self) -> Gbnf:
-        """The same as a grammar."""
-        from headrace.grammar.nodes import Either, Text
-        from headrace.grammar.notation import write_gbnf
-
-        root = Either(tuple(map(Text, dict.fromkeys(self.options))))
-        return Gbnf(write_gbnf({"root": root}))
 
 
 def _as_json(value: Any) -> str:
@@ -233,17 +214,3 @@ class JsonSchema:
 
         source = schema_source(self.schema, strict=self.strict)
         object.__setattr__(self, "source", source)
-
-    @property
-    def gbnf(self) -> Gbnf:
-        """The same as a grammar."""
-        from headrace.grammar.schema import schema_to_gbnf
-
-        text = schema_to_gbnf(self.schema, strict=self.strict)
-        try:
-            return Gbnf(text)
-        except GrammarError as error:
-            reason = error.message.partition("\n")[0]
-            raise GrammarError(
-                f"schema, #: what comes of it is no usable grammar ({reason})", path="#"
-            ) from None

@@ -108,7 +108,8 @@ class Matcher:
             GrammarError: As ``follow``.
         """
         self.follow(self.length, ())
-        text = self._matcher.compute_ff_bytes()
+        # Of a copy: asked for its bytes where a token is to come, a matcher refuses that token.
+        text = self._matcher.deep_copy().compute_ff_bytes()
         tokens = self._tokenize(text)[:-1] if len(text) > 1 else []
         n_valid = self._matcher.validate_tokens(tokens) if tokens else 0
         self._check(self._matcher)
