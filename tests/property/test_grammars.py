@@ -12,11 +12,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from headrace import Choice, Gbnf, GrammarError, JsonSchema, Regex
-from headrace.grammar.derivation import derive
 from headrace.grammar.matcher import matches
 from headrace.grammar.nodes import TokenRef
-from headrace.grammar.notation import write_gbnf
+from tests.support.derivation import derive
+from tests.support.gbnf_notation import write_gbnf
 from tests.support.schemas import SCHEMAS
+from tests.support.taking import takes, texts
 
 ATOMS = st.sampled_from(
     ["a", "b", ".", r"\d", r"\w", r"\s", r"\D", r"\W", r"\S", "[ab]", "[^a]", r"[\d-]", "é",
@@ -43,35 +44,27 @@ def draws(seed: int) -> random.Random:
     return random.Random(seed)
 
 
-def written(gbnf: Gbnf, seed: int, length: int = 40) -> str:
-    """A text that the grammar allows."""
-    parts = derive(gbnf.rules, gbnf.root, draws(seed).randrange, length=length)
-    assert not any(isinstance(part, TokenRef) for part in parts)
-    return "".join(str(part) for part in parts)
-
-
 @given(PATTERNS, TEXTS, st.integers(0, 9))
 @example("(a*)*", "aaa", 0)
 @example("((a?b?)*c?)*", "abcab", 0)
 @example("(a|)+b{2,}", "bb", 0)
 def test_a_pattern_matches_what_python_matches(pattern: str, text: str, seed: int) -> None:
-    """Any text, and texts that the grammar itself makes."""
-    gbnf = Regex(pattern).gbnf
-    compiled = re.compile(pattern, re.ASCII)
-    assert matches(gbnf.rules, "root", text) == (compiled.fullmatch(text) is not None)
-    assert compiled.fullmatch(written(gbnf, seed))
+    """Any text, and texts that are drawn under it."""
+    grammar, compiled = Regex(pattern), re.compile(pattern, re.ASCII)
+    assert takes(grammar, text) == (compiled.fullmatch(text) is not None)
+    assert compiled.fullmatch(texts(grammar, seed, n_bytes=40))
 
 
 @given(st.text(alphabet=r"ab|()[]^$*+?{}0,1\dwsnxuAZ.-:=!<P>", max_size=12))
 def test_any_pattern_is_converted_or_refused(pattern: str) -> None:
     """What is converted is valid to Python too, and means the same to it."""
     try:
-        gbnf = Regex(pattern).gbnf
+        grammar = Regex(pattern)
     except GrammarError:
         return
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # [[: a set in a set, some day
-        assert re.compile(pattern, re.ASCII).fullmatch(written(gbnf, 0))
+        assert re.compile(pattern, re.ASCII).fullmatch(texts(grammar, 0, n_bytes=40))
 
 
 @given(st.text(alphabet='abroot:= \n|()[]{}^*+?"\\01x,.-#<>!', max_size=40))
@@ -98,15 +91,15 @@ WRITABLE = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_si
 @given(st.lists(WRITABLE, min_size=1), st.integers(0, 9))
 def test_a_choice_is_one_of_its_options(options: list[str], seed: int) -> None:
     """Whatever characters they are made of."""
-    gbnf = Choice(options).gbnf
-    assert written(gbnf, seed) in options
-    assert all(matches(gbnf.rules, "root", option) for option in options)
+    grammar = Choice(options)
+    assert texts(grammar, seed) in options
+    assert all(takes(grammar, option) for option in options)
 
 
 @given(SCHEMAS, st.integers(0, 9))
 def test_what_a_schema_allows_is_valid(schema: dict, seed: int) -> None:
     """Whatever is written under the grammar of a schema, jsonschema says so too."""
-    text = written(JsonSchema(schema).gbnf, seed)
+    text = texts(JsonSchema(schema), seed)
     validator = jsonschema.Draft202012Validator(
         schema, format_checker=jsonschema.Draft202012Validator.FORMAT_CHECKER
     )

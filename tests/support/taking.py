@@ -110,7 +110,8 @@ def _next(matcher: Any, output: list[int], draw: random.Random, *, ending: bool)
         found = [token for token in closing if token in allowed]
         if found and draw.random() < 0.9:
             return found[0]
-        allowed = [token for token in allowed if token not in _OPENING] or allowed
+        if draw.random() < 0.9:  # and not always, since a pattern may need one
+            allowed = [token for token in allowed if token not in _OPENING] or allowed
     elif END in allowed and draw.random() < 0.3:
         return END
     # What shapes the text is as likely as all that may fill it.

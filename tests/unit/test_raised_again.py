@@ -17,7 +17,6 @@ from headrace import (
     ClosedError,
     DecodeError,
     HeadraceError,
-    Tool,
 )
 from headrace_fake import FakeBackend
 
@@ -67,10 +66,9 @@ def session_of_closed_model():
 
 
 def chat_stream():
-    """An answer that is in no format."""
-    model = load(script="<tool_call>{]</tool_call>")
-    tool = Tool(name="add", parameters={"type": "object"})
-    stream = model.open_session().chat([{"role": "user", "content": "x"}], tools=[tool])
+    """An answer that has failed to its reader."""
+    model = load(fault_at=2, fault="row")
+    stream = model.open_session().chat([{"role": "user", "content": "x"}], max_tokens=8)
     swallow(lambda: list(stream))
     return stream
 
@@ -157,7 +155,7 @@ def test_no_frame_of_a_caller_is_kept(fail):
 
 FIRST = {
     **{fault: lambda fault=fault: failing_stream(fault) for fault in FAULTS},
-    "format": chat_stream,
+    "chat": chat_stream,
 }
 
 

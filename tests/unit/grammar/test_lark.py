@@ -8,13 +8,13 @@ import random
 import pytest
 
 from headrace import Gbnf, GrammarError
-from headrace.grammar.derivation import derive
 from headrace.grammar.matcher import Matcher, matches
 from headrace.grammar.shape import MAX_CHAIN
 from headrace.masks.guide import Guide
 from headrace.protocols import allowed_tokens
 from headrace_fake.vocabulary import BOS, EOS, FIM, ByteVocabulary
 from tests.support import random_grammars
+from tests.support.derivation import derive
 from tests.support.taking import END, following, takes
 
 WORDS = ["".join(word) for n in range(5) for word in itertools.product("ab", repeat=n)]

@@ -91,7 +91,7 @@ def test_a_lazy_grammar_has_a_grammar_and_triggers() -> None:
             Lazy(grammar, triggers)
     with pytest.raises(GrammarError):
         Lazy(Lazy(A, [trigger]), [trigger])
-    assert Lazy(A, [trigger]).gbnf == A
+    assert Lazy(A, [trigger]).grammar == A
 
 
 def test_a_grammar_is_a_field_of_the_sampling() -> None:

@@ -1,9 +1,10 @@
-"""Constrained output: grammars, regular expressions, choices, JSON schemas.
+"""Constrained output: grammars, JSON schemas, regular expressions, choices.
 
-``values`` has what callers write. All of it becomes llama.cpp's grammar notation, GBNF:
-``regex`` and ``schema`` convert, ``writing`` writes it. ``gbnf`` parses it and ``checks`` looks
-for what would end in an endless loop or a stack overflow, so that nothing wrong reaches a
-backend. ``matching`` and ``deriving`` follow a grammar without a native library.
+``values`` and ``composed`` have what callers write. Each is checked when it is made and has a
+``source`` in the notation of llguidance, which follows outputs: ``json_schema`` and ``regular``
+write those of schemas and patterns, ``gbnf`` reads llama.cpp's notation, ``lark`` writes what was
+read, and ``dormant`` what waits for a trigger. ``checks`` and ``shape`` look for what would end in
+an endless loop or a stack overflow. ``library`` is how llguidance is called.
 """
 
 from headrace.grammar.composed import After, Grammar, Lark, Lazy, StructuralTag, Tag, Trigger

@@ -99,19 +99,8 @@ MAX_TRIGGER = 1000
 """Most characters of a trigger."""
 
 
-class _WithoutGbnf:
-    """What GBNF cannot say."""
-
-    @property
-    def gbnf(self) -> Gbnf:
-        """None."""
-        raise GrammarError(
-            f"a {type(self).__name__} cannot be written in GBNF, which is all this backend takes"
-        )
-
-
 @attrs.frozen
-class Lark(_WithoutGbnf):
+class Lark:
     """A grammar in llguidance's own notation, a dialect of Lark's.
 
     The whole output matches its rule ``start``. Beside rules and terminals it may have ``%json``
@@ -227,11 +216,6 @@ class Lazy:
         self.__attrs_post_init__()
 
     @property
-    def gbnf(self) -> Gbnf:
-        """The grammar in llama.cpp's notation."""
-        return self.grammar.gbnf
-
-    @property
     def source(self) -> str:
         """All of an output in llguidance's notation, of a vocabulary without special tokens."""
         return self.written(None)
@@ -295,7 +279,7 @@ class Tag:
 
 
 @attrs.frozen
-class StructuralTag(_WithoutGbnf):
+class StructuralTag:
     """Free text with parts that are kept to grammars (XGrammar's and vLLM's ``structural_tag``).
 
     Raises:
@@ -402,7 +386,7 @@ class StructuralTag(_WithoutGbnf):
 
 
 @attrs.frozen
-class After(_WithoutGbnf):
+class After:
     """Free text up to a marker, and then a grammar to the end: to reason first, and then answer.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What a caller constrains the output with, and ``Gbnf``, which all of it becomes.
+"""What a caller constrains the output with; ``composed`` has what is made of these.
 
 Everything is checked and converted when the object is made, so that a mistake is an error
 in the line that made it, with the place, before a backend sees anything.
@@ -138,7 +138,6 @@ class Regex:
         object.__setattr__(self, "source", regex_source(self.pattern))
 
 
-
 @attrs.frozen
 class Choice:
     """The output is one of a few texts.
@@ -169,7 +168,6 @@ class Choice:
                 )
             check_unicode("text", option)
         object.__setattr__(self, "source", choice_source(dict.fromkeys(options)))
-
 
 
 def _as_json(value: Any) -> str:

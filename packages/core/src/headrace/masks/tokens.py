@@ -61,5 +61,5 @@ def make_tokenizer(vocabulary: Vocabulary, *, spoken: bool) -> Any:
         text = vocabulary.detokenize([token], special=True)
         tokens[token] = text if spoken and token not in eog else b"\xff" + text
     left = [token for token in specials if not spoken or token in eog]
-    wrapped = _Tokenizer(tokens, left, eog[0] if eog else 0)
+    wrapped: Any = _Tokenizer(tokens, left, eog[0] if eog else 0)
     return LLTokenizer(wrapped, n_vocab=len(tokens), eos_token=eog or None)
