@@ -104,14 +104,15 @@ def _next(matcher: Any, output: list[int], draw: random.Random, *, ending: bool)
     assert allowed, bytes(output[-500:])
     if ending and END in allowed:
         return END
+    if len(output) > 1000:
+        return draw.choice(allowed)  # a pattern may need what opens a bracket
     if ending:
         # Within a string a bracket is a character; elsewhere it closes what is open.
         closing = _CLOSING if ord("a") in allowed else tuple(reversed(_CLOSING))
         found = [token for token in closing if token in allowed]
         if found and draw.random() < 0.9:
             return found[0]
-        if draw.random() < 0.9:  # and not always, since a pattern may need one
-            allowed = [token for token in allowed if token not in _OPENING] or allowed
+        allowed = [token for token in allowed if token not in _OPENING] or allowed
     elif END in allowed and draw.random() < 0.3:
         return END
     # What shapes the text is as likely as all that may fill it.
