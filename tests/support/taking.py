@@ -104,8 +104,6 @@ def _next(matcher: Any, output: list[int], draw: random.Random, *, ending: bool)
     assert allowed, bytes(output[-500:])
     if ending and END in allowed:
         return END
-    if len(output) > 1000:
-        return draw.choice(allowed)  # a pattern may need what opens a bracket
     if ending:
         # Within a string a bracket is a character; elsewhere it closes what is open.
         closing = _CLOSING if ord("a") in allowed else tuple(reversed(_CLOSING))
