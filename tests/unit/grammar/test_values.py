@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from headrace import (
     Regex,
     SamplingParams,
     Trigger,
+    UnsupportedError,
 )
 from tests.support.taking import takes, texts
 
@@ -101,3 +103,10 @@ def test_a_grammar_is_a_field_of_the_sampling() -> None:
         hash(SamplingParams(grammar=grammar))
     with pytest.raises(ParamsError, match="grammar must be None or a Gbnf"):
         SamplingParams(grammar="root ::= x")
+
+
+def test_without_llguidance_a_grammar_is_refused_with_what_to_do(monkeypatch):
+    """And nothing else is: it is imported by the first grammar."""
+    monkeypatch.setitem(sys.modules, "llguidance", None)
+    with pytest.raises(UnsupportedError, match="pip install 'llguidance"):
+        JsonSchema({"type": "string"})

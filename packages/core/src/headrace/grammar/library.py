@@ -10,12 +10,14 @@ own, ``STACK`` bytes of address space.
 
 from __future__ import annotations
 
+import importlib
 import os
 import threading
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any, TypeVar
 
-from headrace.errors import GrammarError
+from headrace.errors import GrammarError, UnsupportedError
 
 STACK = 64 << 20
 """Bytes of the stack that grammars are compiled on."""
@@ -66,6 +68,22 @@ def on_deep_stack(function: Callable[[], _T]) -> _T:
     return outcome[0]()
 
 
+def llguidance() -> ModuleType:
+    """The library, imported when the first grammar is made.
+
+    Raises:
+        UnsupportedError: If it cannot be imported.
+    """
+    try:
+        return importlib.import_module("llguidance")
+    except ImportError as error:
+        raise UnsupportedError(
+            f"grammars need the package llguidance, which cannot be imported: {error}",
+            hint="Install it with pip install 'llguidance>=1.9.1,<1.10'; where there is no wheel, "
+            "that takes a Rust compiler.",
+        ) from error
+
+
 def new_matcher(tokenizer: Any, source: str) -> Any:
     """An ``llguidance.LLMatcher`` at the beginning of what a source matches.
 
@@ -76,9 +94,8 @@ def new_matcher(tokenizer: Any, source: str) -> Any:
     Raises:
         GrammarError: With llguidance's reason, if it refuses the source.
     """
-    from llguidance import LLMatcher
-
-    matcher = on_deep_stack(lambda: LLMatcher(tokenizer, source, log_level=0))
+    made = llguidance().LLMatcher
+    matcher = on_deep_stack(lambda: made(tokenizer, source, log_level=0))
     if matcher.is_error():
         raise GrammarError(reason(matcher.get_error()))
     return matcher
@@ -86,9 +103,8 @@ def new_matcher(tokenizer: Any, source: str) -> Any:
 
 def refusal(source: str) -> str | None:
     """Why llguidance refuses a grammar, whatever the vocabulary; None if it does not."""
-    from llguidance import LLMatcher
-
-    told = on_deep_stack(lambda: LLMatcher.validate_grammar(source))
+    validate = llguidance().LLMatcher.validate_grammar
+    told = on_deep_stack(lambda: validate(source))
     return reason(told) if told else None
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from headrace.backend.abilities import ListsPieces
 from headrace.backend.decoder import Vocabulary
+from headrace.grammar import library
 
 
 class _Tokenizer:
@@ -52,8 +53,6 @@ def make_tokenizer(vocabulary: Vocabulary, *, spoken: bool) -> Any:
         spoken: Whether control tokens such as ``<tool_call>`` may stand for their text. Else a
             grammar allows them only where it names them.
     """
-    from llguidance import LLTokenizer
-
     tokens = list(pieces(vocabulary))
     eog = ends(vocabulary)
     specials = [token for token, piece in enumerate(tokens) if not piece]
@@ -62,4 +61,4 @@ def make_tokenizer(vocabulary: Vocabulary, *, spoken: bool) -> Any:
         tokens[token] = text if spoken and token not in eog else b"\xff" + text
     left = [token for token in specials if not spoken or token in eog]
     wrapped: Any = _Tokenizer(tokens, left, eog[0] if eog else 0)
-    return LLTokenizer(wrapped, n_vocab=len(tokens), eos_token=eog or None)
+    return library.llguidance().LLTokenizer(wrapped, n_vocab=len(tokens), eos_token=eog or None)
