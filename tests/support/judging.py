@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -18,7 +18,13 @@ _CLOSING = tuple(b'"}]')
 _OPENING = frozenset(b"{[")
 
 
-def written(grammar: Any, value: Any, *, separators: tuple[str, str] = (", ", ": ")) -> str | None:
+def written(
+    grammar: Any,
+    value: Any,
+    *,
+    separators: tuple[str, str] = (", ", ": "),
+    tries: int = MOST_TRIES,
+) -> str | None:
     """A JSON text of the value that the grammar takes; None if there is none.
 
     Properties are tried in the order of the value first, then in any other; a number with a
@@ -28,9 +34,10 @@ def written(grammar: Any, value: Any, *, separators: tuple[str, str] = (", ", ":
         grammar: As for ``taking.takes``.
         value: What ``json.loads`` gives.
         separators: As for ``json.dumps``.
+        tries: Names that are tried before it counts as refused.
     """
     matcher = grammar if hasattr(grammar, "deep_copy") else following(grammar)
-    found = _Writer(separators).after(_Place(b"", matcher), value)
+    found = _Writer(separators, tries).after(_Place(b"", matcher), value)
     if found is None or not takes(matcher, found.text):  # and that it may end there
         return None
     return found.text.decode("utf-8", "surrogatepass")
@@ -98,13 +105,16 @@ class _Place:
     matcher: Any
     """There; never moved on."""
 
+    def allows(self, text: bytes) -> bool:
+        """Whether more of it may follow."""
+        return bool(self.matcher.validate_tokens(list(text)) == len(text))
+
     def going(self, text: bytes) -> _Place | None:
         """Behind more of it, if the grammar takes that and it is not too much to follow."""
-        tokens = list(text)
-        if self.matcher.validate_tokens(tokens) != len(tokens):
+        if not self.allows(text):
             return None
         moved = self.matcher.deep_copy()
-        moved.consume_tokens(tokens)
+        moved.consume_tokens(list(text))
         return None if moved.is_error() else _Place(self.text + text, moved)
 
 
@@ -113,11 +123,12 @@ class _Writer:
 
     Args:
         separators: As for ``json.dumps``.
+        tries: Most names that are tried.
     """
 
-    def __init__(self, separators: tuple[str, str]) -> None:
+    def __init__(self, separators: tuple[str, str], tries: int) -> None:
         self._between, self._colon = (each.encode() for each in separators)
-        self._tries = 0
+        self._left = tries
 
     def after(self, place: _Place, value: Any) -> _Place | None:
         """Behind the value."""
@@ -140,20 +151,41 @@ class _Writer:
         """Behind the object, whose remaining properties may stand in any order."""
         if not left:
             return place.going(b"{}" if before == b"{" else b"}")
-        for name, value in left.items():
-            self._tries += 1
-            if self._tries > MOST_TRIES:
+        possible = self._next(place, before, left)
+        later: list[tuple[int, str, _Place]] = []
+        for name in possible:
+            self._left -= 1
+            if self._left < 0:
                 return None
-            key = _plain(name)
-            at = place.going(before + key + self._colon)
-            at = None if at is None else self.after(at, value)
+            at = place.going(before + _plain(name) + self._colon)
+            at = None if at is None else self.after(at, left[name])
             if at is None:
                 continue
-            rest = {each: left[each] for each in left if each != name}
-            done = self._object(at, rest, self._between)
+            # What may come now and may not come after this one should have come first.
+            lost = len(possible.keys() - {name} - self._next(at, self._between, left).keys())
+            if lost:
+                later.append((lost, name, at))
+                continue
+            done = self._rest(at, left, name)
+            if done is not None:
+                return done
+        for _, name, at in sorted(later, key=lambda each: each[0]):
+            if self._left < 0:
+                return None
+            done = self._rest(at, left, name)
             if done is not None:
                 return done
         return None
+
+    def _rest(self, place: _Place, left: dict[str, Any], name: str) -> _Place | None:
+        rest = {each: left[each] for each in left if each != name}
+        return self._object(place, rest, self._between)
+
+    def _next(self, place: _Place, before: bytes, names: Iterable[str]) -> dict[str, None]:
+        """Those of some names that may come next, in their order."""
+        return dict.fromkeys(
+            name for name in names if place.allows(before + _plain(name) + self._colon)
+        )
 
 
 def _plain(value: Any) -> bytes:
