@@ -194,7 +194,8 @@ ZOD = (
             "propertyNames": {"minLength": 2, "maxLength": 3},
             **DRAFT7,
         },
-        error=("#/propertyNames", "propertyNames"),
+        takes=({}, {"ab": 1, "abc": 2}),
+        refuses=({"a": 1}, {"abcd": 1}, {"ab": "1"}),
     ),
     Use(
         "zod: a record of an enumeration's names",

@@ -101,6 +101,13 @@ HINTS = {
     "nullable": 'Name the type: {"type": ["string", "null"]}, or anyOf with {"type": "null"}.',
     "divisibleBy": "JSON Schema calls it multipleOf.",
 }
+WORDS = {"note", "multiple", "constraints", "instances"}
+"""Remarks of many, that only look like keywords."""
+_INSTEAD = {
+    "inclusiveMinimum": "minimum",
+    "inclusiveMaximum": "maximum",
+    "optionalProperties": "properties",
+}
 _MEANING = sorted(ENFORCED | REWRITTEN | set(NO_EFFECT))
 _ALL = sorted({*_MEANING, *REMARKS})
 _ALIKE = 0.84
@@ -109,10 +116,12 @@ _ALIKE = 0.84
 def meant(key: str) -> str | None:
     """The keyword that a key which is none was probably meant to be, if that would restrict.
 
-    Other unknown keys are remarks, as JSON Schema wants it.
+    Other unknown keys are remarks, as JSON Schema wants it; so is all that begins with no letter.
     """
-    if key.startswith(("x-", "_", "$", "@")):
+    if key.startswith("x-") or not key[:1].isalpha() or key in WORDS:
         return None
+    if key in _INSTEAD:
+        return _INSTEAD[key]
     plain = key.replace("_", "").replace("-", "").lower()
     for keyword in _ALL:
         if keyword.lower() == plain:

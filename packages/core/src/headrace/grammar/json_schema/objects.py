@@ -147,22 +147,29 @@ class Objects:
             return
         keys = set(names) - {"type", "description", "title", "$comment"} if names else set()
         if isinstance(names, dict) and names.get("type", "string") == "string":
-            if keys == {"pattern"} and isinstance(names["pattern"], str):
-                try:
-                    known = {name_pattern(names["pattern"]): True}
-                except GrammarError as error:
-                    path = part.path_of("propertyNames", "pattern")
-                    self._part.document.unenforced(path, error.message, error.hint, as_it_is=True)
-                    return
-                closed = {"type": "object", "patternProperties": known, **_CLOSED}
-                part.narrow(closed, "object")
+            if keys and keys <= {"minLength", "maxLength"}:
+                self._write_pattern_of_names(_of_length(*part.limits("Length", "propertyNames")))
                 return
-            if keys == {"enum"} and isinstance(names["enum"], list):
-                texts = [name for name in names["enum"] if isinstance(name, str)]
+            if keys == {"pattern"} and isinstance(names["pattern"], str):
+                self._write_pattern_of_names(names["pattern"])
+                return
+            values = names.get("enum") if "enum" in names else [names.get("const")]
+            if keys in ({"enum"}, {"const"}) and isinstance(values, list):
+                texts = [name for name in values if isinstance(name, str)]
                 closed = {"type": "object", "properties": dict.fromkeys(texts, True), **_CLOSED}
                 part.narrow(closed, "object")
                 return
         part.unenforced("propertyNames", "'propertyNames' with more than a pattern or an enum")
+
+    def _write_pattern_of_names(self, pattern: str) -> None:
+        try:
+            known = {name_pattern(pattern): True}
+        except GrammarError as error:
+            path = self._part.path_of("propertyNames")
+            self._part.document.unenforced(path, error.message, error.hint, as_it_is=True)
+            return
+        closed = {"type": "object", "patternProperties": known, **_CLOSED}
+        self._part.narrow(closed, "object")
 
     def _write_dependencies(self) -> None:
         given = [
@@ -189,6 +196,10 @@ class Objects:
         if not isinstance(found, dict):
             raise self._part.error(key, "must be an object")
         return found
+
+
+def _of_length(low: int, high: int | None) -> str:
+    return f"^[^]{{{low},{'' if high is None else high}}}$"
 
 
 _CLOSED = {"additionalProperties": False}

@@ -112,30 +112,45 @@ class Part:
             schema = {"anyOf": [schema, {"type": others}]}
         self.more.append(schema)
 
-    def number(self, key: str) -> Any:
+    def number(self, key: str, *above: str) -> Any:
         """The number under a key."""
-        value = self.node[key]
+        value = self._within(above)[key]
         if not is_number(value):
-            raise self.error(key, f"must be a number, got {value!r:.60}")
+            raise self._wrong(key, above, f"must be a number, got {value!r:.60}")
         return value
 
-    def limits(self, name: str) -> tuple[int, int | None]:
-        """The limits of a length or a number of things: the most may be unlimited."""
+    def limits(self, name: str, *above: str) -> tuple[int, int | None]:
+        """The limits of a length or a number of things: the most may be unlimited.
+
+        Args:
+            name: What there is a least and a most of.
+            above: Keys of the schema in this one that has them; without any it is this one.
+        """
         found: list[int | None] = []
         for key in (f"min{name}", f"max{name}"):
-            if key not in self.node:
+            if key not in self._within(above):
                 found.append(None)
                 continue
-            value = self.number(key)
+            value = self.number(key, *above)
             if not isinstance(value, int) or value < 0:
-                raise self.error(key, f"must be a whole number ≥ 0, got {value}")
+                raise self._wrong(key, above, f"must be a whole number ≥ 0, got {value}")
             found.append(value)
         low, high = found[0] or 0, found[1]
         if high is not None and high < low:
-            self.document.never(f"{self.path}/max{name}", f"is {high}, less than min{name}, {low}")
+            place = self.path_of(*above, f"max{name}")
+            self.document.never(place, f"is {high}, less than min{name}, {low}")
         if low > MAX_COUNT:
-            raise self.error(f"min{name}", f"must be at most {MAX_COUNT}, got {low}")
+            raise self._wrong(f"min{name}", above, f"must be at most {MAX_COUNT}, got {low}")
         return low, None if high is None else min(high, MAX_COUNT)
+
+    def _within(self, above: tuple[str, ...]) -> dict[str, Any]:
+        node = self.node
+        for key in above:
+            node = node[key]
+        return node
+
+    def _wrong(self, key: str, above: tuple[str, ...], message: str) -> GrammarError:
+        return self.document.error(self.path_of(*above, key), message)
 
     def _read_types(self) -> list[str]:
         named = self.node.get("type", list(keywords.TYPES))

@@ -143,8 +143,11 @@ def _write_range(part: Part, low: Any, low_open: bool, high: Any, high_open: boo
             # llguidance takes the bound itself, if it is whole and the range is that narrow.
             near, is_open = next_number(near, up=up), False
         part.out[names[is_open]] = as_json(near)
-    if low is not None and high is not None and low > high:
+    none_between = low is not None and high is not None and low >= high
+    if none_between and (low > high or low_open or high_open):
         part.document.never(part.path, f"no number is between {low} and {high}")
+        others = [kind for kind in part.kinds if kind not in {"number", "integer"}]
+        part.narrow({"type": others} if others else False)
 
 
 def _is_far(part: Part, value: Any, name: str, sign: int, most: int) -> bool:
