@@ -78,6 +78,15 @@ CLOSED = {**OBJECT, "additionalProperties": False}
         # No other schema beside it says what properties are known.
         ({**OBJECT, "properties": {"a": True}, "patternProperties": {"^b": True},
           "unevaluatedProperties": False}, ['{"a":1,"b2":1}', "{}"], ['{"c":1}']),
+        # One of several, which differ where the schema around them says more.
+        ({**OBJECT, "oneOf": [
+            {**CLOSED, "properties": {"a": {"const": 1}, "b": {"pattern": "x"}}, "required": ["a"]},
+            {**CLOSED, "properties": {"a": {"enum": [2, 3]}, "b": {}}, "required": ["a"]}]},
+         ['{"a":1,"b":"x"}', '{"a":3,"b":"y"}'], ['{"a":1,"b":"y"}', '{"a":4}', "{}", "1"]),
+        ({**OBJECT, "required": ["a"], "oneOf": [
+            {"properties": {"a": {"const": 1}, "b": {"multipleOf": 2}}},
+            {"properties": {"a": {"const": 2}, "b": {"multipleOf": 3}}}]},
+         ['{"a":1,"b":2}', '{"a":2,"b":3}'], ['{"a":1,"b":3}', '{"b":6}', '{"a":3,"b":6}']),
         # What changes nothing.
         ({**CLOSED, "allOf": [True], "properties": {"a": {}}, "unevaluatedProperties": False},
          ['{"a":1}'], ['{"b":1}']),
@@ -179,6 +188,9 @@ def test_what_is_right(schema: Any, good: list[str], bad: list[str]) -> None:
         ({"items": {"$ref": "#", "unevaluatedProperties": {"type": "null"}}},
          "#/items/unevaluatedProperties", "unevaluatedProperties"),
         ({"oneOf": [{"minLength": 2}, {"maxLength": 3}]}, "#/oneOf/1", "oneOf"),
+        ({"oneOf": [{"additionalProperties": False, "properties": {"a": {}}, "required": ["a"]},
+                    {"additionalProperties": False, "properties": {"b": {}}, "required": ["b"]}],
+          "type": ["object", "string"]}, "#/oneOf/1", "oneOf"),
         ({"type": "string", "pattern": r"\bfoo"}, "#/pattern", "word boundaries"),
         ({"type": "string", "pattern": "(?P<a>b)"}, "#/pattern", "extensions"),
         ({"type": "string", "pattern": r"a\Z"}, "#/pattern", r"\Z"),

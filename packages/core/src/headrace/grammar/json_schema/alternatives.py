@@ -2,8 +2,8 @@
 
 That is the same where no two of them can be valid at once. It is plain of two with different
 types, or with a property that has other values; else llguidance is asked what it makes of both
-together. What is not shown in any of these ways gets the opposites of the others, if they can be
-said.
+together. In both cases what else the schema says that they stand in counts too. What is not shown
+in any of these ways gets the opposites of the others, if they can be said.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ MAX_BRANCHES = 100
 """Most alternatives that are compared with each other."""
 MAX_ASKED = 60
 """Most pairs that llguidance is asked about."""
+MAX_STEPS = 50_000
+"""Most pairs of schemas that are looked at, those within the alternatives included."""
 _DEPTH = 8
 
 
@@ -45,19 +47,21 @@ def decide(choice: Choice, defs: dict[str, Any]) -> None:
     if len(branches) > MAX_BRANCHES:
         part.unenforced("oneOf", f"oneOf with more than {MAX_BRANCHES} alternatives")
         return
+    around = {key: value for key, value in part.out.items() if key != "anyOf"}
+    compared = _Compared(defs, around)
     pairs = [
         (one, other)
         for other in range(len(branches))
         for one in range(other)
-        if not never_both(branches[one], branches[other], defs, _DEPTH)
+        if not compared.never_both(branches[one], branches[other])
     ]
     if len(pairs) <= MAX_ASKED:
-        pairs = [pair for pair in pairs if not _refuted(pair, branches, defs)]
+        pairs = [pair for pair in pairs if not compared.refuted([branches[each] for each in pair])]
     if pairs and part.document.strict:
-        _exclude(choice, pairs, defs)
+        _exclude(choice, pairs, compared)
 
 
-def _exclude(choice: Choice, pairs: list[tuple[int, int]], defs: dict[str, Any]) -> None:
+def _exclude(choice: Choice, pairs: list[tuple[int, int]], compared: _Compared) -> None:
     """Let each alternative be valid only where the others that it may meet with are not."""
     part, branches = choice.part, choice.branches
     dead: set[int] = set()
@@ -68,7 +72,7 @@ def _exclude(choice: Choice, pairs: list[tuple[int, int]], defs: dict[str, Any])
             break
         for here, there, opposite in zip(pair, reversed(pair), reversed(opposites), strict=True):
             excluded = part.below(opposite, "oneOf", str(there))
-            if never_both(branches[here], excluded, defs, _DEPTH):
+            if compared.never_both(branches[here], excluded):
                 dead.add(here)
             branches[here] = {"allOf": [branches[here], excluded]}
     if len(dead) == len(branches):
@@ -76,46 +80,71 @@ def _exclude(choice: Choice, pairs: list[tuple[int, int]], defs: dict[str, Any])
         part.unenforced(path, "that only one of oneOf is valid, while two may be,")
 
 
-def never_both(first: Any, second: Any, defs: dict[str, Any], depth: int) -> bool:
-    """Whether it is plain that no value is valid under both."""
-    if first is False or second is False:
-        return True
-    if depth == 0 or first is True or second is True:
-        return False
-    for one, other in ((first, second), (second, first)):
-        options = one.get("anyOf")
-        if options and all(never_both(each, other, defs, depth - 1) for each in options):
+class _Compared:
+    """Pairs of schemas, where a third one has to be valid as well.
+
+    Args:
+        defs: What they refer to.
+        around: The third.
+    """
+
+    def __init__(self, defs: dict[str, Any], around: dict[str, Any]) -> None:
+        self._defs = defs
+        self._around = around
+        self._steps = MAX_STEPS
+
+    def refuted(self, pair: list[Any]) -> bool:
+        """Whether llguidance finds nothing that is valid under both."""
+        both = {"allOf": [self._around, *pair], "$defs": self._defs}
+        reason = library.refusal(f"{HEADER}start: %json {json.dumps(both)}\n")
+        return reason is not None and "Unsatisfiable" in reason
+
+    def never_both(self, first: Any, second: Any) -> bool:
+        """Whether it is plain that no value is valid under both."""
+        return self._never(first, second, self._around, _DEPTH)
+
+    def _never(self, first: Any, second: Any, around: Any, depth: int) -> bool:
+        self._steps -= 1
+        if first is False or second is False or around is False:
             return True
-    ones = list(_conjuncts(first, defs, depth))
-    others = list(_conjuncts(second, defs, depth))
-    return any(_clash(one, other, defs, depth) for one in ones for other in others)
+        if depth == 0 or self._steps < 0 or first is True or second is True:
+            return False
+        for one, other in ((first, second), (second, first)):
+            options = one.get("anyOf")
+            if options and all(self._never(each, other, around, depth - 1) for each in options):
+                return True
+        ones, others, more = (
+            list(self._conjuncts(each, depth)) for each in (first, second, around)
+        )
+        every = [*ones, *others, *more]
+        said = [_said(each) for each in every]
+        values = [each for each, _ in said if each is not None]
+        types = [each for _, each in said if each is not None]
+        if len(values) > 1 and not set.intersection(*values):
+            return True
+        if types and not set.intersection(*types):
+            return True
+        if not types or set.intersection(*types) != {"object"}:
+            return False
+        names = dict.fromkeys(name for each in every for name in each.get("required", ()))
+        return any(
+            self._never(_property(one, name), _property(other, name), True, depth - 1)
+            for name in names
+            for one in [*ones, *more]
+            for other in [*others, *more]
+            if one is not other
+        )
 
-
-def _conjuncts(schema: Any, defs: dict[str, Any], depth: int) -> Iterator[dict[str, Any]]:
-    """The schemas that all have to be valid for this one to be."""
-    if depth == 0 or not isinstance(schema, dict):
-        return
-    yield schema
-    for part in schema.get("allOf", ()):
-        yield from _conjuncts(part, defs, depth - 1)
-    if "$ref" in schema:
-        target = defs.get(schema["$ref"].rpartition("/")[2])
-        yield from _conjuncts(target, defs, depth - 1)
-
-
-def _clash(one: dict[str, Any], other: dict[str, Any], defs: dict[str, Any], depth: int) -> bool:
-    values, types = _said(one)
-    other_values, other_types = _said(other)
-    if values is not None and other_values is not None:
-        return values.isdisjoint(other_values)
-    if types is not None and other_types is not None and types.isdisjoint(other_types):
-        return True
-    if types != {"object"} or other_types != {"object"}:
-        return False
-    return any(
-        never_both(_property(one, name), _property(other, name), defs, depth - 1)
-        for name in [*one.get("required", ()), *other.get("required", ())]
-    )
+    def _conjuncts(self, schema: Any, depth: int) -> Iterator[dict[str, Any]]:
+        """The schemas that all have to be valid for this one to be."""
+        if depth == 0 or not isinstance(schema, dict):
+            return
+        yield schema
+        for part in schema.get("allOf", ()):
+            yield from self._conjuncts(part, depth - 1)
+        if "$ref" in schema:
+            target = self._defs.get(schema["$ref"].rpartition("/")[2])
+            yield from self._conjuncts(target, depth - 1)
 
 
 def _property(schema: dict[str, Any], name: str) -> Any:
@@ -137,10 +166,3 @@ def _said(schema: dict[str, Any]) -> tuple[set[str] | None, set[str] | None]:
     found = {json.dumps(value, sort_keys=True) for value in values}
     kinds = set().union(*(type_of(value) for value in values))
     return found, kinds if types is None else kinds & types
-
-
-def _refuted(pair: tuple[int, int], branches: list[Any], defs: dict[str, Any]) -> bool:
-    """Whether llguidance finds nothing that is valid under both."""
-    both = {"allOf": [branches[each] for each in pair], "$defs": defs}
-    reason = library.refusal(f"{HEADER}start: %json {json.dumps(both)}\n")
-    return reason is not None and "Unsatisfiable" in reason
