@@ -331,7 +331,8 @@ ZOD = (
             **DRAFT2020,
             **closed({"mail": {"type": "string", "format": "email", "pattern": ZOD_EMAIL}}),
         },
-        error=("#/properties/mail/pattern", "look"),
+        takes=({"mail": "ann.b@example.com"}, {"mail": "a_1@x-y.co.uk"}),
+        refuses=({"mail": ".ann@example.com"}, {"mail": "an..n@example.com"}, {"mail": "ann"}),
     ),
     Use(
         "zod 4: a uuid with its pattern",
@@ -589,7 +590,8 @@ PYDANTIC_2 = (
                 }
             },
         ),
-        error=("#/properties/amount/anyOf/1/pattern", "look"),
+        takes=({"amount": "12.50"}, {"amount": "-0.5"}, {"amount": 3}),
+        refuses=({"amount": ""}, {"amount": "-"}, {"amount": "."}, {"amount": "1.2.3"}),
     ),
     Use(
         "pydantic 2: times",

@@ -47,6 +47,11 @@ class Dialect:
     """Whether a pattern is looked for in a text, and says itself where the text begins and ends;
     else it matches all of the text, and has a beginning and an end for decoration alone."""
 
+    def widened(self) -> Dialect:
+        """The same for what must not match: all that any language takes into a class is in it."""
+        classes = {name: (large, small) for name, (small, large) in self.classes.items()}
+        return attrs.evolve(self, classes=classes, dot=without(((0x0A, 0x0A),)))
+
 
 _CONTROLS = {"n": "\n", "t": "\t", "r": "\r", "f": "\f", "v": "\v"}
 
@@ -84,7 +89,7 @@ ECMA = Dialect(
     ),
     dot=without(((0x0A, 0x0A), (0x0D, 0x0D), (0x2028, 0x2029))),
     opening=re.compile(r"\((?:\?:|\?<[^\W\d]\w*>)?"),
-    others={"?!": "a negative lookahead", "?<=": "lookbehind", "?<!": "lookbehind"},
+    others={"?<=": "lookbehind", "?<!": "lookbehind"},
     controls={**_CONTROLS, "0": "\0"},
     searched=True,
 )

@@ -118,21 +118,26 @@ class _Parser:
             named = sign == "?<" and self._pattern[opened + 3 : opened + 4] not in {"=", "!"}
             if self._pattern.startswith("(" + sign, opened) and not named:
                 raise self._error(f"{name} cannot be part of a grammar", opened)
-        is_ahead = self._dialect.searched and self._pattern.startswith("(?=", opened)
+        is_ahead = self._dialect.searched and self._pattern.startswith(("(?=", "(?!"), opened)
         match = self._dialect.opening.match(self._pattern, opened)
         assert match is not None
         if self._pattern.startswith("?", match.end()) and not is_ahead:
             raise self._error("flags and other extensions cannot be part of a grammar", opened)
         if self._depth == MAX_NESTING:
             raise self._error(f"more than {MAX_NESTING} groups within each other", opened)
+        is_negative = is_ahead and self._pattern[opened + 2] == "!"
+        dialect = self._dialect
+        if is_negative:
+            self._dialect = dialect.widened()
         self._at = opened + 3 if is_ahead else match.end()
         self._depth += 1
         tree = self._options()
         self._depth -= 1
+        self._dialect = dialect
         if self._peek() != ")":
             raise self._error("this parenthesis is not closed", opened)
         self._at += 1
-        return Ahead(tree, opened) if is_ahead else tree
+        return Ahead(tree, opened, is_negative) if is_ahead else tree
 
     def _quantified(self, tree: Tree) -> Tree:
         at = self._at

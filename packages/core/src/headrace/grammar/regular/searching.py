@@ -1,7 +1,7 @@
 """Patterns of ECMA-262, which are looked for anywhere in a text.
 
 ``^`` and ``$`` may stand wherever the text can begin and end: in any of several alternatives, also
-within groups. What begins with ``^(?=…)`` is several patterns that all have to match.
+within groups. What begins with ``^(?=…)`` or ``^(?!…)`` is several patterns that all have to match.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from collections.abc import Iterator, Sequence
 from headrace.errors import GrammarError
 from headrace.grammar.places import error_at
 from headrace.grammar.regular import tree as t
-from headrace.grammar.regular.dialects import ECMA
+from headrace.grammar.regular.complement import complement
+from headrace.grammar.regular.dialects import ANYTHING, ECMA
 from headrace.grammar.regular.parsing import parse
 from headrace.grammar.regular.writing import ANY_TEXT, is_nothing, write
 from headrace.grammar.sets import Ranges
@@ -21,6 +22,8 @@ MAX_BRANCHES = 200
 
 _Branch = tuple[bool, list[t.Tree], bool]
 """Whether it begins where the text does, what matches, and whether the text ends there."""
+
+_REST = (t.Repeated(t.Chars(ANYTHING), 0, None),)
 
 
 def searches(pattern: str, unwritable: Ranges = ()) -> list[str]:
@@ -50,10 +53,22 @@ class _Search:
             while items and isinstance(items[0], t.Ahead) and begins:
                 found.append(self._ahead(items.pop(0)))  # type: ignore[arg-type]
             branches = [(begins, items, ends)]
+            if found and not items and not ends:
+                return found  # whatever else there is matches
         return [*found, self._written(branches)]
 
     def _ahead(self, ahead: t.Ahead) -> str:
-        return self._written(list(self._branches(True, _items(ahead.item), False)))
+        branches = list(self._branches(True, _items(ahead.item), False))
+        if not ahead.is_negative:
+            return self._written(branches)
+        for _, items, _ in branches:
+            self._refuse_edges(items)
+        options = [t.Sequence((*items, *(() if ends else _REST))) for _, items, ends in branches]
+        try:
+            others = complement(t.Options(tuple(options)))
+        except GrammarError as error:
+            raise self._error(error.message, ahead.at) from None
+        return self._written([] if others is None else [(True, [others], True)])
 
     def _branches(self, begins: bool, items: list[t.Tree], ends: bool) -> Iterator[_Branch]:
         """The alternatives of a sequence, with the ends of the text taken off."""
@@ -98,7 +113,7 @@ class _Search:
     def _error(self, message: str, at: int) -> GrammarError:
         hint = None
         if message.startswith("lookahead"):
-            hint = "At the beginning of the whole pattern, behind ^, one that is positive can be."
+            hint = "At the beginning of the whole pattern, behind ^, it can be."
         return error_at("pattern", self._pattern, at, message, hint)
 
 

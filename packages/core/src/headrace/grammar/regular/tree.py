@@ -52,11 +52,12 @@ class Edge:
 
 @attrs.frozen
 class Ahead:
-    """What follows has to begin with that."""
+    """What follows has to begin with that, or must not."""
 
     item: Tree
     at: int
     """Index in the pattern."""
+    is_negative: bool = False
 
 
 Tree = Chars | Sequence | Options | Repeated | Edge | Ahead
