@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 import headrace  # noqa: E402
-from headrace.grammar import Gbnf, JsonSchema, Lazy  # noqa: E402
+from headrace.grammar import Gbnf, JsonSchema, Lark, Lazy  # noqa: E402
 from tests.support import chat_templates, tiny_gguf  # noqa: E402
 
 PAGE = ROOT / "docs" / "tools-matrix.md"
@@ -65,7 +65,7 @@ What the templates that llama.cpp tests itself with do with tools, as headrace f
 | call when wanted | a dormant grammar keeps a call to the format, where the model begins one |
 | required call | `tool_choice="required"` is enforced; elsewhere it is refused |
 | enum | the grammar of a required call keeps an argument to its `enum`; else it is checked |
-| JSON | what keeps a `response_format`: headrace's grammar or llama.cpp's; else it is refused |
+| JSON | a `response_format` is enforced, behind free thoughts where the format has them |
 | goes on | a last message of the assistant's is gone on with |
 
 """
@@ -93,11 +93,7 @@ def found(model: headrace.Model, name: str) -> tuple[str, ...]:
         _yes(wanted and isinstance(wanted.grammar, Lazy | Gbnf)),
         _yes(text),
         _yes(all(colour in text for colour in COLOURS)) if text else "–",
-        "–"
-        if json is None
-        else "headrace"
-        if isinstance(json.grammar, JsonSchema)
-        else "llama.cpp",
+        _yes(json and isinstance(json.grammar, JsonSchema | Lark)),
         _yes(render(ASKS, {"role": "assistant", "content": "It is"})),
     )
 

@@ -72,6 +72,14 @@ def test_a_schema_is_kept_to(answer, name, seed):
     assert found["n"] in range(10)
 
 
+@pytest.mark.parametrize("name", ["openai-gpt-oss-120b", "muse-glimmer", "Qwen3-Coder"])
+def test_a_schema_is_kept_to_where_an_answer_is_more_than_text(answer, name):
+    """The name of a channel stands before it."""
+    done = answer(name, response_format=SCHEMA, reasoning=False)
+    assert done.message.reasoning == ""
+    assert json.loads(done.message.content)["n"] in range(10)
+
+
 @pytest.mark.parametrize("name", CALLING)
 def test_a_required_call_comes(answer, name):
     """With arguments of the tool's schema; most answers end before ``max_tokens``."""
@@ -103,7 +111,7 @@ def test_a_call_that_may_come_has_a_dormant_grammar(model):
 
 def test_what_a_template_cannot_be_kept_to_is_refused(model):
     """Rather than only asked of the model."""
-    with pytest.raises(UnsupportedError, match="no grammar for tool_choice='required'"):
+    with pytest.raises(UnsupportedError, match="no grammar can be made for tool_choice='required'"):
         model.render_chat(
             HI,
             tools=[PICK],

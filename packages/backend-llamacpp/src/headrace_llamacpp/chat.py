@@ -27,6 +27,7 @@ from headrace.protocols import ChatRequest, RenderedChat, WholeTextParser
 from headrace.results.chat import ChatChunk, ChatMessage, ToolCall
 from headrace_llamacpp._native import ffi, lib, new_report
 from headrace_llamacpp._statuses import Operation
+from headrace_llamacpp.answers import Forms, keeping
 from headrace_llamacpp.callbacks import interruptible
 from headrace_llamacpp.exact_numbers import ExactNumbers
 from headrace_llamacpp.failures import check, error_of
@@ -35,6 +36,7 @@ from headrace_llamacpp.schemas import ANY_OBJECT, simplified
 from headrace_llamacpp.shown import Shown
 from headrace_llamacpp.template_source import OwnTemplates, mended
 from headrace_llamacpp.unread import with_unread
+from headrace_llamacpp.vocabulary import LlamaVocabulary
 
 _KEPT = 8
 """Compiled templates of callers that a model keeps."""
@@ -48,13 +50,16 @@ class LlamaTemplates:
     Args:
         handle: The owner of the model's ``hr_model *``.
         own: The templates of the model's file.
+        vocabulary: The model's.
     """
 
-    def __init__(self, handle: Handle, own: OwnTemplates) -> None:
+    def __init__(self, handle: Handle, own: OwnTemplates, vocabulary: LlamaVocabulary) -> None:
         self._handle = handle
         self._own = own
+        self._vocabulary = vocabulary
         self._compiled: dict[str | None, Handle] = {}
         self._shown = Shown(lambda request: self._rendered(request).prompt)
+        self._forms = Forms(lambda request: self._rendered(request).prompt)
         self._lock = threading.Lock()
 
     def render(self, request: ChatRequest) -> RenderedChat:
@@ -76,19 +81,17 @@ class LlamaTemplates:
         return rendered
 
     def _formatted(self, request: ChatRequest) -> RenderedChat:
-        """With a grammar for the schema of the answer.
-
-        It is the core's, where an answer is nothing but its text. Formats with thoughts
-        before it have one of llama.cpp's.
-        """
+        """With a grammar for the schema of the answer: the core's, in the template's format."""
         assert request.json_schema is not None
+        schema = _grammar_of(request.json_schema)
         plain = self._rendered(attrs.evolve(request, json_schema=None))
         if isinstance(plain.parser, LlamaChatParser) and plain.parser.is_plain:
-            return attrs.evolve(plain, grammar=_grammar_of(request.json_schema))
-        rendered = self._constrained(request)
-        if not isinstance(rendered.grammar, Gbnf):
+            return attrs.evolve(plain, grammar=schema)
+        forms = self._forms.of(request, plain.parser, plain.spoken)
+        if not forms:
             raise _no_grammar("a response_format")
-        return rendered
+        grammar = keeping(forms, schema, plain.spoken, self._vocabulary.control_token)
+        return attrs.evolve(plain, grammar=grammar)
 
     def _constrained(self, request: ChatRequest) -> RenderedChat:
         """With a grammar of llama.cpp's, which has to be made of simpler schemas than some are.
@@ -113,7 +116,7 @@ class LlamaTemplates:
     def _blamed(self, request: ChatRequest, error: HeadraceError) -> HeadraceError:
         """The error of a template that cannot show a tool, which is named in it."""
         for tool in request.tools:
-            alone = attrs.evolve(request, tools=(tool,), tool_choice="none", json_schema=None)
+            alone = attrs.evolve(request, tools=(tool,), tool_choice="none")
             try:
                 self._rendered(attrs.evolve(alone, tools=()))
             except TemplateError:
@@ -289,7 +292,7 @@ def _as_json(request: ChatRequest) -> dict[str, Any]:
         ],
         "tool_choice": request.tool_choice,
         "parallel_tool_calls": request.parallel_tool_calls,
-        "json_schema": request.json_schema or "",
+        "json_schema": "",  # a grammar of the core keeps to it
         "enable_thinking": request.thinking,
         "template_args": dict(request.template_args),
     }
@@ -319,7 +322,7 @@ def _marks(triggers: tuple[Trigger, ...]) -> tuple[str, ...]:
 def _no_grammar(asked: str) -> UnsupportedError:
     """What the model would only be asked for, and not kept to, is refused."""
     return UnsupportedError(
-        f"llama.cpp makes no grammar for {asked} from this chat template",
+        f"no grammar can be made for {asked} from this chat template",
         hint="Give another template, or constrain the answer with SamplingParams.grammar.",
         backend="llamacpp",
     )
@@ -340,10 +343,7 @@ def _simplified(request: ChatRequest, limit: int | None) -> ChatRequest:
         return ANY_OBJECT if limit is None else simplified(schema, limit)
 
     tools = tuple(attrs.evolve(tool, parameters=simple(tool.parameters)) for tool in request.tools)
-    if request.json_schema is None or limit is None:
-        return attrs.evolve(request, tools=tools)
-    schema = simple(json.loads(request.json_schema))
-    return attrs.evolve(request, tools=tools, json_schema=json.dumps(schema))
+    return attrs.evolve(request, tools=tools)
 
 
 def _grammar(found: dict[str, Any]) -> Gbnf | Lazy | None:

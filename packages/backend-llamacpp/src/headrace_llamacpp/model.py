@@ -92,7 +92,7 @@ class LlamaModel(Uncopyable):
         vocabulary = LlamaVocabulary(self._handle)
         self.vocabulary: Vocabulary = vocabulary
         self._vocabulary = vocabulary
-        self._templates = LlamaTemplates(self._handle, OwnTemplates(told))
+        self._templates = LlamaTemplates(self._handle, OwnTemplates(told), vocabulary)
         info = _info(path, pointer, metadata, vocabulary)
         self.info = attrs.evolve(info, load_seconds=load_seconds)
         self._closed = False

@@ -115,6 +115,17 @@ class LlamaVocabulary:
         """Whether the token ends a generation."""
         return token in self._eog
 
+    def control_token(self, text: str) -> int | None:
+        """The control token that a text names, if it does; a stream has no text for it.
+
+        Raises:
+            TokenizeError: See ``tokenize``.
+        """
+        found = self.tokenize(text, add_special=False, parse_special=True)
+        if len(found) == 1 and not self.piece(found[0]):
+            return found[0]
+        return None
+
     def _native_piece(self, token: int) -> bytes:
         self._check_ids((token,))
         report = new_report()
