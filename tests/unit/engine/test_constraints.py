@@ -9,6 +9,7 @@ import pytest
 
 from headrace import (
     Choice,
+    Gbnf,
     GrammarError,
     JsonSchema,
     PromptLookup,
@@ -17,6 +18,7 @@ from headrace import (
     SessionParams,
     StopReason,
 )
+from headrace.engine.constraints import MASKED
 from headrace.errors import BackendProtocolError
 from headrace.masks.matcher import Matcher
 from headrace.protocols import allowed_tokens, is_allowed
@@ -93,6 +95,12 @@ def test_what_a_grammar_refuses_of_a_draft_is_left_out(fake, width):
         assert row.allowed.nbytes == -(-N_TOKENS // 32) * 4 * (1 + len(row.draft))
 
 
+def asked_after(grammar) -> SamplingParams:
+    """The same in GBNF, whose masks may be dear: a draw comes first."""
+    texts = {FIVE: '"abc abc abc abc abc "', MIXED: '"abcd" [ef] "gh" [ij] "klmnop"'}
+    return greedy(Gbnf(f"root ::= {texts.get(grammar, '[a-z]+')}"), logprobs=0)
+
+
 def run(fake, position, error=KeyboardInterrupt, *, sampling=greedy):
     """Two streams with grammars; the driver of the first is interrupted."""
     engine = fake()
@@ -114,13 +122,20 @@ def run(fake, position, error=KeyboardInterrupt, *, sampling=greedy):
     return interrupter.fired, text, victim.result.text
 
 
-@pytest.mark.parametrize("sampling", [greedy, one_by_one])
-@pytest.mark.parametrize("error", ERRORS)
+@pytest.mark.parametrize(
+    ("sampling", "error"),
+    [
+        *((greedy, error) for error in ERRORS),
+        (one_by_one, KeyboardInterrupt),
+        (asked_after, KeyboardInterrupt),
+    ],
+)
 def test_no_bytecode_is_a_bad_place_to_die_under_a_grammar(fake, error, sampling):
     """Whatever was followed or leapt over when a driver dies is followed once."""
     expected = fake().stream("victim", sampling=sampling(MIXED), max_tokens=9).read().text
     run(fake, 10**9, sampling=sampling)
     (position, step), fired = places(error), True
+    step = step if sampling is greedy else 3
     while fired:
         fired, other, victim = run(fake, position, error, sampling=sampling)
         assert other == "abc " * 5, position
@@ -206,6 +221,48 @@ def test_tokens_that_must_come_count(fake, most):
 
     assert len(done.tokens) == len(done.text) == most
     assert done.stop_reason is StopReason.MAX_TOKENS
+
+
+def rows_under(fake, gbnf, script, **more):
+    """The text under a grammar in GBNF, and whether each row that sampled had a mask."""
+    seen = []
+
+    def note(step, rows):
+        seen.extend(row.allowed is not None for row in rows if row.sampler is not None)
+
+    engine = fake(script=script, on_step=note, **more)
+    sampling = SamplingParams(temperature=0.0, grammar=Gbnf(gbnf), logprobs=0)
+    done = engine.stream("x", sampling=sampling, ignore_eog=False).read()
+    assert done.stop_reason is StopReason.EOG
+    return done.text, seen
+
+
+def test_what_a_model_writes_by_itself_is_not_masked(fake):
+    """Masks of recursive grammars may be dear: the grammar is asked about what was drawn."""
+    nested = 'root ::= "(" root ")" | [a-z]+'
+
+    assert rows_under(fake, nested, "((abc))") == ("((abc))", [False] * 8)
+
+
+def test_a_draw_that_is_refused_is_made_again_with_a_mask(fake):
+    """And so are the next ones; the token that was refused is nowhere in memory."""
+    text, masked = rows_under(fake, 'root ::= "ab" [cd]{40} "e"', "abXX" + "c" * 60)
+
+    assert re.fullmatch("ab[cd]{40}e", text)
+    # The draw at the place of the first X, the same place again, and as many as are masked.
+    assert masked[:3] == [False] * 3
+    assert masked[3 : 3 + MASKED] == [True] * MASKED
+    assert masked[3 + MASKED] is False
+    assert len(masked) > len(text) + 1
+
+
+def test_a_memory_that_cannot_forget_is_masked_at_once(fake):
+    """To run a token again it would have to be built anew."""
+    _, masked = rows_under(
+        fake, 'root ::= "ab" [cd]{4}', "abcccc", truncation="none", can_copy=False
+    )
+
+    assert masked == [True] * 7
 
 
 def test_a_cancel_forgets_what_was_leapt_over_and_not_read(fake):

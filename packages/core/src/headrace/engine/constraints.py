@@ -11,12 +11,20 @@ from __future__ import annotations
 import math
 import threading
 import time
+from collections import deque
+from typing import Any
 
+from headrace.backend.decoder import RowResult
 from headrace.engine.state import PlannedRow, Run
 from headrace.results import StopReason
 
+MASKED = 16
+"""Tokens that are masked after a draw that was refused."""
 
-def constrain(planned: PlannedRow, mutex: threading.RLock, room: int) -> bool:
+
+def constrain(
+    planned: PlannedRow, mutex: threading.RLock, room: int, *, can_draw_first: bool
+) -> bool:
     """Give a row its masks, and leave out what of its draft the grammar refuses.
 
     A matcher follows a token once, however often it is told of it: a driver may be interrupted
@@ -26,6 +34,7 @@ def constrain(planned: PlannedRow, mutex: threading.RLock, room: int) -> bool:
         planned: Of a generation with a matcher.
         mutex: The engine's; taken for the look at the line.
         room: Tokens that the step may have beside those that it has.
+        can_draw_first: Whether memory can forget a token, to run it again with a mask.
 
     Returns:
         Whether the row is still to be run: not if what must come is all that was wanted.
@@ -50,6 +59,9 @@ def constrain(planned: PlannedRow, mutex: threading.RLock, room: int) -> bool:
             if generation.end is not None:
                 return False
             matcher.follow(matcher.length, row.tokens[len(row.tokens) - planned.forced :])
+    planned.drawn_first = can_draw_first and _draws_first(planned)
+    if planned.drawn_first:
+        return True
     row.allowed, n_valid = matcher.masks(row.draft[: planned.proposed])
     if sequence.width == 1:
         row.draft = row.draft[:n_valid]
@@ -68,6 +80,52 @@ def _leaps(generation: Run) -> bool:
         or sampling.looks_back
         or any(bias == -math.inf for _, bias in sampling.logit_bias)
     )
+
+
+def _draws_first(planned: PlannedRow) -> bool:
+    """Whether a row is sampled without a mask, and its grammar asked about that token alone.
+
+    Where masks are dear, and a model mostly writes by itself what it is to. What is refused costs a
+    step, and for a while masks come first. A sampler that keeps more than tokens could not be
+    made again as it was.
+    """
+    generation, sampling = planned.generation, planned.generation.sampling
+    return (
+        generation.matcher is not None
+        and generation.matcher.dear
+        and not planned.row.draft
+        and not generation.sequence.reproducible
+        and generation.produced >= generation.masked_until
+        and not sampling.mirostat
+        and sampling.adaptive_target < 0.0
+    )
+
+
+def judge(planned: PlannedRow, result: RowResult, old_samplers: deque[Any]) -> RowResult:
+    """The result of a row whose grammar was not asked before; without its token if that is refused.
+
+    Doing so twice is doing so once.
+
+    Args:
+        planned: The row.
+        result: What came of it.
+        old_samplers: Takes the sampler, which has accepted what is refused.
+
+    Raises:
+        GrammarError: If the token cannot be looked at.
+    """
+    generation = planned.generation
+    matcher = generation.matcher
+    if not planned.drawn_first or matcher is None or not result.tokens:
+        return result
+    if matcher.allows(result.tokens[0]):
+        return result
+    generation.masked_until = generation.produced + MASKED
+    if generation.sampler is planned.row.sampler:
+        generation.n_refused += 1
+        old_samplers.append(generation.sampler)
+        generation.sampler = None
+    return RowResult(result.length)
 
 
 def _wanted(generation: Run, room: int) -> int:

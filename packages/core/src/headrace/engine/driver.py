@@ -16,14 +16,14 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from headrace.backend.abilities import AppliedAdapter
-from headrace.backend.decoder import StepOutcome, StepStatus
+from headrace.backend.decoder import RowResult, StepOutcome, StepStatus, Truncation
 from headrace.common.locks import held_here
 from headrace.engine import constraints, drafting, fairness, steps
 from headrace.engine.checked import PATIENCE, Reported, is_poison
 from headrace.engine.endings import HEARTBEAT, Endings
 from headrace.engine.role import Holder, Role
 from headrace.engine.slots import Slots
-from headrace.engine.state import EngineState, Run, Step
+from headrace.engine.state import EngineState, PlannedRow, Run, Step
 from headrace.engine.waiting import ThreadWaiter
 from headrace.errors import BusyError, DecodeError, GrammarError, HeadraceError
 from headrace.params import ControlVectorUse
@@ -50,6 +50,7 @@ class Driver:
         self._role = role
         self._planner = steps.Planner(state.decoder, slots)
         self._endings = endings
+        self._can_draw_first = state.info.truncation is not Truncation.NONE
 
     # -- one step -----------------------------------------------------------
 
@@ -140,7 +141,9 @@ class Driver:
         room = self._state.info.n_batch - step.n_tokens
         for planned in [each for each in step.rows if each.generation.matcher is not None]:
             try:
-                runs = constraints.constrain(planned, self._mutex, room)
+                runs = constraints.constrain(
+                    planned, self._mutex, room, can_draw_first=self._can_draw_first
+                )
             except GrammarError as error:
                 planned.generation.error = error.kept()
                 runs = False
@@ -205,13 +208,24 @@ class Driver:
             for planned, result in zip(step.rows, outcome.rows, strict=True):
                 flaw = decoder.flaw(planned.row, result, outcome.status)
                 if flaw is None:
-                    steps.apply(step, planned, result, is_eog)
-                    if planned.generation.fruitless >= PATIENCE:
-                        endings.fail_row(planned, decoder.stuck("step"))
-                else:
+                    flaw = self._apply(step, planned, result, is_eog)
+                if flaw is not None:
                     endings.fail_row(planned, flaw)
             self._planner.learn(step)
         self._role.wake_ready()
+
+    def _apply(
+        self, step: Step, planned: PlannedRow, result: RowResult, is_eog: Callable[[int], bool]
+    ) -> HeadraceError | None:
+        """Hand out what came of a row; returns why it has failed, if it has."""
+        try:
+            result = constraints.judge(planned, result, self._state.old_samplers)
+        except GrammarError as error:
+            return error
+        steps.apply(step, planned, result, is_eog)
+        if planned.generation.fruitless >= PATIENCE:
+            return self._decoder.stuck("step")
+        return None
 
     def _hand_over(self) -> None:
         """Let one waiting reader that still needs a step, or whoever closes, take the role."""

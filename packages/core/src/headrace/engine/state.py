@@ -237,6 +237,10 @@ class Run:
     """Bytes of tokens that the reader has seen whose text it has not."""
     matcher: Matcher | None = None
     """What keeps its output to a grammar; the role's."""
+    n_refused: int = 0
+    """Draws that its grammar refused, of those that were made before it was asked."""
+    masked_until: int = 0
+    """How many tokens it has to have produced before the next such draw."""
     sampler: Sampler | None = None
     waiter: Waiter | None = None
     """How its reader waits, or did so last."""
@@ -344,6 +348,8 @@ class PlannedRow:
     """Tokens of the row's draft that a drafter proposed; what follows them fills up a width."""
     forced: int = 0
     """Tokens at the row's end that its grammar left no choice of."""
+    drawn_first: bool = False
+    """Whether its grammar is asked about what was sampled, instead of before."""
 
     @property
     def prefills(self) -> bool:

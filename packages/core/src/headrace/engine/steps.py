@@ -143,11 +143,12 @@ class Planner:
             # What the grammar allows comes with each row.
             params = attrs.evolve(generation.sampling, grammar=None)
             lookback = params.lookback(self._decoder.info.n_ctx_sequence)
-            end = generation.prompt_end
+            end = len(generation.sequence.line)
             try:
                 generation.sampler = self._decoder.new_sampler(
                     params,
-                    seed=generation.seed,
+                    # Another one after a draw that was refused, or it would be drawn again.
+                    seed=(generation.seed + generation.n_refused) % 2**32,
                     recent=generation.sequence.line[max(0, end - lookback) : end],
                     ban_eog=generation.ignore_eog,
                 )

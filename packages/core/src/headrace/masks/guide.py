@@ -9,7 +9,7 @@ from typing import Any
 
 from headrace.backend.decoder import Vocabulary
 from headrace.errors import GrammarError
-from headrace.grammar import Grammar, library
+from headrace.grammar import Choice, Grammar, JsonSchema, Regex, library
 from headrace.grammar.composed import is_spoken, sources_for
 from headrace.grammar.nodes import Tokens
 from headrace.masks.matcher import Matcher
@@ -63,6 +63,7 @@ class Guide:
             self._vocabulary.n_tokens,
             self._eog,
             ban_eog=ban_eog,
+            dear=not isinstance(grammar, (JsonSchema, Regex, Choice)),
             tokenize=lambda text: self._tokenize(text, spoken=spoken),
         )
 

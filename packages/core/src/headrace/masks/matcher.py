@@ -26,6 +26,7 @@ class Matcher:
         n_tokens: Tokens of the vocabulary.
         eog: Those that end a generation.
         ban_eog: Allow them only where nothing else is allowed.
+        dear: Whether masks may take milliseconds, so that it is better to draw first and ask then.
         tokenize: Bytes to tokens, as the model would have written them.
     """
 
@@ -36,8 +37,10 @@ class Matcher:
         eog: Sequence[int],
         *,
         ban_eog: bool,
+        dear: bool,
         tokenize: Callable[[bytes], list[int]],
     ) -> None:
+        self.dear = dear
         self._fresh = fresh
         self._tokenize = tokenize
         self._bytes = 4 * words(n_tokens)
@@ -98,6 +101,21 @@ class Matcher:
         self._check(matcher)
         self._matcher = matcher
         return memoryview(masks), int(n_valid)
+
+    def allows(self, token: int) -> bool:
+        """Whether a token may follow the output.
+
+        Raises:
+            GrammarError: As ``follow``.
+        """
+        self.follow(self.length, ())
+        # Behind an output that is complete llguidance finds no token valid, an end neither.
+        if token in self._ends:
+            found = self._matcher.is_accepting()
+        else:
+            found = self._matcher.validate_tokens([token])
+        self._check(self._matcher)
+        return bool(found)
 
     def forced(self) -> list[int]:
         """Tokens that come next whatever is chosen, since their text does.
