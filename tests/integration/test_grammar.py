@@ -70,14 +70,20 @@ complete_outputs = []
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(schema=SCHEMAS, seed=st.integers(0, 99))
 def _generate_under_schemas(tiny, schema, seed):
-    done = write(tiny, JsonSchema(schema), seed=seed, max_tokens=600)
+    try:
+        grammar = JsonSchema(schema)
+    except GrammarError as error:
+        if "control character" not in error.message:
+            raise
+        return  # narrower, and says so
+    done = write(tiny, grammar, seed=seed, max_tokens=600)
     complete_outputs.append(done.stop_reason is StopReason.EOG)
     if done.stop_reason is StopReason.EOG:
         jsonschema.Draft202012Validator(
             schema, format_checker=jsonschema.Draft202012Validator.FORMAT_CHECKER
         ).validate(json.loads(done.text))
     else:
-        assert begins(JsonSchema(schema), done.text.rstrip("\ufffd"))
+        assert begins(grammar, done.text.rstrip("\ufffd"))
 
 
 def test_what_is_generated_under_any_schema_is_valid(tiny):

@@ -104,7 +104,13 @@ def test_a_choice_is_one_of_its_options(options: list[str], seed: int) -> None:
 @given(SCHEMAS, st.integers(0, 9))
 def test_what_a_schema_allows_is_valid(schema: dict, seed: int) -> None:
     """Whatever is written under the grammar of a schema, jsonschema says so too."""
-    text = texts(JsonSchema(schema), seed)
+    try:
+        grammar = JsonSchema(schema)
+    except GrammarError as error:
+        if "control character" not in error.message:
+            raise
+        return  # narrower, and says so
+    text = texts(grammar, seed)
     validator = jsonschema.Draft202012Validator(
         schema, format_checker=jsonschema.Draft202012Validator.FORMAT_CHECKER
     )

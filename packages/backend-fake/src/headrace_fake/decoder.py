@@ -448,7 +448,9 @@ class FakeDecoder:
             accepted: Sequence[int] = ()
             memory = self._memories[row.sequence]
             if index not in step.row_errors and isinstance(row.sampler, FakeSampler):
-                accepted = row.sampler.sample(step.step_id, memory, row.draft, row.allowed)[:-1]
+                accepted = row.sampler.sample(
+                    step.step_id, memory, row.draft, row.allowed, leaps=len(row.tokens) > 1
+                )[:-1]
             memory.accept(accepted, len(row.draft))
         step.status = StepStatus.DONE
 

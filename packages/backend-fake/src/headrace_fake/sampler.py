@@ -85,11 +85,16 @@ class FakeSampler:
         memory: Memory,
         draft: Sequence[int] = (),
         allowed: memoryview | None = None,
+        *,
+        leaps: bool = False,
     ) -> tuple[int, ...]:
-        """Choose and accept the token that follows what is in memory, and more along a draft."""
+        """Choose and accept the token that follows what is in memory, and more along a draft.
+
+        ``leaps``: tokens that nobody chose may stand at its end, since a grammar left no choice.
+        """
         state = self._state
         now = memory.hash()
-        n_leapt = self._check(state, memory, now, leaps=allowed is not None)
+        n_leapt = self._check(state, memory, now, leaps=leaps)
         state = state._replace(n_chosen=state.n_chosen + n_leapt)
         state = state._replace(tokens=(), logprobs=(), step_id=step_id)
         flavour = memory.flavour
