@@ -159,7 +159,7 @@ def judge(path: Path, tokens: Tokens, figures: Figures) -> tuple[str, str]:
 def _in_some_order(matcher: Any, data: Any, valid: bool) -> bool:
     """Whether an instance can be written; of one that is invalid not all orders are tried."""
     tries = judging.MOST_TRIES if valid else TRIES
-    return judging.written(matcher, data, tries=tries) is not None
+    return judging.written(matcher, data, tries=tries, whole=valid) is not None
 
 
 def _outcome(faults: set[str]) -> str:

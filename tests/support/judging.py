@@ -24,6 +24,7 @@ def written(
     *,
     separators: tuple[str, str] = (", ", ": "),
     tries: int = MOST_TRIES,
+    whole: bool = True,
 ) -> str | None:
     """A JSON text of the value that the grammar takes; None if there is none.
 
@@ -35,9 +36,11 @@ def written(
         value: What ``json.loads`` gives.
         separators: As for ``json.dumps``.
         tries: Names that are tried before it counts as refused.
+        whole: Whether a number with a fraction of nothing may be written without it: to draft 4
+            only the one is an integer.
     """
     matcher = grammar if hasattr(grammar, "deep_copy") else following(grammar)
-    found = _Writer(separators, tries).after(_Place(b"", matcher), value)
+    found = _Writer(separators, tries, whole).after(_Place(b"", matcher), value)
     if found is None or not takes(matcher, found.text):  # and that it may end there
         return None
     return found.text.decode("utf-8", "surrogatepass")
@@ -124,11 +127,13 @@ class _Writer:
     Args:
         separators: As for ``json.dumps``.
         tries: Most names that are tried.
+        whole: As for ``written``.
     """
 
-    def __init__(self, separators: tuple[str, str], tries: int) -> None:
+    def __init__(self, separators: tuple[str, str], tries: int, whole: bool) -> None:
         self._between, self._colon = (each.encode() for each in separators)
         self._left = tries
+        self._whole = whole
 
     def after(self, place: _Place, value: Any) -> _Place | None:
         """Behind the value."""
@@ -136,7 +141,7 @@ class _Writer:
             return self._object(place, value, b"{")
         if isinstance(value, list):
             return self._array(place, value)
-        forms = (place.going(form) for form in _forms(value))
+        forms = (place.going(form) for form in _forms(value, self._whole))
         return next((form for form in forms if form is not None), None)
 
     def _array(self, place: _Place, items: list[Any]) -> _Place | None:
@@ -194,9 +199,9 @@ def _plain(value: Any) -> bytes:
     return text.encode("utf-8", "surrogatepass")
 
 
-def _forms(value: Any) -> Iterator[bytes]:
+def _forms(value: Any, whole: bool) -> Iterator[bytes]:
     yield _plain(value)
     if isinstance(value, float):
         yield format(Decimal(repr(value)), "f").encode()
-        if value.is_integer():
+        if whole and value.is_integer():
             yield str(int(value)).encode()
