@@ -10,6 +10,7 @@ import headrace
 from headrace import EngineParams, GrammarError, ParamsError, SamplingParams, UnsupportedError
 from headrace.grammar import Choice, Gbnf, Lazy
 from tests.support import chat_templates, tiny_gguf
+from tests.support.taking import takes
 
 HI = [{"role": "user", "content": "Hi"}]
 PICK = {
@@ -107,6 +108,18 @@ def test_a_call_that_may_come_has_a_dormant_grammar(model):
     assert [trigger.word for trigger in rendered.grammar.triggers] == ["<tool_call>\n"]
     plain = model.render_chat(HI, tools=[PICK], tool_choice="none", template=source)
     assert plain.grammar is None
+
+
+@pytest.mark.parametrize(("name", "others"), [("n", False), ("n<m>", True)])
+def test_names_and_strings_are_told_apart_by_their_first_character(model, name, others):
+    """In Gemma's format, where names are written as they are; unless a tool has others."""
+    parameters = {"type": "object", "properties": {name: {"type": "string"}}}
+    source = chat_templates.source("google-gemma-4-31B-it")
+    tools = [{"name": "pick", "parameters": parameters}]
+    grammar = model.render_chat(HI, tools=tools, template=source).grammar
+    for named in ("n", "first name", "n<m>"):
+        call = f'<|tool_call>call:pick{{{named}:<|"|>x: <b>}}<|"|>}}<tool_call|>'
+        assert takes(grammar, call) == (named != "n<m>" or others), named
 
 
 def test_what_a_template_cannot_be_kept_to_is_refused(model):
