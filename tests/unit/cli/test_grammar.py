@@ -9,12 +9,15 @@ def test_a_pattern_a_choice_and_a_schema(call, tmp_path):
     """Each holds the output to itself."""
     grammar = tmp_path / "list.gbnf"
     grammar.write_text('root ::= "[" [0-9]{2} "]"', encoding="utf-8")
+    lark = tmp_path / "list.lark"
+    lark.write_text('start: "<" /[0-9]{2}/ ">"', encoding="utf-8")
     schema = tmp_path / "schema.json"
     schema.write_text('{"type": "integer", "minimum": 7, "maximum": 8}', encoding="utf-8")
     for options, pattern in (
         (["--regex", "[0-9]{3}"], "[0-9]{3}"),
         (["--choice", "yes", "--choice", "no"], "yes|no"),
         (["--grammar", str(grammar)], r"\[[0-9]{2}\]"),
+        (["--lark", str(lark)], "<[0-9]{2}>"),
         (["--json-schema", str(schema)], "7|8"),
         (["--json-schema", '{"type": "boolean"}'], "true|false"),
     ):

@@ -11,7 +11,7 @@ import click
 from headrace.cli.options import expanded
 from headrace.cli.settings import Settings
 from headrace.errors import ParamsError
-from headrace.grammar import Choice, Gbnf, JsonSchema, Regex
+from headrace.grammar import Choice, Gbnf, JsonSchema, Lark, Regex
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -32,6 +32,7 @@ def _read(name: str) -> str:
 
 _KINDS: dict[str, Callable[[Any], Any]] = {
     "--grammar": lambda name: Gbnf(_read(name)),
+    "--lark": lambda name: Lark(_read(name)),
     "--json-schema": _schema,
     "--regex": Regex,
     "--choice": Choice,
@@ -48,9 +49,10 @@ def _keep(context: click.Context, parameter: click.Parameter, value: Any) -> Non
 
 
 def grammar_options(command: _F) -> _F:
-    """``--grammar``, ``--json-schema``, ``--regex`` and ``--choice``, of which one can be given."""
+    """``--grammar``, ``--lark``, ``--json-schema``, ``--regex``, ``--choice``: one can be given."""
     options = (
         ("--grammar", "FILE", "Write what a GBNF grammar allows."),
+        ("--lark", "FILE", "Write what a grammar in llguidance's notation allows."),
         ("--json-schema", "FILE|JSON", "Write JSON that is valid under a schema."),
         ("--regex", "PATTERN", "Write what matches a regular expression."),
         ("--choice", "TEXT", "Write one of these; repeatable."),
