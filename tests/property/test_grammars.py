@@ -12,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from headrace import Choice, Gbnf, GrammarError, JsonSchema, Regex
-from headrace.grammar.matcher import matches
+from headrace.grammar.derivative import matches
 from headrace.grammar.nodes import TokenRef
 from tests.support.derivation import derive
 from tests.support.gbnf_notation import write_gbnf

@@ -7,7 +7,7 @@ import pickle
 import pytest
 
 from headrace import Gbnf, GrammarError
-from headrace.grammar.matcher import matches
+from headrace.grammar.derivative import matches
 
 
 def fits(text: str, grammar: str) -> bool:

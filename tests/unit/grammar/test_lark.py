@@ -8,7 +8,7 @@ import random
 import pytest
 
 from headrace import Gbnf, GrammarError
-from headrace.grammar.matcher import Matcher, matches
+from headrace.grammar.derivative import Matcher, matches
 from headrace.grammar.shape import MAX_CHAIN
 from headrace.masks.guide import Guide
 from headrace.protocols import allowed_tokens

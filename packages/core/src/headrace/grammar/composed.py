@@ -13,9 +13,9 @@ import attrs
 
 from headrace.errors import GrammarError
 from headrace.grammar import library, waking
+from headrace.grammar.derivative import Matcher
 from headrace.grammar.dormant import Automaton, add_free, add_states, automaton, behind
 from headrace.grammar.lark import write
-from headrace.grammar.matcher import Matcher
 from headrace.grammar.nodes import (
     Chain,
     CharSet,

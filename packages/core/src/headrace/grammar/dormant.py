@@ -15,7 +15,7 @@ from typing import Any
 import attrs
 
 from headrace.errors import GrammarError
-from headrace.grammar.matcher import Matcher, Rest, begins, remaining
+from headrace.grammar.derivative import Matcher, Rest, begins, remaining
 from headrace.grammar.nodes import (
     LAST_CHARACTER,
     Chain,

@@ -22,7 +22,7 @@ from collections import deque
 from collections.abc import Iterator
 
 from headrace.grammar.checks import may_be_empty, walk
-from headrace.grammar.matcher import Matcher, Rest
+from headrace.grammar.derivative import Matcher, Rest
 from headrace.grammar.nodes import (
     Chain,
     CharSet,

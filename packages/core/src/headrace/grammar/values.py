@@ -13,9 +13,9 @@ import attrs
 
 from headrace.errors import GrammarError
 from headrace.grammar.checks import check_rules
+from headrace.grammar.derivative import Matcher, remaining
 from headrace.grammar.gbnf import parse_gbnf
 from headrace.grammar.lark import write
-from headrace.grammar.matcher import Matcher, remaining
 from headrace.grammar.nodes import Node, Ref, Tokens
 from headrace.grammar.places import check_unicode
 from headrace.grammar.shape import MANY
