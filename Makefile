@@ -61,7 +61,7 @@ dev: | python
 	$(DEV)/bin/python -m pip install --quiet --disable-pip-version-check \
 	    "setuptools>=77" "cffi>=2" "cmake>=3.25,<5" ninja \
 	    pytest hypothesis hypothesis-jsonschema huggingface_hub "jsonschema[format-nongpl]" \
-	    pytest-benchmark gguf "jinja2>=3.1.6" ruff mypy types-setuptools tox
+	    pytest-benchmark gguf "jinja2>=3.1.6" ruff mypy types-jsonschema types-setuptools tox
 	$(DEV)/bin/python -m native_build
 	$(DEV)/bin/python -m pip install --disable-pip-version-check --no-build-isolation \
 	    -e . -e packages/core -e packages/backend-fake -e packages/backend-llamacpp \
