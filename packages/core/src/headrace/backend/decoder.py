@@ -116,6 +116,11 @@ class Row:
     ``GrammarError``. Only models with ``Capability.GRAMMAR`` get masks."""
 
 
+def mask_size(n_tokens: int) -> int:
+    """Bytes of one mask of ``Row.allowed`` over so many tokens."""
+    return -(-n_tokens // 32) * 4
+
+
 def allowed_tokens(allowed: memoryview, n_tokens: int, place: int = 0) -> list[int]:
     """The ids that one mask of ``Row.allowed`` allows, in their order.
 
@@ -124,7 +129,7 @@ def allowed_tokens(allowed: memoryview, n_tokens: int, place: int = 0) -> list[i
         n_tokens: Tokens of the vocabulary.
         place: Which mask: 0 for the place after the row's last token.
     """
-    size = -(-n_tokens // 32) * 4
+    size = mask_size(n_tokens)
     mask = allowed[place * size : (place + 1) * size]
     return [
         at * 8 + bit for at, byte in enumerate(mask) if byte for bit in range(8) if byte >> bit & 1
@@ -133,7 +138,7 @@ def allowed_tokens(allowed: memoryview, n_tokens: int, place: int = 0) -> list[i
 
 def is_allowed(allowed: memoryview, n_tokens: int, token: int, place: int = 0) -> bool:
     """Whether one mask of ``Row.allowed`` allows a token; see ``allowed_tokens``."""
-    at = place * (-(-n_tokens // 32) * 4) + (token >> 3)
+    at = place * mask_size(n_tokens) + (token >> 3)
     return bool(allowed[at] >> (token & 7) & 1)
 
 

@@ -107,7 +107,7 @@ def judge(planned: PlannedRow, result: RowResult, old_samplers: deque[Any]) -> R
     Doing so twice is doing so once.
 
     Args:
-        planned: The row.
+        planned: A row that was drawn first.
         result: What came of it.
         old_samplers: Takes the sampler, which has accepted what is refused.
 
@@ -116,9 +116,7 @@ def judge(planned: PlannedRow, result: RowResult, old_samplers: deque[Any]) -> R
     """
     generation = planned.generation
     matcher = generation.matcher
-    if not planned.drawn_first or matcher is None or not result.tokens:
-        return result
-    if matcher.allows(result.tokens[0]):
+    if matcher is None or not result.tokens or matcher.allows(result.tokens[0]):
         return result
     generation.masked_until = generation.produced + MASKED
     if generation.sampler is planned.row.sampler:

@@ -138,8 +138,11 @@ class Driver:
         It takes longer than the mutex may be held. The step is begun already: should this be
         interrupted, the decoder does not know it, and it is dropped.
         """
+        bound = [each for each in step.rows if each.generation.matcher is not None]
+        if not bound:
+            return True  # as in most steps
         room = self._state.info.n_batch - step.n_tokens
-        for planned in [each for each in step.rows if each.generation.matcher is not None]:
+        for planned in bound:
             try:
                 runs = constraints.constrain(
                     planned, self._mutex, room, can_draw_first=self._can_draw_first
@@ -218,10 +221,11 @@ class Driver:
         self, step: Step, planned: PlannedRow, result: RowResult, is_eog: Callable[[int], bool]
     ) -> HeadraceError | None:
         """Hand out what came of a row; returns why it has failed, if it has."""
-        try:
-            result = constraints.judge(planned, result, self._state.old_samplers)
-        except GrammarError as error:
-            return error
+        if planned.drawn_first:
+            try:
+                result = constraints.judge(planned, result, self._state.old_samplers)
+            except GrammarError as error:
+                return error
         steps.apply(step, planned, result, is_eog)
         if planned.generation.fruitless >= PATIENCE:
             return self._decoder.stuck("step")

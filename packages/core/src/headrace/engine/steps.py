@@ -140,8 +140,9 @@ class Planner:
 
     def _sampler(self, generation: Run) -> Sampler | None:
         if generation.sampler is None:
-            # What the grammar allows comes with each row.
-            params = attrs.evolve(generation.sampling, grammar=None)
+            params = generation.sampling
+            if params.grammar is not None:  # what it allows comes with each row
+                params = attrs.evolve(params, grammar=None)
             lookback = params.lookback(self._decoder.info.n_ctx_sequence)
             end = len(generation.sequence.line)
             try:

@@ -32,6 +32,7 @@ class Guide:
         self._tokenizers: dict[bool, Any] = {}
         self._fresh: OrderedDict[Grammar, Any] = OrderedDict()
         self._eog: list[int] = []
+        self._unsaid: list[int] | None = None
 
     def prepare(self, *, spoken: bool = False) -> Any:
         """The tokenizer, made at the first call: that takes a second for 262,144 tokens."""
@@ -83,8 +84,13 @@ class Guide:
             self._id_of,
             lambda token: self._text_of(token, spoken=spoken),
             self._eog,
-            lambda: self._eog if spoken else unsaid(self._vocabulary),
+            lambda: self._eog if spoken else self._without_text(),
         )
+
+    def _without_text(self) -> list[int]:
+        if self._unsaid is None:
+            self._unsaid = unsaid(self._vocabulary)
+        return self._unsaid
 
     def _text_of(self, token: int, *, spoken: bool) -> str | None:
         if self._vocabulary.is_eog(token):

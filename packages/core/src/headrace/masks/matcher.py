@@ -6,13 +6,9 @@ import ctypes
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from headrace.backend.decoder import mask_size
 from headrace.errors import GrammarError
 from headrace.grammar import library
-
-
-def words(n_tokens: int) -> int:
-    """Words of 32 bits that a mask of so many tokens has."""
-    return -(-n_tokens // 32)
 
 
 class Matcher:
@@ -43,7 +39,7 @@ class Matcher:
         self.dear = dear
         self._fresh = fresh
         self._tokenize = tokenize
-        self._bytes = 4 * words(n_tokens)
+        self._bytes = mask_size(n_tokens)
         self._ends = tuple(eog)
         self._ban_eog = ban_eog
         self._output: list[int] = []
