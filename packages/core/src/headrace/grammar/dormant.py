@@ -30,7 +30,7 @@ from headrace.grammar.nodes import (
     Tokens,
     Whole,
 )
-from headrace.grammar.sets import Ranges, union, without, writable
+from headrace.grammar.sets import Ranges, first_ranges, union, writable
 from headrace.grammar.shape import ROOT
 from headrace.grammar.waking import Beginning, Mark, Not
 
@@ -287,10 +287,4 @@ def _classes(state: _State) -> list[tuple[int, int]]:
 
 
 def _first(place: Rest) -> Ranges:
-    node = place[0] if place else None
-    if isinstance(node, Text):
-        code = ord(node.characters[0])
-        return ((code, code),)
-    if isinstance(node, CharSet):
-        return without(node.ranges) if node.negated else union(node.ranges)
-    return ()
+    return first_ranges(place[0]) if place else ()

@@ -38,7 +38,7 @@ from headrace.grammar.nodes import (
     Whole,
     children,
 )
-from headrace.grammar.sets import Ranges, union, without
+from headrace.grammar.sets import Ranges, first_ranges
 
 MOST_UNITS = 400
 """Most parts whose pairs are looked at; a grammar of more is read character by character."""
@@ -296,8 +296,8 @@ class _Search:
             a, b = pair
             if not a:
                 same = same or not b
-                onward |= _lead_bytes(_ranges(b[0])) if b else 0
-            elif b and _meet(_ranges(a[0]), _ranges(b[0])):
+                onward |= _lead_bytes(first_ranges(b[0])) if b else 0
+            elif b and _meet(first_ranges(a[0]), first_ranges(b[0])):
                 todo.extend(
                     (x, y) for x in self._opened(self._on(a)) for y in self._opened(self._on(b))
                 )
@@ -322,7 +322,7 @@ class _Search:
             return _ANY_BYTE
         bits = 0
         for place in self._opened((unit, ())):
-            bits |= _lead_bytes(_ranges(place[0])) if place else 0
+            bits |= _lead_bytes(first_ranges(place[0])) if place else 0
         return bits
 
 
@@ -341,15 +341,6 @@ def _bits(number: int) -> Iterator[int]:
         low = number & -number
         yield low.bit_length() - 1
         number ^= low
-
-
-def _ranges(node: Node) -> Ranges:
-    if isinstance(node, Text):
-        code = ord(node.characters[0])
-        return ((code, code),)
-    if isinstance(node, CharSet):
-        return without(node.ranges) if node.negated else union(node.ranges)
-    return ()
 
 
 def _meet(left: Ranges, right: Ranges) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from headrace.grammar.nodes import LAST_CHARACTER
+from headrace.grammar.nodes import LAST_CHARACTER, CharSet, Node, Text
 
 Ranges = tuple[tuple[int, int], ...]
 
@@ -42,3 +42,13 @@ def without(ranges: Ranges) -> Ranges:
 def writable(ranges: Ranges) -> Ranges:
     """Those of the characters that can be part of a text."""
     return without(union((*without(ranges), *_NEVER_WRITTEN)))
+
+
+def first_ranges(node: Node) -> Ranges:
+    """What a text or a set of characters can begin with; nothing for other nodes."""
+    if isinstance(node, Text):
+        code = ord(node.characters[0])
+        return ((code, code),)
+    if isinstance(node, CharSet):
+        return without(node.ranges) if node.negated else union(node.ranges)
+    return ()
