@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 import threading
-import time
 from collections import deque
 from typing import Any
 
@@ -141,12 +140,8 @@ def _append(planned: PlannedRow, tokens: list[int], mutex: threading.RLock) -> N
     with mutex:
         if sequence.generation is not generation or not tokens:
             return
-        line = sequence.line
-        line[planned.line_length :] = tokens
-        generation.produced = line.dropped + len(line) - generation.start
-        if generation.tally.first_token_at is None:
-            generation.tally.first_token_at = time.monotonic()
-        if generation.max_tokens is not None and generation.produced >= generation.max_tokens:
+        generation.put(planned.line_length, tokens)
+        if generation.is_enough:
             generation.end = StopReason.MAX_TOKENS
         row.tokens = [*row.tokens, *tokens]
         row.draft, planned.proposed = (), 0  # it was to follow what is not the end any more

@@ -15,9 +15,11 @@ or append to a deque, and whoever drives next carries it out.
 from __future__ import annotations
 
 import threading
+import time
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Mapping
+from collections.abc import Sequence as Tokens
 
 import attrs
 
@@ -308,6 +310,19 @@ class Run:
     def ready(self) -> bool:
         """Whether a pull would bring something at once."""
         return self.over or self.produced > self.pulled
+
+    def put(self, at: int, tokens: Tokens[int]) -> None:
+        """Have these be what it has produced from an index of the line on; again is as once."""
+        line = self.sequence.line
+        line[at:] = tokens
+        self.produced = line.dropped + len(line) - self.start
+        if self.tally.first_token_at is None:
+            self.tally.first_token_at = time.monotonic()
+
+    @property
+    def is_enough(self) -> bool:
+        """Whether it has produced as many tokens as were wanted."""
+        return self.max_tokens is not None and self.produced >= self.max_tokens
 
     def found_in_memory(self, length: int) -> None:
         """Note how much of the line is in memory, at first from earlier generations."""

@@ -8,7 +8,6 @@ never added to, except once for each step id.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 import attrs
@@ -253,20 +252,17 @@ def _accept(
     is_eog: Callable[[int], bool],
 ) -> None:
     """Append sampled tokens at index ``at`` of the line; doing so twice is doing so once."""
-    sequence, tally = generation.sequence, generation.tally
-    line = sequence.line
+    sequence, line = generation.sequence, generation.sequence.line
     tokens = tokens[: _wanted(generation, tokens, at, is_eog)]
     logprobs = logprobs[: len(tokens)]
-    line[at:] = tokens
+    # Before the tokens count: a reader takes both once they do.
     generation.logprobs[line.dropped + at - generation.start :] = logprobs
-    generation.produced = line.dropped + len(line) - generation.start
-    if tally.first_token_at is None:
-        tally.first_token_at = time.monotonic()
+    generation.put(at, tokens)
     # Where the end is ignored it is chosen only if a grammar allows nothing else.
     ends = not generation.ignore_eog or generation.matcher is not None
     if ends and is_eog(line[-1]):
         generation.end = StopReason.EOG
-    elif generation.max_tokens is not None and generation.produced >= generation.max_tokens:
+    elif generation.is_enough:
         generation.end = StopReason.MAX_TOKENS
     elif len(line) > sequence.room and not generation.forgettable:
         generation.end = StopReason.CONTEXT_FULL
