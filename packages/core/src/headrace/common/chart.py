@@ -7,7 +7,7 @@ and read aloud; what a chart says stands in its title and description too.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 
 import attrs
@@ -24,6 +24,10 @@ _TICKS = 6
 _LONGEST_NAME = 28
 
 
+def _as_values(values: Iterable[float | None]) -> tuple[float | None, ...]:
+    return tuple(values)
+
+
 @attrs.frozen
 class Series:
     """What belongs together: one line, or the bars of one colour."""
@@ -31,7 +35,7 @@ class Series:
     name: str
     """What the legend says."""
 
-    values: tuple[float | None, ...] = attrs.field(converter=tuple)
+    values: tuple[float | None, ...] = attrs.field(converter=_as_values)
     """One for each place, None where nothing is known."""
 
 
