@@ -28,7 +28,14 @@ def computing(processes: int) -> Iterator[None]:
     try:
         for _ in range(processes):
             command = [sys.executable, "-S", "-E", "-c", _COMPUTES]
-            started.append(subprocess.Popen(command, stdin=subprocess.DEVNULL))
+            started.append(
+                subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                )
+            )
         yield
     finally:
         for each in started:
