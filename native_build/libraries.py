@@ -15,6 +15,7 @@ from . import cpu
 from .errors import BuildError
 from .licences import collect_licences
 from .options import WATCH, cmake_options, flag_options
+from .patching import BARRIER, write_patched
 from .prefix import COMMON_HEADERS, Prefix
 from .progress import StepCounter, run_logged, say, telling_lines
 from .record import BuildRecord
@@ -56,7 +57,8 @@ def _cache_key(settings: Settings, source: Source, toolchain: Toolchain) -> str:
         "recipe": _RECIPE,
         "source": source.identity,
         "options": cmake_options(settings, source.commit),
-        "watch": {path.name: path.read_text(encoding="utf-8") for path in sorted(WATCH.iterdir())},
+        "watch": _contents(WATCH),
+        "barrier": _contents(BARRIER) if settings.barrier else None,
         "flags": {name: os.environ.get(name, "") for name in _FLAG_VARIABLES},
         "compilers": [
             tool and (tool.command, tool.version) for tool in (toolchain.c, toolchain.cxx)
@@ -66,6 +68,10 @@ def _cache_key(settings: Settings, source: Source, toolchain: Toolchain) -> str:
     }
     text = json.dumps(parts, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:24]
+
+
+def _contents(folder: Path) -> dict[str, str]:
+    return {path.name: path.read_text(encoding="utf-8") for path in sorted(folder.iterdir())}
 
 
 def _native_identity(toolchain: Toolchain) -> object:
@@ -121,7 +127,9 @@ def _copy_common_headers(source: Source, install: Path) -> None:
 def _run_cmake(settings: Settings, source: Source, build: Path, install: Path) -> None:
     cmake = find_tool("cmake", "CMAKE_BIN_DIR")
     folders = ["-S", str(source.folder), "-B", str(build)]
-    options = [*flag_options(source.folder, build), *cmake_options(settings, source.commit)]
+    patched = write_patched(source, build) if settings.barrier else None
+    flags = flag_options(source.folder, build, patched)
+    options = [*flags, *cmake_options(settings, source.commit)]
     # Generators for several configurations, as Visual C++'s, ask which one at each stage.
     config = ["--config", "Release"]
     stages = {

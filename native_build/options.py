@@ -6,6 +6,7 @@ import os
 import sys
 from pathlib import Path
 
+from .patching import BARRIER
 from .settings import ROOT, Settings
 
 WATCH = ROOT / "ffi" / "watch"
@@ -47,23 +48,33 @@ _PORTABLE = ("GGML_NATIVE=OFF", "GGML_BACKEND_DL=ON", "GGML_CPU_ALL_VARIANTS=ON"
 def cmake_options(settings: Settings, commit: str) -> list[str]:
     """The options that decide what comes out: part of the key of the cache."""
     kernels = _PORTABLE if settings.portable else _NATIVE
+    barrier = (f"HEADRACE_BARRIER={'ON' if settings.barrier else 'OFF'}",)
     # Without these two, a tree inside another git repository embeds that repository's commit.
     version = (f"LLAMA_BUILD_COMMIT={commit}", "LLAMA_BUILD_NUMBER=0")
-    ours = [f"-D{option}" for option in (*_FIXED, *kernels, *version)]
+    ours = [f"-D{option}" for option in (*_FIXED, *barrier, *kernels, *version)]
     return [*ours, *settings.cmake_args]
 
 
-def flag_options(source: Path, build: Path) -> list[str]:
+def flag_options(source: Path, build: Path, patched: Path | None) -> list[str]:
     """Options that name folders, which differ between equal builds.
+
+    Args:
+        source: Of llama.cpp.
+        build: Where CMake works.
+        patched: Where the patched copies lie; None without a patch.
 
     The folders are mapped away in what the compiler embeds. C code is compiled with unwind tables
     because the shim leaves a ggml abort by a C++ exception, through ggml's C functions.
     """
-    watch = f"-DCMAKE_PROJECT_INCLUDE={(WATCH / 'watch.cmake').as_posix()}"
+    ours = [f"-DCMAKE_PROJECT_INCLUDE={(WATCH / 'watch.cmake').as_posix()}"]
+    if patched is not None:
+        # Of the variables that name files to include, one has room for one file.
+        ours.append(f"-DCMAKE_PROJECT_INCLUDE_BEFORE={(BARRIER / 'barrier.cmake').as_posix()}")
+        ours.append(f"-DHEADRACE_BARRIER_FOLDER={patched.as_posix()}")
     if sys.platform == "win32":
-        return [watch]
+        return ours
     mapped = f"-ffile-prefix-map={source}=llama.cpp -ffile-prefix-map={build}=build"
     # Setting these replaces what CMake would have taken from the environment.
     c = f"{os.environ.get('CFLAGS', '')} {mapped} -fexceptions".strip()
     cxx = f"{os.environ.get('CXXFLAGS', '')} {mapped}".strip()
-    return [watch, f"-DCMAKE_C_FLAGS={c}", f"-DCMAKE_CXX_FLAGS={cxx}"]
+    return [*ours, f"-DCMAKE_C_FLAGS={c}", f"-DCMAKE_CXX_FLAGS={cxx}"]

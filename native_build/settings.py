@@ -17,7 +17,7 @@ from .errors import BuildError
 
 ROOT = Path(__file__).resolve().parent.parent
 
-_WORDS = {"": False, "0": False, "no": False, "off": False, "false": False}
+_WORDS = {"0": False, "no": False, "off": False, "false": False}
 _WORDS |= {"1": True, "yes": True, "on": True, "true": True}
 
 
@@ -33,6 +33,8 @@ class Settings:
             (``HEADRACE_LLAMA_CPP_PREFIX``).
         cmake_args: Options for llama.cpp's CMake, after ours (``HEADRACE_CMAKE_ARGS``).
         portable: Kernels for every CPU level instead of this machine's (``HEADRACE_PORTABLE``).
+        barrier: Threads that wait for each other sleep after a while (``HEADRACE_BARRIER``), which
+            takes a patch of llama.cpp.
     """
 
     cache_dir: Path
@@ -40,6 +42,7 @@ class Settings:
     prefix: Path | None = None
     cmake_args: tuple[str, ...] = ()
     portable: bool = False
+    barrier: bool = True
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Settings:
@@ -53,7 +56,8 @@ class Settings:
             source_dir=_folder(environ, "HEADRACE_LLAMA_CPP_SOURCE", "include/llama.h"),
             prefix=_folder(environ, "HEADRACE_LLAMA_CPP_PREFIX", "include/llama.h"),
             cmake_args=tuple(_split(environ.get("HEADRACE_CMAKE_ARGS", ""))),
-            portable=_switch(environ, "HEADRACE_PORTABLE"),
+            portable=_switch(environ, "HEADRACE_PORTABLE", default=False),
+            barrier=_switch(environ, "HEADRACE_BARRIER", default=True),
         )
         settings._check_exclusive()
         return settings
@@ -117,9 +121,9 @@ def _split(options: str) -> list[str]:
         ) from None
 
 
-def _switch(environ: Mapping[str, str], name: str) -> bool:
+def _switch(environ: Mapping[str, str], name: str, *, default: bool) -> bool:
     value = environ.get(name, "")
     try:
-        return _WORDS[value.strip().lower()]
+        return _WORDS[value.strip().lower()] if value.strip() else default
     except KeyError:
         raise BuildError(f"{name} is {value!r}.", "set it to 1 or 0.") from None

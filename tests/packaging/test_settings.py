@@ -17,6 +17,7 @@ def test_without_switches_the_pinned_llama_cpp_is_built_for_this_machine():
     assert settings.prefix is None
     assert settings.cmake_args == ()
     assert not settings.portable
+    assert settings.barrier
 
 
 def test_the_cache_is_where_it_is_told_to_be():
@@ -40,6 +41,14 @@ def test_cmake_arguments_are_split_like_a_command_line():
 def test_portable_is_switched_by_the_usual_words(word, meaning):
     """On and off have several spellings."""
     assert Settings.from_environment({"HEADRACE_PORTABLE": word}).portable is meaning
+
+
+@pytest.mark.parametrize(
+    ("word", "meaning"), [("0", False), ("off", False), ("", True), ("1", True)]
+)
+def test_the_barrier_is_there_unless_it_is_switched_off(word, meaning):
+    """An empty variable is one that is not set."""
+    assert Settings.from_environment({"HEADRACE_BARRIER": word}).barrier is meaning
 
 
 @pytest.mark.parametrize(

@@ -6,12 +6,11 @@ without handles, made by ``load_model`` and kept by the model as ``model.referen
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
 import attrs
 
-from headrace.common import above
 from headrace.errors import CopyError
 from headrace.params import EngineParams, ModelParams
 
@@ -22,6 +21,10 @@ class Named(Protocol):
     """A backend, of which only the name is of interest here."""
 
     name: str
+
+
+loaders: list[tuple[Callable[..., Any], Callable[..., Awaitable[Any]]]] = []
+"""``load_model`` and ``aload_model``; filled by ``headrace.loading``, which stands above."""
 
 
 @attrs.frozen
@@ -51,7 +54,7 @@ class ModelReference:
             options: As for ``load_model``. A reference has none: it travels, and keys must not.
             progress: The same.
         """
-        return above.function("load_model")(
+        return loaders[-1][0](
             self.reference,
             backend=self.backend,
             params=self.params,
@@ -64,7 +67,7 @@ class ModelReference:
         self, *, options: Mapping[str, object] | None = None, progress: Progress | None = None
     ) -> Any:
         """``load`` for a task of asyncio or trio; see ``aload_model``."""
-        return await above.function("aload_model")(
+        return await loaders[-1][1](
             self.reference,
             backend=self.backend,
             params=self.params,

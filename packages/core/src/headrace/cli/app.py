@@ -18,7 +18,6 @@ import headrace
 from headrace.backend.plugins import discovery
 from headrace.cli import (
     backends,
-    bench,
     chat,
     check,
     conformance,
@@ -82,7 +81,6 @@ for command in (
     gguf.gguf,
     gguf.quantize,
     check.check,
-    bench.bench,
     rpc_server.rpc_server,
     embed.embed,
     embed.rerank,

@@ -1,1 +1,0 @@
-"""What the scripts beside it share: native programs, peers, interleaved rounds, reports."""

@@ -1,1 +1,0 @@
-"""How fast a model runs here: what ``headrace bench`` measures."""
