@@ -88,7 +88,13 @@ void ThreadPools::attach(llama_context *context, int32_t n_threads, int32_t n_th
     if (n_threads_batch != n_threads) {
         batch_ = pool(n_threads_batch);
     }
-    llama_attach_threadpool(context, decode_, batch_);
+    share(context);
+}
+
+void ThreadPools::share(llama_context *context) const {
+    if (decode_ != nullptr) {
+        llama_attach_threadpool(context, decode_, batch_);
+    }
 }
 
 ThreadPools::~ThreadPools() {
@@ -108,6 +114,7 @@ ContextCore::~ContextCore() {
     }
     if (context != nullptr) {
         guarded(nullptr, [&]() -> int {
+            llama_free(embedding.brief);
             llama_free(context);
             return HR_OK;
         });

@@ -66,6 +66,8 @@ class ThreadPools {
 
     // Makes a pool, or two if the numbers differ, and gives them to the context.
     void attach(llama_context *context, int32_t n_threads, int32_t n_threads_batch);
+    // Gives them to a context that never computes at the same time, too.
+    void share(llama_context *context) const;
     void abandon() noexcept { decode_ = batch_ = nullptr; }
 
   private:
@@ -81,6 +83,10 @@ struct Embedding {
     int32_t n_longest = 0;     // most tokens of a text: positions beyond may have no weights
     bool per_token = false;    // one vector for each token instead of one for each text
     bool encodes = false;      // by the encoder: llama_encode instead of llama_decode
+    // Computes single texts of fewer than n_brief tokens, without flash attention.
+    llama_context *brief = nullptr;
+    int32_t n_brief = 0;
+    bool brief_reserves = true;
 };
 
 struct AdapterCore;

@@ -4,6 +4,7 @@
 // n_batch, and no call has more tokens than that. That is also what attention that looks both
 // ways asks for.
 #include <algorithm>
+#include <utility>
 
 #include "context.h"
 
@@ -53,6 +54,45 @@ llama_batch fill_texts(ContextCore &core, const int32_t *tokens, const int32_t *
     return batch_of(core, tokens, at);
 }
 
+// Texts of few tokens have too few queries for the tiles of ggml's flash attention on a CPU, and
+// plain products are faster then. Not where several texts share a call: flash attention passes
+// over what a text may not look at, plain products compute it.
+void open_brief(ContextCore &core, llama_context_params settings, int32_t n_brief) {
+    settings.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_DISABLED;
+    settings.n_ctx = settings.n_batch = settings.n_ubatch = static_cast<uint32_t>(n_brief);
+    settings.n_seq_max = 1;
+    settings.abort_callback = [](void *stop) { return static_cast<Stop *>(stop)->on_node(); };
+    settings.abort_callback_data = &core.stop;
+    Embedding &made = core.embedding;
+    {
+        const std::lock_guard<std::mutex> lock(core.model->adapters);
+        made.brief = llama_init_from_model(core.model->model, settings);
+    }
+    if (made.brief != nullptr) {  // else all is done in the other one
+        core.pools.share(made.brief);
+        made.n_brief = n_brief;
+    }
+}
+
+// Has the core's context be the one for a single short text, as long as it lives.
+class Briefly {
+  public:
+    Briefly(ContextCore &core, bool wanted) : core_(core), wanted_(wanted) { swap(); }
+    ~Briefly() { swap(); }
+    Briefly(const Briefly &) = delete;
+    Briefly &operator=(const Briefly &) = delete;
+
+  private:
+    void swap() noexcept {
+        if (wanted_) {
+            std::swap(core_.context, core_.embedding.brief);
+            std::swap(core_.reserves, core_.embedding.brief_reserves);
+        }
+    }
+    ContextCore &core_;
+    const bool wanted_;
+};
+
 int take_vectors(ContextCore &core, int32_t n_vectors, float *vectors) {
     const Embedding &made = core.embedding;
     for (int32_t i = 0; i < n_vectors; ++i) {
@@ -73,8 +113,8 @@ int take_vectors(ContextCore &core, int32_t n_vectors, float *vectors) {
 extern "C" {
 
 int hr_embedding_open(hr_context *handle, hr_model *model,
-                      const struct llama_context_params *params, hr_embedding_info *info,
-                      hr_report *report) {
+                      const struct llama_context_params *params, int32_t n_brief,
+                      hr_embedding_info *info, hr_report *report) {
     return hr::opening(handle, report, [&](hr::ContextCore &core) -> int {
         if (!params->embeddings || params->n_ubatch < params->n_batch) {
             hr::say(report, "the settings are not those of a context for vectors");
@@ -95,6 +135,9 @@ int hr_embedding_open(hr_context *handle, hr_model *model,
         made.per_token = pooling == LLAMA_POOLING_TYPE_NONE;
         made.encodes = llama_model_has_encoder(loaded) && !llama_model_has_decoder(loaded);
         core.n_batch = std::min(core.n_batch, static_cast<int32_t>(llama_n_ubatch(core.context)));
+        if (core.memory == nullptr && n_brief > 0 && n_brief < core.n_batch) {
+            hr::open_brief(core, *params, n_brief);
+        }
         info->n_dimensions = made.n_dimensions;
         info->n_texts = made.n_texts;
         return HR_OK;
@@ -113,6 +156,7 @@ int hr_embed(hr_context *handle, uint64_t call_id, const int32_t *tokens, const 
         }
         hr::arm(core, call_id, /* time_limit */ -1, check, user);
         const llama_batch batch = hr::fill_texts(core, tokens, lengths, n_texts);
+        const hr::Briefly briefly(core, n_texts == 1 && batch.n_tokens < core.embedding.n_brief);
         const int outcome = hr::compute(core, batch, report);
         if (outcome != HR_OK) {
             return outcome;

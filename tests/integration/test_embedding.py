@@ -239,6 +239,42 @@ def test_an_interrupted_call_leaves_nothing_behind(open_embedder, kind, pooling)
         assert embedder.embed(2 * number + 3, texts) == expected
 
 
+@pytest.mark.parametrize("pooling", [Pooling.MEAN, Pooling.NONE])
+def test_an_interrupted_short_text_leaves_nothing_behind(open_embedder, pooling):
+    """Alone in its call it has a context of its own, which is ended like the other."""
+    embedder = open_embedder("bert", pooling)
+    alone, together = [[5, 6, 7, 8, 9]], [[10, 11, 12], [5, 6]]
+    expected = embedder.embed(1, alone), embedder.embed(2, together)
+    for number, nodes in enumerate((0, 1, 7, 25)):
+        lib.hr_test_interrupt_after(embedder._context, nodes)
+        assert embedder.embed(3 * number + 3, alone) is None
+        lib.hr_test_interrupt_after(embedder._context, -1)
+        assert embedder.embed(3 * number + 4, together) == expected[1]
+        assert embedder.embed(3 * number + 5, alone) == expected[0]
+
+
+def test_a_short_text_alone_is_computed_without_flash_attention(open_embedder):
+    """Where the caller leaves the choice; one that is longer, or not alone, is with it."""
+    ours, without, with_it = (
+        open_embedder("bert", flash_attention=choice) for choice in (None, False, True)
+    )
+    short = [list(range(5, 5 + embedding.BRIEF - 1))]
+    assert ours.embed(1, short) == without.embed(1, short) != with_it.embed(1, short)
+    for number, texts in enumerate(([[*short[0], 5]], [short[0][:5], short[0][:9]]), start=2):
+        assert ours.embed(number, texts) == with_it.embed(number, texts)
+        assert ours.embed(number + 2, texts) != without.embed(number + 2, texts)
+
+
+def test_a_short_text_alone_has_the_vector_it_has_among_others(open_embedder):
+    """But for its last digits."""
+    embedder = open_embedder()
+    others = [[9, 8, 7], [20, 21, 22, 23]]
+    for length in (1, 2, 30, embedding.BRIEF - 1):
+        text = list(range(5, 5 + length))
+        (alone,) = embedder.embed(1, [text])
+        assert cosine(alone, embedder.embed(2, [text, *others])[0]) > 0.99999
+
+
 def test_an_interrupt_given_before_the_call_ends_it(embedder):
     """And only that one."""
     embedder.interrupt(2)

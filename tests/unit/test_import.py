@@ -1,19 +1,52 @@
-"""``import headrace``: what is seldom used is imported when it is."""
+"""``import headrace``: a program pays for what it uses, when it does.
+
+What is counted are modules, not seconds: an import that is not made takes none.
+"""
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 import headrace
 
 
+def imported_by(code: str) -> set[str]:
+    """The modules that a process of its own has when it has run this."""
+    code += "\nimport sys; print('\\n'.join(sys.modules), file=sys.__stdout__)"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    return set(done.stdout.split())
+
+
+def of_headrace(modules: set[str]) -> set[str]:
+    """Those of them that are headrace's own."""
+    return {name for name in modules if name.partition(".")[0] == "headrace"}
+
+
+def test_the_import_brings_errors_and_nothing_that_has_to_be_made():
+    """An ``except`` clause names an error while another is under way: they are there at once."""
+    modules = imported_by("import headrace")
+
+    assert of_headrace(modules) == {
+        "headrace",
+        "headrace._version",
+        "headrace.common",
+        "headrace.common.above",
+        "headrace.common.later",
+        "headrace.errors",
+    }
+    assert modules.isdisjoint({"attr", "attrs", "inspect", "importlib.metadata", "threading"})
+
+
 def test_looking_at_files_and_machines_is_imported_when_it_is_done():
     """Most programs do not."""
     code = (
         "import headrace, sys\n"
+        "headrace.load_model\n"
         "assert not any(name.startswith('headrace.inspection') for name in sys.modules)\n"
         "assert headrace.check_model is headrace.check_model\n"
         "assert 'headrace.inspection.check' in sys.modules\n"
@@ -21,10 +54,49 @@ def test_looking_at_files_and_machines_is_imported_when_it_is_done():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+@pytest.mark.parametrize(
+    "code",
+    [
+        "from headrace.backend.plugins import discover\n"
+        "assert 'references' in {each.plugin for each in discover().resolvers}",
+        "from headrace.reference import ModelReference\n"
+        "from headrace import ModelNotFoundError\n"
+        "try: ModelReference('fake:', backend='none').load()\n"
+        "except LookupError as error: assert type(error).__name__ == 'BackendNotFoundError'\n"
+        "else: raise AssertionError",
+    ],
+    ids=["resolvers", "references"],
+)
+def test_what_reaches_up_does_so_whichever_module_comes_first(code):
+    """Lower floors know where higher ones are before those are imported."""
+    imported_by(code)
+
+
 def test_every_public_name_is_there_and_listed():
     """Also those that come late."""
     assert set(headrace.__all__) <= set(dir(headrace))
     assert all(getattr(headrace, name) is not None for name in headrace.__all__)
+
+
+def test_type_checkers_find_each_late_name_where_the_program_does():
+    """They read imports that are never made."""
+    tree = ast.parse(Path(headrace.__file__).read_text(encoding="utf-8"))
+    block = next(each for each in tree.body if isinstance(each, ast.If))
+    told = {
+        each.module: tuple(name.name for name in each.names)
+        for each in block.body
+        if isinstance(each, ast.ImportFrom)
+    }
+
+    assert told == headrace._LATER
+
+
+def test_a_star_brings_every_public_name():
+    """Late ones are imported for it."""
+    names: dict[str, object] = {}
+    exec("from headrace import *", names)
+
+    assert set(headrace.__all__) <= set(names)
 
 
 def test_another_name_is_an_attribute_error():

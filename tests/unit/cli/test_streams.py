@@ -17,6 +17,7 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="descriptors of POSIX
 # What each command is called with; the fake backend is the only one there is.
 CALLS = {
     "backends": [],
+    "bench": ["fake:x", "--rounds=1", "--tokens=2", "--streams=1", "--others=1", "--threads=1"],
     "chat": ["fake:Hello", "Hi"],
     "check": ["fake:Hello"],
     "conformance": ["--list"],

@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 import headrace
-from headrace.engine.texts import Text, batches
+from headrace.engine.texts import batches, read_texts
 from headrace.errors import UnsupportedError
 from headrace.protocols import EmbedderInfo, Model, Pooling
 
@@ -34,13 +34,35 @@ def test_texts_are_packed_in_their_order(lengths, expected):
     assert [list(map(len, batch)) for batch in batches(texts, INFO)] == expected
 
 
+class Around:
+    """A vocabulary of characters that puts 101 before each text and 102 after it."""
+
+    n_tokens = 128
+
+    def tokenize(self, text, *, add_special, parse_special):
+        """Letters count from a."""
+        plain = [ord(each) - ord("a") for each in text]
+        return [101, *plain, 102] if add_special else plain
+
+
 def test_a_cut_keeps_what_stands_around_the_text():
-    """CLS and SEP, for example."""
-    text = Text("texts[0]", [101, 1, 2, 3, 4, 102], n_before=1, n_after=1)
-    assert text.cut(4) == [101, 1, 2, 102]
-    assert text.cut(2) == [101, 102]
-    assert text.cut(1) == [101]
-    assert Text("texts[0]", [1, 2, 3]).cut(2) == [1, 2]
+    """CLS and SEP, for example. Of tokens that the caller gave none is known to be special."""
+    (text,) = read_texts(["bcde"], Around())
+    assert text.tokens == [101, 1, 2, 3, 4, 102]
+    assert text.cut(4, Around()) == [101, 1, 2, 102]
+    assert text.cut(2, Around()) == [101, 102]
+    assert text.cut(1, Around()) == [101]
+    (given,) = read_texts([(101, 1, 2)], Around())
+    assert given.cut(2, Around()) == [101, 1]
+
+
+def test_a_text_that_fits_is_tokenized_once(monkeypatch):
+    """What stands around it matters to a cut alone."""
+    asked = []
+    original = Around.tokenize
+    monkeypatch.setattr(Around, "tokenize", lambda *a, **k: (asked.append(k), original(*a, **k))[1])
+    assert [text.tokens for text in read_texts(["b", ""], Around())] == [[101, 1, 102], [101, 102]]
+    assert asked == [{"add_special": True, "parse_special": False}] * 2
 
 
 def test_a_call_that_was_interrupted_by_nobody_is_made_again(fake):

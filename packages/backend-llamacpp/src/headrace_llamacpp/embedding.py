@@ -30,6 +30,9 @@ _NATIVE = {
     Pooling.LAST: lib.LLAMA_POOLING_TYPE_LAST,
     Pooling.RANK: lib.LLAMA_POOLING_TYPE_RANK,
 }
+BRIEF = 64
+"""From so many tokens on ggml's flash attention works in tiles on a CPU. A shorter text that is
+alone in its call is faster without it: with all-MiniLM-L6-v2 by 8 % at 16 tokens, by 27 % at 48."""
 _BY_NUMBER = {str(number): pooling for pooling, number in _NATIVE.items()}
 _PLACEHOLDER = re.compile(r"\{(query|document)\}")
 
@@ -103,7 +106,8 @@ def open_embedding_context(
     native.kv_unified = True
     info = ffi.new("hr_embedding_info *")
     report = new_report()
-    lib.hr_embedding_open(handle.pointer, model.pointer, native, info, report)
+    n_brief = BRIEF if on_cpu and params.flash_attention is None else 0
+    lib.hr_embedding_open(handle.pointer, model.pointer, native, n_brief, info, report)
     if report.status == lib.HR_CONTEXT_FAILED:
         raise open_error(report, n_batch)
     check(report, Operation.OPEN)

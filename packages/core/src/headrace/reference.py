@@ -6,11 +6,12 @@ without handles, made by ``load_model`` and kept by the model as ``model.referen
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import attrs
 
+from headrace.common import above
 from headrace.errors import CopyError
 from headrace.params import EngineParams, ModelParams
 
@@ -21,10 +22,6 @@ class Named(Protocol):
     """A backend, of which only the name is of interest here."""
 
     name: str
-
-
-loaders: list[tuple[Callable[..., Any], Callable[..., Awaitable[Any]]]] = []
-"""``load_model`` and ``aload_model``; filled by ``headrace.loading``, which stands above."""
 
 
 @attrs.frozen
@@ -54,7 +51,7 @@ class ModelReference:
             options: As for ``load_model``. A reference has none: it travels, and keys must not.
             progress: The same.
         """
-        return loaders[-1][0](
+        return above.function("load_model")(
             self.reference,
             backend=self.backend,
             params=self.params,
@@ -67,7 +64,7 @@ class ModelReference:
         self, *, options: Mapping[str, object] | None = None, progress: Progress | None = None
     ) -> Any:
         """``load`` for a task of asyncio or trio; see ``aload_model``."""
-        return await loaders[-1][1](
+        return await above.function("aload_model")(
             self.reference,
             backend=self.backend,
             params=self.params,

@@ -15,9 +15,6 @@ import attrs
 
 from headrace.errors import ModelLoadCancelledError
 
-BUILT_IN: dict[str, str] = {}
-"""Plugins of headrace itself and their modules; filled by the layers above."""
-
 
 @attrs.frozen(kw_only=True)
 class ResolveRequest:

@@ -18,6 +18,7 @@ import headrace
 from headrace.backend.plugins import discovery
 from headrace.cli import (
     backends,
+    bench,
     chat,
     check,
     conformance,
@@ -81,6 +82,7 @@ for command in (
     gguf.gguf,
     gguf.quantize,
     check.check,
+    bench.bench,
     rpc_server.rpc_server,
     embed.embed,
     embed.rerank,

@@ -19,15 +19,25 @@ class Text:
     name: str
     """What errors call it, such as ``texts[3]``."""
     tokens: list[int]
-    n_before: int = 0
-    """Special tokens at its beginning, which a cut keeps."""
-    n_after: int = 0
-    """Special tokens at its end, which a cut keeps."""
+    written: str | None = None
+    """What it was before special tokens were added; None: its caller gave the tokens."""
 
-    def cut(self, length: int) -> list[int]:
+    def cut(self, length: int, vocabulary: Vocabulary) -> list[int]:
         """The first tokens, with the special ones around them."""
-        end = self.tokens[len(self.tokens) - self.n_after :]
-        return [*self.tokens[: max(self.n_before, length - len(end))], *end][:length]
+        before, after = self._added(vocabulary)
+        end = self.tokens[len(self.tokens) - after :]
+        return [*self.tokens[: max(before, length - len(end))], *end][:length]
+
+    def _added(self, vocabulary: Vocabulary) -> tuple[int, int]:
+        """How many special tokens stand before it and after it."""
+        if self.written is None:
+            return 0, 0
+        plain = vocabulary.tokenize(self.written, add_special=False, parse_special=False)
+        added = len(self.tokens) - len(plain)
+        for before in range(added + 1):
+            if self.tokens[before : before + len(plain)] == plain:
+                return before, added - before
+        return 0, 0
 
 
 def read_texts(texts: Sequence[str | tuple[int, ...]], vocabulary: Vocabulary) -> list[Text]:
@@ -41,23 +51,17 @@ def read_texts(texts: Sequence[str | tuple[int, ...]], vocabulary: Vocabulary) -
 
 
 def _read(name: str, text: str | tuple[int, ...], vocabulary: Vocabulary) -> Text:
-    read = _tokenized(name, text, vocabulary) if isinstance(text, str) else Text(name, list(text))
+    if isinstance(text, str):
+        tokens = vocabulary.tokenize(text, add_special=True, parse_special=False)
+        read = Text(name, tokens, text)
+    else:
+        read = Text(name, list(text))
     if not read.tokens:
         raise ParamsError(
             f"{name} has no tokens",
             hint="Leave empty texts out; this model adds no special tokens.",
         )
     return read
-
-
-def _tokenized(name: str, text: str, vocabulary: Vocabulary) -> Text:
-    tokens = vocabulary.tokenize(text, add_special=True, parse_special=False)
-    plain = vocabulary.tokenize(text, add_special=False, parse_special=False)
-    added = len(tokens) - len(plain)
-    for before in range(added + 1):
-        if tokens[before : before + len(plain)] == plain:
-            return Text(name, tokens, before, added - before)
-    return Text(name, tokens)
 
 
 def too_long(

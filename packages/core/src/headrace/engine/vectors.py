@@ -40,6 +40,9 @@ class Vectors:
         self._seam = seam
         self._vocabulary = vocabulary
         self._embedders = Embedders(cast(EmbeddingModel, model), params, seam)
+        # Asked once: together these take longer than all other checks of a short text.
+        self._chosen: dict[str | None, Pooling] = {}
+        self._ranks = False
 
     def close(self) -> None:
         """Close the embedders; calls that run in them end early."""
@@ -63,7 +66,9 @@ class Vectors:
 
     def rank(self, request: RankRequest, work: Work) -> Ranking:
         """See ``Model.rerank``."""
-        self._check_able("ranks no documents", lambda model: model.rerank_hint())
+        if not self._ranks:
+            self._check_able("ranks no documents", lambda model: model.rerank_hint())
+            self._ranks = True
 
         def compute(place: Place) -> Ranking:
             pairs = [
@@ -93,6 +98,13 @@ class Vectors:
             raise ParamsError(
                 f"pooling must be None or one of {', '.join(_POOLINGS)}, got {name!r:.60}"
             )
+        chosen = self._chosen.get(name)
+        if chosen is None:
+            chosen = self._chosen[name] = self._able_pooling(name)
+        return chosen
+
+    def _able_pooling(self, name: str | None) -> Pooling:
+        """A pooling that a model which makes vectors can do."""
         self._check_able("makes no vectors", lambda model: model.embed_hint())
         if name is not None:
             return Pooling(name)
@@ -116,7 +128,7 @@ class Vectors:
         if len(text.tokens) <= info.n_text:
             return text.tokens
         if truncate:
-            return text.cut(info.n_text)
+            return text.cut(info.n_text, self._vocabulary)
         train = self._info.n_ctx_train
         raise too_long(text.name, len(text.tokens), info, self._params, train)
 

@@ -19,7 +19,7 @@ from headrace.loading.choose import choose_backend, look, unclaimed
 from headrace.loading.resolve import Staged, resolve, resolver_of
 from headrace.model import Model
 from headrace.params import EngineParams, ModelParams
-from headrace.reference import ModelReference, loaders
+from headrace.reference import ModelReference
 from headrace.streams.observers import follow
 
 log = logging.getLogger("headrace.loading")
@@ -183,6 +183,3 @@ def note_reference(model: Model, reference: ModelReference) -> None:
     """Have a model know what it was loaded from; one that inherits nothing of ours need not."""
     if isinstance(model, Model):
         model._reference = reference
-
-
-loaders.append((load_model, aload_model))

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from headrace.backend.resolver import BUILT_IN, Resolver, ResolveRequest
+from headrace.backend.resolver import Resolver, ResolveRequest
 from headrace.common.quotes import shown, told
 from headrace.common.seam import is_callers
 from headrace.common.workers import Abandonable, in_worker
@@ -27,7 +27,6 @@ from headrace.requests.checks import check_path
 if TYPE_CHECKING:
     from headrace.backend.plugins import Discovery
 
-BUILT_IN["references"] = "headrace.loading.downloads.plugin"
 
 FETCH_SHARE = 0.9
 """Share of a progress that belongs to fetching what is then loaded."""

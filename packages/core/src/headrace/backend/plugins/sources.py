@@ -16,7 +16,7 @@ from importlib import metadata
 import attrs
 
 from headrace._version import __version__
-from headrace.backend.resolver import BUILT_IN
+from headrace.common import above
 from headrace.common.quotes import shown, told
 from headrace.common.seam import interrupts
 from headrace.errors import BackendProtocolError
@@ -48,7 +48,7 @@ def own() -> list[Source]:
     """What headrace brings itself: it comes first, and no selection leaves it out."""
     return [
         Source(name, "headrace", __version__, _importing(module))
-        for name, module in BUILT_IN.items()
+        for name, module in above.plugins.items()
     ]
 
 

@@ -1,0 +1,1 @@
+"""What the scripts beside it share: native programs, peers, interleaved rounds, reports."""

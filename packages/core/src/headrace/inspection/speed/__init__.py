@@ -1,0 +1,1 @@
+"""How fast a model runs here: what ``headrace bench`` measures."""
