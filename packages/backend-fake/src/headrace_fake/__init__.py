@@ -6,13 +6,27 @@ protocol, so that what a test proves about the engine with it holds for a real
 library too.
 """
 
+from typing import TYPE_CHECKING
+
+from headrace.common.later import attributes
 from headrace_fake._version import __version__
 from headrace_fake.backend import FakeBackend
-from headrace_fake.decoder import FakeDecoder
 from headrace_fake.misuse import MisuseError
-from headrace_fake.model import FakeModel
 from headrace_fake.options import FakeOptions, Fault, LoadFault, Placement
-from headrace_fake.vocabulary import BOS, EOS, ByteVocabulary
+
+if TYPE_CHECKING:
+    from headrace_fake.decoder import FakeDecoder
+    from headrace_fake.model import FakeModel
+    from headrace_fake.vocabulary import BOS, EOS, ByteVocabulary
+
+_LATER = {
+    "headrace_fake.decoder": ("FakeDecoder",),
+    "headrace_fake.model": ("FakeModel",),
+    "headrace_fake.vocabulary": ("BOS", "EOS", "ByteVocabulary"),
+}
+"""What discovery, which imports this package for every program, has no use for."""
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = attributes(globals(), _LATER)
 
 __all__ = [
     "BOS",

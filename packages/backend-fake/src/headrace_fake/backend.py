@@ -6,23 +6,22 @@ import itertools
 import time
 import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from headrace.backend.decoder import Truncation
 from headrace.common.description import Described
 from headrace.errors import ModelLoadCancelledError
-from headrace.protocols import LoadRequest, Model
 from headrace.results import Capability
-from headrace.results.diagnosis import BackendDiagnosis
-from headrace.results.machine import Device, MemoryEstimate, SystemInfo
-from headrace_fake import memory_needs
 from headrace_fake._version import __version__
-from headrace_fake.decoder import FakeDecoder
-from headrace_fake.faults import fail_to_load
 from headrace_fake.misuse import MisuseError, MisuseLog
-from headrace_fake.model import FakeModel
-from headrace_fake.options import FakeOptions
-from headrace_fake.reference import SCHEME, parse_reference
+from headrace_fake.options import SCHEME, FakeOptions
+
+if TYPE_CHECKING:
+    from headrace.protocols import LoadRequest, Model
+    from headrace.results.diagnosis import BackendDiagnosis
+    from headrace.results.machine import Device, MemoryEstimate
+    from headrace_fake.decoder import FakeDecoder
+    from headrace_fake.model import FakeModel
 
 _LOAD_STEPS = 10
 _ABILITIES = frozenset(
@@ -106,21 +105,30 @@ class FakeBackend(Described):
 
     def diagnose(self) -> BackendDiagnosis:
         """Nothing native; it can be tried without a file."""
+        from headrace.results.diagnosis import BackendDiagnosis
+        from headrace.results.machine import SystemInfo
+        from headrace_fake import memory_needs
+
         system = SystemInfo(backend=self.name, build=self.build(), devices=(memory_needs.DEVICE,))
         return BackendDiagnosis(system=system, self_test=f"{SCHEME}The gate is open.")
 
     def devices(self) -> tuple[Device, ...]:
         """One that pretends to compute."""
+        from headrace_fake import memory_needs
+
         return (memory_needs.device(self.options),)
 
     def estimate(self, request: LoadRequest) -> MemoryEstimate:
         """What a model and a context would need, see ``FakeOptions.memory``."""
+        from headrace_fake import memory_needs
+        from headrace_fake.reference import parse_reference
+
         options = parse_reference(request.reference, self.options)
         return memory_needs.estimate(options, request.engine)
 
     def load(self, request: LoadRequest) -> Model:
         """Load a model; see ``load_model`` for what it raises."""
-        # Imported here because discovery imports this module and needs no engine.
+        # As all else here that discovery, which imports this module, has no use for.
         from headrace.engine import EngineModel
 
         model = self.load_decoder_model(request)
@@ -131,6 +139,10 @@ class FakeBackend(Described):
 
     def load_decoder_model(self, request: LoadRequest) -> FakeModel:
         """The same without an engine around it."""
+        from headrace_fake import memory_needs
+        from headrace_fake.model import FakeModel
+        from headrace_fake.reference import parse_reference
+
         options = parse_reference(request.reference, self.options)
         if request.params.check_memory and not request.params.vocab_only:
             memory_needs.check(options, None)
@@ -145,6 +157,8 @@ def _pretend_to_load(options: FakeOptions, progress: Callable[[float], bool | No
         if progress is not None and progress(step / _LOAD_STEPS) is False:
             raise ModelLoadCancelledError("the load was cancelled", backend="fake")
         if options.load_fault is not None and step == _LOAD_STEPS // 2:
+            from headrace_fake.faults import fail_to_load
+
             fail_to_load(options.load_fault)
         if options.load_delay and step < _LOAD_STEPS:
             time.sleep(options.load_delay / _LOAD_STEPS)

@@ -16,6 +16,9 @@ from headrace.protocols import Row, Truncation
 _E = TypeVar("_E", bound=enum.Enum)
 
 
+SCHEME = "fake:"
+"""What its references begin with."""
+
 WEIGHTS = 1_000_000
 """Bytes of memory that a fake model pretends to take."""
 

@@ -1,9 +1,15 @@
 """What the entry point names: registers the fake like any other backend."""
 
-from collections.abc import Callable
+from __future__ import annotations
 
-from headrace.protocols import Backend, hookimpl
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from headrace.protocols import hookimpl
 from headrace_fake.backend import FakeBackend
+
+if TYPE_CHECKING:
+    from headrace.protocols import Backend
 
 
 @hookimpl

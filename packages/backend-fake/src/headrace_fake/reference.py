@@ -9,9 +9,7 @@ import attrs
 
 from headrace.errors import ModelNotFoundError, ParamsError
 from headrace.params import check_names
-from headrace_fake.options import FakeOptions, as_bytes
-
-SCHEME = "fake:"
+from headrace_fake.options import SCHEME, FakeOptions, as_bytes
 
 _ELSEWHERE = ("script", "on_step")
 _NAMES = tuple(field.name for field in attrs.fields(FakeOptions) if field.name not in _ELSEWHERE)

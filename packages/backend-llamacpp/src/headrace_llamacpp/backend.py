@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 
 from headrace.common.description import Described
 from headrace.errors import BackendUnavailableError
-from headrace.protocols import LoadRequest, Model
 from headrace.results import Capability
-from headrace.results.files import FileInfo, TensorInfo
 from headrace_llamacpp._version import __version__
 from headrace_llamacpp.abilities import ABILITIES
 from headrace_llamacpp.files import BACKEND, check_model_file, looks_like_model
 
 if TYPE_CHECKING:
     from headrace.backend.abilities import FileStage, QuantizeRequest
+    from headrace.protocols import LoadRequest, Model
     from headrace.results.diagnosis import BackendDiagnosis
+    from headrace.results.files import FileInfo
     from headrace.results.machine import Device, MemoryEstimate
     from headrace_llamacpp.model import LlamaModel
 
@@ -91,6 +91,8 @@ class LlamaCppBackend(Described):
 
     def inspect(self, path: str) -> FileInfo:
         """What a GGUF file says of itself."""
+        from headrace.results.files import FileInfo, TensorInfo
+
         with _native_part():
             from headrace_llamacpp.gguf import GgufFile
         with GgufFile(path) as file:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 import time
 import warnings
 import weakref
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -32,7 +33,6 @@ from headrace_llamacpp._native import ffi, lib
 from headrace_llamacpp.abilities import ABILITIES
 from headrace_llamacpp.adapters import load_control_vector, load_lora
 from headrace_llamacpp.changes import Unchanged
-from headrace_llamacpp.chat import LlamaTemplates
 from headrace_llamacpp.context import apart_params, open_context
 from headrace_llamacpp.decoder import LlamaDecoder
 from headrace_llamacpp.devices import chosen_devices
@@ -50,9 +50,11 @@ from headrace_llamacpp.recommended import recommended_sampling
 from headrace_llamacpp.remote import add_servers
 from headrace_llamacpp.requests import overridden
 from headrace_llamacpp.system import system_info
-from headrace_llamacpp.template_source import OwnTemplates
 from headrace_llamacpp.traits import Traits
 from headrace_llamacpp.vocabulary import LlamaVocabulary
+
+if TYPE_CHECKING:
+    from headrace_llamacpp.chat import LlamaTemplates
 
 
 class LlamaModel(Uncopyable):
@@ -92,7 +94,7 @@ class LlamaModel(Uncopyable):
         vocabulary = LlamaVocabulary(self._handle)
         self.vocabulary: Vocabulary = vocabulary
         self._vocabulary = vocabulary
-        self._templates = LlamaTemplates(self._handle, OwnTemplates(told), vocabulary)
+        self._told = told
         info = _info(path, pointer, metadata, vocabulary)
         self.info = attrs.evolve(info, load_seconds=load_seconds)
         self._closed = False
@@ -119,6 +121,14 @@ class LlamaModel(Uncopyable):
         if not lib.hr_chat_available():
             able.discard(Capability.CHAT)
         return frozenset(able)
+
+    @functools.cached_property
+    def _templates(self) -> LlamaTemplates:
+        """Those of the file. Threads that make them at once have one each, and either will do."""
+        from headrace_llamacpp.chat import LlamaTemplates
+        from headrace_llamacpp.template_source import OwnTemplates
+
+        return LlamaTemplates(self._handle, OwnTemplates(self._told), self._vocabulary)
 
     def render_chat(self, request: ChatRequest) -> RenderedChat:
         """Render a conversation; see ``headrace.protocols.ChatFormatter``.

@@ -25,17 +25,17 @@ from headrace.requests.checks import (
     check_text,
     check_tokens,
 )
-from headrace.requests.conversation import check_chat
 from headrace.requests.spelling import check_keywords, spelled
 from headrace.requests.vectors import EmbedKeywords, EmbedRequest, RankKeywords, RankRequest, Texts
-from headrace.results import Capability, ModelInfo
-from headrace.results.machine import MemoryUsage, SystemInfo
-from headrace.results.vectors import Embeddings, Ranking, check_numpy
 from headrace.session import LACKS, Session, no_chat
-from headrace.streams.parser import RenderedChat
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
+
+    from headrace.results import Capability, ModelInfo
+    from headrace.results.machine import MemoryUsage, SystemInfo
+    from headrace.results.vectors import Embeddings, Ranking
+    from headrace.streams.parser import RenderedChat
 
 _Handle = TypeVar("_Handle", bound=LoadedHandle)
 
@@ -196,6 +196,8 @@ class Model(Closing):
             UnsupportedError: If the backend has no chat.
         """
         self._check_open()
+        from headrace.requests.conversation import check_chat
+
         check_keywords("render_chat", request, RenderKeywords)
         return self.rendered(check_chat(messages, **request))
 
@@ -288,6 +290,8 @@ class Model(Closing):
         """What ``embed`` does, for whoever has the request as a value."""
         self._check_open()
         if request.as_array:
+            from headrace.results.vectors import check_numpy
+
             check_numpy()
         for index, text in enumerate(request.texts):
             if isinstance(text, tuple):

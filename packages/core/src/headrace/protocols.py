@@ -8,44 +8,11 @@ both from ``headrace.engine``. What can be added to which object says
 
 from typing import TYPE_CHECKING
 
-from headrace.adapters import LoadedAdapter
-from headrace.backend.backend import PROTOCOL_VERSION, Backend, LoadRequest
-from headrace.backend.decoder import (
-    DecoderInfo,
-    DecoderModel,
-    Row,
-    RowResult,
-    Sampler,
-    SequenceDecoder,
-    StepOutcome,
-    StepStatus,
-    Truncation,
-    Vocabulary,
-    allowed_tokens,
-    is_allowed,
-)
-from headrace.backend.host import Host
 from headrace.backend.plugins.hookspecs import hookimpl
-from headrace.backend.resolver import Resolver, ResolveRequest
 from headrace.common.later import attributes
-from headrace.common.work import Work
-from headrace.model import Model
-from headrace.requests.chat import ChatRequest
-from headrace.requests.generation import GenerateRequest
-from headrace.requests.infill import InfillRequest
-from headrace.requests.score import ScoreRequest
-from headrace.requests.vectors import EmbedRequest, RankRequest
-from headrace.session import Session
-from headrace.streams.generation import Begun, BegunChat, Delta, Generation, GenerationReport, Piece
-from headrace.streams.parser import (
-    ChatParser,
-    NoParser,
-    PlainTextParser,
-    RenderedChat,
-    WholeTextParser,
-)
 
 if TYPE_CHECKING:
+    from headrace.adapters import LoadedAdapter
     from headrace.backend.abilities import (
         AdapterDecoder,
         AdapterModel,
@@ -63,23 +30,53 @@ if TYPE_CHECKING:
         ScoringDecoder,
         StatefulDecoder,
     )
-    from headrace.backend.answer import (
-        ServiceCall,
-        network_error,
+    from headrace.backend.answer import ServiceCall, network_error
+    from headrace.backend.backend import PROTOCOL_VERSION, Backend, LoadRequest
+    from headrace.backend.decoder import (
+        DecoderInfo,
+        DecoderModel,
+        Row,
+        RowResult,
+        Sampler,
+        SequenceDecoder,
+        StepOutcome,
+        StepStatus,
+        Truncation,
+        Vocabulary,
+        allowed_tokens,
+        is_allowed,
     )
-    from headrace.backend.serial_decoder import (
-        SerialDecoder,
-        decoder_info,
+    from headrace.backend.host import Host
+    from headrace.backend.resolver import Resolver, ResolveRequest
+    from headrace.backend.serial_decoder import SerialDecoder, decoder_info
+    from headrace.backend.service import ServiceModel, ServiceSession
+    from headrace.backend.submitting import SubmittingSession
+    from headrace.common.work import Work
+    from headrace.model import Model
+    from headrace.requests.chat import ChatRequest
+    from headrace.requests.generation import GenerateRequest
+    from headrace.requests.infill import InfillRequest
+    from headrace.requests.score import ScoreRequest
+    from headrace.requests.vectors import EmbedRequest, RankRequest
+    from headrace.session import Session
+    from headrace.streams.generation import (
+        Begun,
+        BegunChat,
+        Delta,
+        Generation,
+        GenerationReport,
+        Piece,
     )
-    from headrace.backend.service import (
-        ServiceModel,
-        ServiceSession,
-    )
-    from headrace.backend.submitting import (
-        SubmittingSession,
+    from headrace.streams.parser import (
+        ChatParser,
+        NoParser,
+        PlainTextParser,
+        RenderedChat,
+        WholeTextParser,
     )
 
 _LATER = {
+    "headrace.adapters": ("LoadedAdapter",),
     "headrace.backend.abilities": (
         "AdapterDecoder",
         "AdapterModel",
@@ -101,6 +98,30 @@ _LATER = {
         "ServiceCall",
         "network_error",
     ),
+    "headrace.backend.backend": (
+        "PROTOCOL_VERSION",
+        "Backend",
+        "LoadRequest",
+    ),
+    "headrace.backend.decoder": (
+        "DecoderInfo",
+        "DecoderModel",
+        "Row",
+        "RowResult",
+        "Sampler",
+        "SequenceDecoder",
+        "StepOutcome",
+        "StepStatus",
+        "Truncation",
+        "Vocabulary",
+        "allowed_tokens",
+        "is_allowed",
+    ),
+    "headrace.backend.host": ("Host",),
+    "headrace.backend.resolver": (
+        "Resolver",
+        "ResolveRequest",
+    ),
     "headrace.backend.serial_decoder": (
         "SerialDecoder",
         "decoder_info",
@@ -110,6 +131,32 @@ _LATER = {
         "ServiceSession",
     ),
     "headrace.backend.submitting": ("SubmittingSession",),
+    "headrace.common.work": ("Work",),
+    "headrace.model": ("Model",),
+    "headrace.requests.chat": ("ChatRequest",),
+    "headrace.requests.generation": ("GenerateRequest",),
+    "headrace.requests.infill": ("InfillRequest",),
+    "headrace.requests.score": ("ScoreRequest",),
+    "headrace.requests.vectors": (
+        "EmbedRequest",
+        "RankRequest",
+    ),
+    "headrace.session": ("Session",),
+    "headrace.streams.generation": (
+        "Begun",
+        "BegunChat",
+        "Delta",
+        "Generation",
+        "GenerationReport",
+        "Piece",
+    ),
+    "headrace.streams.parser": (
+        "ChatParser",
+        "NoParser",
+        "PlainTextParser",
+        "RenderedChat",
+        "WholeTextParser",
+    ),
 }
 """What not every plugin needs: they are all imported before a model is loaded."""
 if not TYPE_CHECKING:

@@ -18,7 +18,6 @@ from headrace.errors import BusyError, ClosedError, ParamsError, UnsupportedErro
 from headrace.params import SessionParams
 from headrace.requests.chat import ChatKeywords, ChatRequest, Messages
 from headrace.requests.checks import check_range
-from headrace.requests.conversation import check_chat
 from headrace.requests.generation import (
     GenerateRequest,
     GenerationKeywords,
@@ -29,21 +28,22 @@ from headrace.requests.infill import InfillKeywords, InfillRequest
 from headrace.requests.sampling import check_sampling
 from headrace.requests.score import ScoreKeywords, ScoreRequest
 from headrace.requests.spelling import check_keywords, spelled
-from headrace.results import Capability, Completion, ModelInfo, StopReason
-from headrace.results.chat import ChatCompletion
-from headrace.results.machine import SessionMemory
-from headrace.results.score import Score
-from headrace.state import StateSource, StateTarget, read_state, write_state
-from headrace.state.files import check_target
-from headrace.streams.chat import ChatStream
-from headrace.streams.generation import Begun
+from headrace.results import StopReason
 from headrace.streams.tokens import TokenStream
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+    from headrace.results import Capability, Completion, ModelInfo
+    from headrace.results.chat import ChatCompletion
+    from headrace.results.machine import SessionMemory
+    from headrace.results.score import Score
+    from headrace.state.files import StateSource, StateTarget
+    from headrace.streams.chat import ChatStream
+    from headrace.streams.generation import Begun
+
 _Self = TypeVar("_Self", bound="Session")
-_Stream = TypeVar("_Stream", TokenStream, ChatStream)
+_Stream = TypeVar("_Stream", TokenStream, "ChatStream")
 Tokens = str | Sequence[int]
 LACKS = "model.capabilities says what a model can do."
 
@@ -192,6 +192,8 @@ class Session(Closing):
             ClosedError: If the session or its model was closed.
         """
         self._check_process()
+        from headrace.requests.conversation import check_chat
+
         check_keywords("chat", request, ChatKeywords)
         return self.chat_stream(check_chat(messages, **request))
 
@@ -290,6 +292,8 @@ class Session(Closing):
     def chat_stream(self, request: ChatRequest) -> ChatStream:
         """What ``chat`` does, for whoever has the request as a value."""
         self._check_process()
+        from headrace.streams.chat import ChatStream
+
         began = time.monotonic()
         self._check_ready(request)
         with _Beginning(self, request) as beginning:
@@ -501,6 +505,8 @@ class Session(Closing):
             BusyError: If a generation is under way.
             StateError: If the file cannot be written.
         """
+        from headrace.state.files import check_target, write_state
+
         check_target(target)
         self._check_idle()
         write_state(target, self._save())
@@ -521,6 +527,8 @@ class Session(Closing):
             ContextFullError: If its history does not fit; the session is as before.
             BusyError: If a generation is under way.
         """
+        from headrace.state.files import read_state
+
         self._check_idle()
         self._load(read_state(source))
 

@@ -12,8 +12,9 @@ from headrace.errors import HeadraceError
 from headrace.results import StopReason
 from headrace.results.chat import ChatChunk
 from headrace.streams.chat import ChatStream
+from headrace.streams.ends import UNFINISHED
 from headrace.streams.generation import Delta, Piece
-from headrace.streams.reading import UNFINISHED, Reading
+from headrace.streams.reading import Reading
 from headrace.streams.text import TextAssembler
 from headrace.streams.tokens import TokenStream
 

@@ -8,7 +8,7 @@ no text, or tokens of one user in the stream of another.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NoReturn, TypeGuard, cast
+from typing import TYPE_CHECKING, Any, NoReturn, TypeGuard, cast
 
 from headrace.backend.abilities import (
     AdapterDecoder,
@@ -37,7 +37,9 @@ from headrace.common.seam import Seam
 from headrace.errors import DecodeError, HeadraceError
 from headrace.params import SamplingParams
 from headrace.results import TokenLogprob
-from headrace.results.machine import DeviceMemory
+
+if TYPE_CHECKING:
+    from headrace.results.machine import DeviceMemory
 
 PATIENCE = 100
 """Calls in a row that may end early, with nobody having asked for it and nothing done."""

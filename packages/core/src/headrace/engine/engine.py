@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from headrace.backend.prompts import draw_seed
 from headrace.common.locks import held_here
@@ -29,11 +29,13 @@ from headrace.errors import (
     HeadraceError,
     UnsupportedError,
 )
-from headrace.masks.matcher import Matcher
 from headrace.params import EngineParams, SamplingParams, SessionParams
 from headrace.params.adapters import Use
 from headrace.requests.checks import check_kept
 from headrace.results import ModelInfo, StopReason
+
+if TYPE_CHECKING:
+    from headrace.masks.matcher import Matcher
 
 _NOTHING: Mapping[int, bytes] = MappingProxyType({})
 _T = TypeVar("_T")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import attrs
 
@@ -17,27 +17,24 @@ from headrace.backend.abilities import (
 from headrace.backend.decoder import DecoderModel, Truncation
 from headrace.common.seam import Seam
 from headrace.common.work import Work
-from headrace.engine import usage
 from headrace.engine.checked import CheckedDecoder, CheckedVocabulary
-from headrace.engine.checked_parser import CheckedParser
-from headrace.engine.draft_model import ModelDrafter, check_same_vocabulary
 from headrace.engine.engine import Engine
 from headrace.engine.session import EngineSession
 from headrace.engine.state import EngineState
-from headrace.engine.vectors import Vectors
 from headrace.errors import UnsupportedError
 from headrace.masks.guide import Guide
 from headrace.model import Model
 from headrace.params import EngineParams, SamplingParams, SessionParams
-from headrace.requests.chat import ChatRequest
-from headrace.requests.tools_in_prompt import in_prompt
-from headrace.requests.vectors import EmbedRequest, RankRequest
 from headrace.results import Capability
-from headrace.results.machine import MemoryUsage, SystemInfo
-from headrace.results.vectors import Embeddings, Ranking
-from headrace.streams.continued import continued
-from headrace.streams.parser import RenderedChat
-from headrace.streams.prompted import reading_calls
+
+if TYPE_CHECKING:
+    from headrace.engine.draft_model import ModelDrafter
+    from headrace.engine.vectors import Vectors
+    from headrace.requests.chat import ChatRequest
+    from headrace.requests.vectors import EmbedRequest, RankRequest
+    from headrace.results.machine import MemoryUsage, SystemInfo
+    from headrace.results.vectors import Embeddings, Ranking
+    from headrace.streams.parser import RenderedChat
 
 _WITHOUT_SESSIONS = {Capability.TOKENIZE, Capability.EMBED, Capability.RERANK}
 
@@ -65,7 +62,7 @@ class EngineModel(Model):
         self._model = model
         self._seam = Seam(self.info.backend)
         self._vocabulary = CheckedVocabulary(model.vocabulary, self._seam)
-        self._vectors = Vectors(model, params, self._vocabulary, self._seam)
+        self._vectors: Vectors | None = None
         self._guide = Guide(self._vocabulary)
         if params.prepare_grammar and Capability.GRAMMAR in self.capabilities:
             self._guide.prepare()
@@ -94,11 +91,18 @@ class EngineModel(Model):
     def _render(self, request: ChatRequest) -> RenderedChat:
         if not isinstance(self._model, ChatFormatter):
             return super()._render(request)
+        from headrace.requests.tools_in_prompt import in_prompt
+        from headrace.streams.continued import continued
+        from headrace.streams.prompted import reading_calls
+
         return reading_calls(request, continued(in_prompt(request), self._formatted))
 
     def _formatted(self, request: ChatRequest) -> RenderedChat:
         """A conversation as the backend renders it."""
         assert isinstance(self._model, ChatFormatter)
+        from headrace.engine.checked_parser import CheckedParser
+        from headrace.streams.parser import RenderedChat
+
         with self._seam.during("render_chat"):
             rendered = self._model.render_chat(request)
         if not isinstance(rendered, RenderedChat):
@@ -106,10 +110,22 @@ class EngineModel(Model):
         return attrs.evolve(rendered, parser=CheckedParser(rendered.parser, self._seam))
 
     def _embed(self, request: EmbedRequest, work: Work) -> Embeddings:
-        return self._vectors.embed(request, work)
+        return self._making_vectors().embed(request, work)
 
     def _rank(self, request: RankRequest, work: Work) -> Ranking:
-        return self._vectors.rank(request, work)
+        return self._making_vectors().rank(request, work)
+
+    def _making_vectors(self) -> Vectors:
+        """What computes them; models that write texts seldom have it."""
+        from headrace.engine.vectors import Vectors
+
+        with self._lock:
+            self._check_open()
+            if self._vectors is None:
+                self._vectors = Vectors(
+                    self._model, self.engine_params, self._vocabulary, self._seam
+                )
+            return self._vectors
 
     # -- sessions -----------------------------------------------------------
 
@@ -172,6 +188,8 @@ class EngineModel(Model):
     def _system_info(self) -> SystemInfo:
         if not isinstance(self._model, TellsSystem):
             return super()._system_info()
+        from headrace.results.machine import SystemInfo
+
         with self._seam.during("system_info"):
             found = self._model.system_info(self.engine_params)
         if not isinstance(found, SystemInfo):
@@ -179,6 +197,8 @@ class EngineModel(Model):
         return found
 
     def _memory_usage(self) -> MemoryUsage:
+        from headrace.engine import usage
+
         with self._open(SessionParams()) as session:
             return usage.of_engine(session.engine)
 
@@ -192,6 +212,8 @@ class EngineModel(Model):
             UnsupportedError: If this model cannot generate text, or its memory cannot forget.
             ModelMemoryError: If the memory of the native context cannot be had.
         """
+        from headrace.engine.draft_model import ModelDrafter, check_same_vocabulary
+
         self._check_open()
         check_same_vocabulary((target.model_info, target.vocabulary), (self.info, self._vocabulary))
         params = attrs.evolve(
@@ -232,7 +254,8 @@ class EngineModel(Model):
 
     def _close(self) -> None:
         engine, self._engine = self._engine, None
-        self._vectors.close()
+        if self._vectors is not None:
+            self._vectors.close()
         for drafter in self._all(self._drafters):
             drafter.close()
         if engine is None:

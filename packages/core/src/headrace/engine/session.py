@@ -2,33 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from headrace._version import __version__
 from headrace.backend.prompts import check_prompt, check_scored, draw_seed, is_short
 from headrace.common.work import Work
-from headrace.engine import infill, saving, usage
-from headrace.engine.chat import conversation
 from headrace.engine.engine import Engine
 from headrace.engine.generation import EngineGeneration
-from headrace.engine.scoring import Scoring, score_of
-from headrace.engine.state import Run
 from headrace.errors import ClosedError
-from headrace.masks.guide import Guide
-from headrace.masks.matcher import Matcher
-from headrace.model import Model
 from headrace.params import SamplingParams, SessionParams
 from headrace.requests.chat import ChatRequest
 from headrace.requests.generation import GenerateRequest
 from headrace.requests.infill import InfillRequest
 from headrace.requests.sampling import check_sampling
-from headrace.requests.score import ScoreRequest
 from headrace.results import StopReason
-from headrace.results.machine import SessionMemory
-from headrace.results.score import Score
 from headrace.session import Session
-from headrace.state import pack, unpack
 from headrace.streams.generation import Begun, BegunChat
+
+if TYPE_CHECKING:
+    from headrace.engine.state import Run
+    from headrace.masks.guide import Guide
+    from headrace.masks.matcher import Matcher
+    from headrace.model import Model
+    from headrace.requests.score import ScoreRequest
+    from headrace.results.machine import SessionMemory
+    from headrace.results.score import Score
 
 
 class EngineSession(Session):
@@ -67,6 +65,8 @@ class EngineSession(Session):
         return self._begun(run)
 
     def _begin_chat(self, request: ChatRequest) -> Begun:
+        from headrace.engine.chat import conversation
+
         asked = conversation(self._model, request)
         check_sampling(asked.sampling, self._model.info, self._model.capabilities)
         run, kept = self._engine.begin_anew(
@@ -84,6 +84,8 @@ class EngineSession(Session):
         return self._begun(run, chat)
 
     def _begin_infill(self, request: InfillRequest) -> Begun:
+        from headrace.engine import infill
+
         run, _ = self._engine.begin_anew(
             self._sequence,
             infill.tokens_of(self._model, request),
@@ -140,17 +142,27 @@ class EngineSession(Session):
         return forked
 
     def _score(self, request: ScoreRequest, work: Work) -> Score:
+        from headrace.engine.scoring import Scoring, score_of
+
         tokens = check_scored(request.text, self._model, history=bool(self._sequence.line))
         scoring = Scoring(self._engine, self._sequence, tokens, n_top=request.top, work=work)
         return score_of(scoring, scoring.run(), self._engine.vocabulary)
 
     def _memory_usage(self) -> SessionMemory:
+        from headrace.engine import usage
+
         return usage.of_sequence(self._engine, self._sequence)
 
     def _save(self) -> list[bytes | memoryview]:
+        from headrace.engine import saving
+        from headrace.state import pack
+
         return pack(saving.save(self._engine, self._sequence), f"headrace {__version__}")
 
     def _load(self, state: memoryview) -> None:
+        from headrace.engine import saving
+        from headrace.state import unpack
+
         saving.load(self._engine, self._sequence, unpack(state))
 
     def _use(self, params: SessionParams) -> None:

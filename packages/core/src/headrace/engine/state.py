@@ -20,6 +20,7 @@ from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Mapping
 from collections.abc import Sequence as Tokens
+from typing import TYPE_CHECKING
 
 import attrs
 
@@ -31,11 +32,13 @@ from headrace.engine.pacing import Pace
 from headrace.engine.tally import Tally
 from headrace.engine.waiting import ThreadWaiter, Waiter
 from headrace.errors import HeadraceError
-from headrace.masks.matcher import Matcher
 from headrace.params import EngineParams, SamplingParams, SessionParams
 from headrace.params.adapters import Use
 from headrace.results import ModelInfo, StopReason, TokenLogprob
 from headrace.streams.generation import GenerationReport
+
+if TYPE_CHECKING:
+    from headrace.masks.matcher import Matcher
 
 
 @attrs.frozen(eq=False)

@@ -1,19 +1,22 @@
-"""``Guide``: what a model has to keep outputs to grammars, made when it is first wanted."""
+"""``Guide``: what a model has to keep outputs to grammars, made and imported when it is wanted.
+
+Every model has one, and most never see a grammar.
+"""
 
 from __future__ import annotations
 
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from headrace.backend.decoder import Vocabulary
 from headrace.errors import GrammarError
-from headrace.grammar import Choice, Grammar, JsonSchema, Regex, library
-from headrace.grammar.composed import is_spoken, sources_for
-from headrace.grammar.nodes import Tokens
-from headrace.masks.matcher import Matcher
-from headrace.masks.tokens import ends, make_tokenizer, unsaid
+
+if TYPE_CHECKING:
+    from headrace.backend.decoder import Vocabulary
+    from headrace.grammar import Grammar
+    from headrace.grammar.nodes import Tokens
+    from headrace.masks.matcher import Matcher
 
 MOST_KEPT = 64
 """Grammars that are kept compiled; half a megabyte each."""
@@ -36,6 +39,8 @@ class Guide:
 
     def prepare(self, *, spoken: bool = False) -> Any:
         """The tokenizer, made at the first call: that takes a second for 262,144 tokens."""
+        from headrace.masks.tokens import ends, make_tokenizer
+
         with self._lock:
             if spoken not in self._tokenizers:
                 self._eog = ends(self._vocabulary)
@@ -48,6 +53,10 @@ class Guide:
         Raises:
             GrammarError: If the grammar names a token that there is not, or is too large.
         """
+        from headrace.grammar import Choice, JsonSchema, Regex
+        from headrace.grammar.composed import is_spoken, sources_for
+        from headrace.masks.matcher import Matcher
+
         spoken = is_spoken(grammar)
         tokenizer = self.prepare(spoken=spoken)
         with self._lock:
@@ -79,6 +88,8 @@ class Guide:
         return found if text.startswith(written) else []
 
     def _tokens(self, *, spoken: bool) -> Tokens:
+        from headrace.grammar.nodes import Tokens
+
         return Tokens(
             self._vocabulary.n_tokens,
             self._id_of,
@@ -88,6 +99,8 @@ class Guide:
         )
 
     def _without_text(self) -> list[int]:
+        from headrace.masks.tokens import unsaid
+
         if self._unsaid is None:
             self._unsaid = unsaid(self._vocabulary)
         return self._unsaid
@@ -107,6 +120,8 @@ class Guide:
 
 def _compiled(tokenizer: Any, sources: Iterator[str]) -> Any:
     """The first of some sources that can be compiled."""
+    from headrace.grammar import library
+
     failure: GrammarError | None = None
     for source in sources:
         try:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 import numbers
 from collections.abc import Mapping
-from typing import Any, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import attrs
 
 from headrace.errors import ParamsError
-from headrace.grammar import Grammar
 from headrace.params.fields import integer, is_whole, number, refuse, strict_names
 from headrace.params.samplers import DEFAULT_SAMPLERS, check_effects, validate_order
+
+if TYPE_CHECKING:
+    from headrace.grammar import Grammar
 
 MAX_SEED = 2**32 - 2
 """Largest seed. 2³²−1 means "draw one at random" to llama.cpp."""
@@ -73,7 +75,11 @@ def _validate_breakers(instance: Any, field: attrs.Attribute[Any], value: Any) -
 
 
 def _validate_grammar(instance: Any, field: attrs.Attribute[Any], value: Any) -> None:
-    if value is not None and not isinstance(value, Grammar):
+    if value is None:
+        return
+    from headrace.grammar import Grammar  # half of what a program without one would import
+
+    if not isinstance(value, Grammar):
         kinds = ", ".join(kind.__name__ for kind in get_args(Grammar))
         refuse(instance, field, value, f"None or a {kinds}")
 

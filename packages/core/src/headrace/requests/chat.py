@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import attrs
 
 from headrace.params import SamplingParams
 from headrace.requests.generation import GenerationRequest
-from headrace.results.chat import ChatMessage, Tool
 
-Messages = Sequence[ChatMessage | Mapping[str, Any]]
-Tools = Sequence[Tool | Mapping[str, Any]]
+if TYPE_CHECKING:
+    from headrace.results.chat import ChatMessage, Tool
+
+Messages = Sequence["ChatMessage | Mapping[str, Any]"]
+Tools = Sequence["Tool | Mapping[str, Any]"]
 
 
 class RenderKeywords(TypedDict, total=False):

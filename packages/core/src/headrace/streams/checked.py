@@ -14,7 +14,6 @@ from headrace.common.seam import Seam
 from headrace.common.uncopyable import Uncopyable
 from headrace.errors import HeadraceError
 from headrace.results import StopReason, Usage
-from headrace.results.chat import ChatChunk
 
 if TYPE_CHECKING:
     from headrace.streams.generation import Delta, Generation, GenerationReport
@@ -166,8 +165,11 @@ def checked_delta(seam: Seam, call: str, delta: Any) -> Delta:
         raise seam.breach(call, f"the stop string {delta.stop_string!r:.60} is no text")
     if not isinstance(delta.usage, (Usage, type(None))):
         raise seam.breach(call, f"the usage {delta.usage!r:.60} is no Usage")
-    if not isinstance(delta.added, (ChatChunk, HeadraceError, type(None))):
-        raise seam.breach(call, f"{delta.added!r:.60} is added instead of a ChatChunk")
+    if delta.added is not None and not isinstance(delta.added, HeadraceError):
+        from headrace.results.chat import ChatChunk
+
+        if not isinstance(delta.added, ChatChunk):
+            raise seam.breach(call, f"{delta.added!r:.60} is added instead of a ChatChunk")
     pieces: tuple[Any, ...] = delta.pieces
     for piece in pieces:
         if not isinstance(piece, Piece) or not isinstance(piece.data, bytes):

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import attrs
 
-from headrace.errors import HeadraceError
-from headrace.results import Receipt, StopReason, Timings, TokenLogprob, Usage
-from headrace.results.chat import ChatChunk
-from headrace.streams.parser import RenderedChat
+if TYPE_CHECKING:
+    from headrace.errors import HeadraceError
+    from headrace.results import Receipt, StopReason, Timings, TokenLogprob, Usage
+    from headrace.results.chat import ChatChunk
+    from headrace.streams.parser import RenderedChat
 
 
 @attrs.frozen

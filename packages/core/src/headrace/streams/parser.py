@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import attrs
 
 from headrace.errors import ChatParseError
-from headrace.grammar import Grammar
 from headrace.results.chat import ChatChunk, ChatMessage
 from headrace.streams.deltas import MessageDeltas
+
+if TYPE_CHECKING:
+    from headrace.grammar import Grammar
 
 _SHORT = 4096
 """Characters of an answer that is read anew at each chunk."""

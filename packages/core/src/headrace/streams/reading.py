@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import attrs
 
 from headrace.errors import ChatParseError
 from headrace.requests.tool_schemas import argument_problems
-from headrace.results import StopReason
 from headrace.results.chat import ChatChunk, ChatMessage, Tool, ToolCall
 from headrace.streams.deltas import ChunkedMessage, MessageDeltas
-from headrace.streams.parser import ChatParser
+from headrace.streams.ends import UNFINISHED, WHOLE
 
-WHOLE = (StopReason.EOG, StopReason.STOP_STRING)
-"""Ends at which the model has written all it wanted to."""
-UNFINISHED = (StopReason.CANCELLED, StopReason.TIMED_OUT)
-"""Ends at which what was not shown yet is not shown any more."""
+if TYPE_CHECKING:
+    from headrace.results import StopReason
+    from headrace.streams.parser import ChatParser
 
 
 class Reading:

@@ -18,8 +18,8 @@ from headrace.common.locks import held_here
 from headrace.errors import BusyError, HeadraceError, StreamConsumedError
 from headrace.results import Chunk, Completion, StopReason, StreamStatistics
 from headrace.streams.checked import CheckedGeneration
+from headrace.streams.ends import UNFINISHED
 from headrace.streams.observers import watch
-from headrace.streams.reading import UNFINISHED
 from headrace.streams.text import TextAssembler
 
 if TYPE_CHECKING:

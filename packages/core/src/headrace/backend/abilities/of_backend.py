@@ -7,15 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import attrs
 
-from headrace.backend.backend import LoadRequest
-from headrace.model import Model
-from headrace.results.diagnosis import BackendDiagnosis
-from headrace.results.files import FileInfo
-from headrace.results.machine import Device, MemoryEstimate
+if TYPE_CHECKING:
+    from headrace.backend.backend import LoadRequest
+    from headrace.model import Model
+    from headrace.results.diagnosis import BackendDiagnosis
+    from headrace.results.files import FileInfo
+    from headrace.results.machine import Device, MemoryEstimate
 
 Progress = Callable[[float], "bool | None"]
 

@@ -6,15 +6,16 @@ Every one of these protocols is optional; the engine looks whether the object ha
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import attrs
 
-from headrace.adapters import LoadedAdapter
-from headrace.backend.decoder import StepStatus
-from headrace.errors import HeadraceError
-from headrace.results import TokenLogprob
-from headrace.results.machine import DeviceMemory
+if TYPE_CHECKING:
+    from headrace.adapters import LoadedAdapter
+    from headrace.backend.decoder import StepStatus
+    from headrace.errors import HeadraceError
+    from headrace.results import TokenLogprob
+    from headrace.results.machine import DeviceMemory
 
 
 @runtime_checkable

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from headrace.backend.backend import Backend
-from headrace.results.check import CheckLimits, CheckStage
+if TYPE_CHECKING:
+    from headrace.backend.backend import Backend
+    from headrace.results.check import CheckLimits, CheckStage
 
 StageBegins = Callable[[str], None]
 """Told the name of each stage before it is run."""

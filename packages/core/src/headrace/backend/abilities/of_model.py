@@ -8,15 +8,16 @@ from __future__ import annotations
 import enum
 from array import array
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import attrs
 
-from headrace.adapters import LoadedAdapter
-from headrace.params import EngineParams, SamplingParams
-from headrace.requests.chat import ChatRequest
-from headrace.results.machine import SystemInfo
-from headrace.streams.parser import RenderedChat
+if TYPE_CHECKING:
+    from headrace.adapters import LoadedAdapter
+    from headrace.params import EngineParams, SamplingParams
+    from headrace.requests.chat import ChatRequest
+    from headrace.results.machine import SystemInfo
+    from headrace.streams.parser import RenderedChat
 
 
 @runtime_checkable

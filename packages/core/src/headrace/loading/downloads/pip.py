@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import re
-import subprocess
 import sys
 from collections.abc import Callable
 from importlib.metadata import version
@@ -58,6 +57,8 @@ def _run_pip(requirement: str, folder: Path, on_line: Callable[[str], None]) -> 
     major, minor = map(int, version("pip").split(".")[:2])
     # The progress that a program can read came with 24.1.
     how += ["--progress-bar", "raw" if (major, minor) >= (24, 1) else "off"]
+    import subprocess
+
     process = subprocess.Popen(
         [sys.executable, "-m", "pip", "download", *what, *how],
         stdin=subprocess.DEVNULL,
