@@ -6,7 +6,6 @@ they install.
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -53,6 +52,8 @@ def _linux_features(cpuinfo: Path = Path("/proc/cpuinfo")) -> frozenset[str]:
 
 def _macos_features() -> frozenset[str]:
     """From sysctl: lists of words on Intel, ``hw.optional.arm.FEAT_X: 1`` on ARM."""
+    import subprocess
+
     try:
         command = ["/usr/sbin/sysctl", "machdep.cpu", "hw.optional"]
         output = subprocess.run(command, capture_output=True, text=True, check=False).stdout

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import subprocess
 
 import pytest
 
@@ -89,7 +90,7 @@ def test_words_of_macos_are_understood(monkeypatch):
         "hw.optional.arm.FEAT_SME: 0\n"
     )
     answer = type("Answer", (), {"stdout": output})
-    monkeypatch.setattr(_cpu.subprocess, "run", lambda *args, **kwargs: answer)
+    monkeypatch.setattr(subprocess, "run", lambda *args, **kwargs: answer)
     features = _cpu._macos_features()
     assert {"pni", "sse41", "avx", "fma", "abm", "asimddp"} <= features
     assert "sme" not in features

@@ -39,7 +39,108 @@ def test_the_import_brings_errors_and_nothing_that_has_to_be_made():
         "headrace.common.later",
         "headrace.errors",
     }
-    assert modules.isdisjoint({"attr", "attrs", "inspect", "importlib.metadata", "threading"})
+    assert modules & {"attr", "attrs", "inspect", "importlib.metadata", "threading"} == set()
+
+
+GENERATION = """
+import headrace
+with headrace.load_model({reference!r}) as model, model.open_session() as session:
+    session.complete("a", max_tokens=2)
+"""
+"""What the smallest of programs does."""
+UNUSED = {
+    "anyio",
+    "asyncio",
+    "click",
+    "ctypes",
+    "jsonschema",
+    "llguidance",
+    "multiprocessing",
+    "numpy",
+    "rich",
+    "subprocess",
+}
+"""What others need: a task, a grammar, a tool's schema, a terminal, a child process."""
+ASIDE = {
+    "headrace.engine.chat",
+    "headrace.engine.draft_model",
+    "headrace.engine.infill",
+    "headrace.engine.saving",
+    "headrace.engine.scoring",
+    "headrace.engine.vectors",
+    "headrace.grammar",
+    "headrace.inspection",
+    "headrace.masks.matcher",
+    "headrace.requests.conversation",
+    "headrace.results.chat",
+    "headrace.results.check",
+    "headrace.results.diagnosis",
+    "headrace.results.files",
+    "headrace.results.vectors",
+    "headrace.state",
+    "headrace.streams.chat",
+}
+"""What headrace has for conversations, grammars, vectors, states and files."""
+
+
+def test_a_plain_generation_imports_what_it_uses():
+    """Not what conversations, grammars, vectors or states would need."""
+    modules = imported_by(GENERATION.format(reference="fake:echo"))
+
+    assert modules & (UNUSED | ASIDE) == set()
+    # With room for a few more; each takes about half a millisecond, and each class a third.
+    assert len(of_headrace(modules)) <= 125
+
+
+def test_looking_for_plugins_imports_none_of_what_they_compute_with():
+    """All of them are asked, and one of them loads."""
+    modules = imported_by("import headrace; headrace.backends()")
+
+    assert {"headrace_fake.plugin", "headrace_fake.backend"} <= modules
+    assert modules & {"headrace_fake.decoder", "headrace_fake.model", "headrace.engine"} == set()
+
+
+def imported_by_command(*arguments: str) -> set[str]:
+    """The modules that a call of the command line needs."""
+    code = (
+        "import contextlib, io, sys\n"
+        f"sys.argv = ['headrace', *{arguments!r}]\n"
+        "from headrace_command import main\n"
+        "with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit): main()"
+    )
+    return imported_by(code)
+
+
+@pytest.mark.parametrize("argument", ["--version", "--help"])
+def test_what_the_command_line_says_of_itself_needs_no_command(argument):
+    """Nor plugins, parameters or anything that computes."""
+    modules = imported_by_command(argument)
+
+    assert {name for name in of_headrace(modules) if name.startswith("headrace.cli.")} == {
+        f"headrace.cli.{name}"
+        for name in ("app", "group", "limits", "options", "report", "settings", "streams")
+    }
+    assert "click" in modules
+    assert modules & (UNUSED | ASIDE) - {"click"} == set()
+    assert modules & {"importlib.metadata", "pluggy", "headrace.params", "headrace.model"} == set()
+
+
+def test_the_help_of_a_command_looks_for_no_plugins():
+    """It is read before anything is done."""
+    modules = imported_by_command("run", "--help")
+
+    assert "headrace.cli.run" in modules
+    assert modules & (UNUSED | ASIDE) - {"click"} == set()
+    assert modules & {"importlib.metadata", "pluggy", "headrace.model"} == set()
+
+
+def test_a_command_imports_no_other():
+    """``run`` is what most people run."""
+    modules = imported_by_command("run", "fake:echo", "a", "-n", "2", "--quiet")
+
+    assert "headrace.cli.run" in modules
+    assert modules & {"headrace.cli.doctor", "headrace.cli.conformance"} == set()
+    assert modules & (UNUSED | ASIDE) - {"click", "rich"} == set()
 
 
 def test_looking_at_files_and_machines_is_imported_when_it_is_done():

@@ -7,8 +7,9 @@ import inspect
 import click
 import pytest
 
-from headrace.cli.app import app
+from headrace.cli.app import COMMANDS, app
 from headrace.cli.chat import ChatOptions
+from headrace.cli.group import Group, LateCommands
 from headrace.cli.options import gathered, kept
 from headrace.cli.run import RunOptions
 from headrace.cli.settings import Settings
@@ -21,6 +22,30 @@ def commands(group: click.Group = app):
             yield from commands(each)
         else:
             yield each
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_is_listed_with_the_first_sentence_of_its_help(name):
+    """Which is written down beside it: the list imports none of them."""
+    command = app.commands[name]
+
+    assert command.name == name
+    assert COMMANDS[name][2] == command.get_short_help_str(10**6)
+
+
+def test_a_command_that_is_added_is_one_of_them():
+    """By whoever extends the command line, as to any group of click's."""
+    group = Group(commands=LateCommands(COMMANDS))
+    group.add_command(click.Command("late", help="Come late. Go early."))
+
+    listed = group.get_help(click.Context(group))
+
+    assert "Come late." in listed
+    assert "early" not in listed
+    assert set(group.commands) == {*COMMANDS, "late"}
+    assert len(group.commands) == len(COMMANDS) + 1
+    del group.commands["late"]
+    assert group.get_command(click.Context(group), "late") is None
 
 
 @pytest.mark.parametrize(("name", "kind"), [("run", RunOptions), ("chat", ChatOptions)])

@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 import itertools
+from typing import TYPE_CHECKING
 
 from headrace.errors import ClosedError
 from headrace.params import EngineParams, ModelParams
-from headrace.protocols import (
-    ChatRequest,
-    Embedder,
-    LoadedAdapter,
-    Pooling,
-    RenderedChat,
-    SequenceDecoder,
-    Vocabulary,
-)
+from headrace.protocols import Pooling
 from headrace.results import ModelInfo
 from headrace.results.machine import SystemInfo
 from headrace_fake import memory_needs
 from headrace_fake.adapters import FakeAdapter
-from headrace_fake.chat import render
 from headrace_fake.decoder import FakeDecoder
 from headrace_fake.embedder import FakeEmbedder, rank_prompt
 from headrace_fake.misuse import MisuseLog
 from headrace_fake.options import FakeOptions
 from headrace_fake.vocabulary import BOS, EOS, FIM, ByteVocabulary
+
+if TYPE_CHECKING:
+    from headrace.protocols import (
+        ChatRequest,
+        Embedder,
+        LoadedAdapter,
+        RenderedChat,
+        SequenceDecoder,
+        Vocabulary,
+    )
 
 
 class FakeModel:
@@ -71,6 +73,8 @@ class FakeModel:
         Raises:
             UnsupportedError: If another template was given.
         """
+        from headrace_fake.chat import render
+
         return render(request)
 
     def open_decoder(self, params: EngineParams) -> SequenceDecoder:

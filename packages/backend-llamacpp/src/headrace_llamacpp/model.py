@@ -15,16 +15,7 @@ import attrs
 from headrace.common.uncopyable import Uncopyable
 from headrace.errors import ClosedError, UnsupportedError
 from headrace.params import EngineParams, ModelParams, SamplingParams
-from headrace.protocols import (
-    ChatRequest,
-    DecoderInfo,
-    Embedder,
-    LoadedAdapter,
-    Pooling,
-    RenderedChat,
-    SequenceDecoder,
-    Vocabulary,
-)
+from headrace.protocols import Pooling
 from headrace.requests.infill import FIM_NAMES
 from headrace.results import Capability, ModelInfo
 from headrace.results.machine import SystemInfo
@@ -54,6 +45,15 @@ from headrace_llamacpp.traits import Traits
 from headrace_llamacpp.vocabulary import LlamaVocabulary
 
 if TYPE_CHECKING:
+    from headrace.protocols import (
+        ChatRequest,
+        DecoderInfo,
+        Embedder,
+        LoadedAdapter,
+        RenderedChat,
+        SequenceDecoder,
+        Vocabulary,
+    )
     from headrace_llamacpp.chat import LlamaTemplates
 
 

@@ -15,27 +15,7 @@ from typing import NoReturn
 import click
 
 import headrace
-from headrace.backend.plugins import discovery
-from headrace.cli import (
-    backends,
-    bench,
-    chat,
-    check,
-    conformance,
-    demo,
-    devices,
-    doctor,
-    embed,
-    fetch,
-    gguf,
-    info,
-    new_backend,
-    rpc_server,
-    run,
-    score,
-    tokenize,
-)
-from headrace.cli.group import Group
+from headrace.cli.group import Group, LateCommands
 from headrace.cli.limits import TimedOutError
 from headrace.cli.options import debug_option
 from headrace.cli.report import in_words, tell
@@ -49,13 +29,76 @@ from headrace.cli.streams import (
     escaped_text,
     standard_streams,
 )
+from headrace.common import above
 from headrace.errors import HeadraceError, ParamsError, UsageError
 
 FAILURE, USAGE, INTERRUPTED, PIPE_CLOSED = 1, 2, 130, 141
 
 
+COMMANDS = {
+    "run": ("run", "run", "Continue PROMPT with MODEL, on stdout."),
+    "chat": ("chat", "chat", "Talk with MODEL."),
+    "backends": (
+        "backends",
+        "backends",
+        "List the installed backends, hosts, resolvers, observers and the quarantined plugins.",
+    ),
+    "conformance": (
+        "conformance",
+        "conformance",
+        "Test a backend against every rule of the protocol.",
+    ),
+    "devices": ("devices", "devices", "List the devices that the installed backends can use."),
+    "doctor": (
+        "doctor",
+        "doctor",
+        "Look at the whole installation, and say what is wrong and what to do.",
+    ),
+    "info": (
+        "info",
+        "info",
+        "Show what MODEL says of itself, or with --estimate what memory it will need.",
+    ),
+    "tokenize": ("tokenize", "tokenize", "Show the tokens of TEXT."),
+    "score": ("score", "score", "Show how likely MODEL finds each token of TEXT."),
+    "demo": ("demo", "demo", "Watch Gemma 3 270M continue PROMPT."),
+    "fetch": ("fetch", "fetch", "Fetch the model that REFERENCE names, and print its path."),
+    "gguf": ("gguf", "gguf", "Look into GGUF files, split them, merge them."),
+    "quantize": (
+        "gguf",
+        "quantize",
+        "Write a copy of SOURCE with weights of TYPE, such as Q4_K_M, to TARGET.",
+    ),
+    "check": (
+        "check",
+        "check",
+        "Look at the file MODEL in a process with limits, before anything is done with it.",
+    ),
+    "bench": ("bench", "bench", "Measure how fast MODEL runs on this machine."),
+    "rpc-server": (
+        "rpc_server",
+        "rpc_server",
+        "Serve this machine's memory and devices to ModelParams(rpc_servers=...) of others.",
+    ),
+    "embed": ("embed", "embed", "Write the vector of each TEXT, one a line."),
+    "rerank": (
+        "embed",
+        "rerank",
+        "Order each DOCUMENT by how well it answers QUERY, the best first.",
+    ),
+    "new-backend": (
+        "new_backend",
+        "new_backend",
+        "Write the project of a backend named NAME: a toy that passes the conformance kit.",
+    ),
+}
+"""For each command its module, its name there, and the first sentence of its help: each is imported
+when it is run."""
+
+
 @click.group(
     cls=Group,
+    commands=LateCommands(COMMANDS),
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(headrace.__version__, prog_name="headrace")
@@ -65,30 +108,6 @@ def app() -> None:
 
     Exit codes: 0 done, 1 failure, 2 usage error, 130 interrupted by Ctrl-C.
     """
-
-
-for command in (
-    run.run,
-    chat.chat,
-    backends.backends,
-    conformance.conformance,
-    devices.devices,
-    doctor.doctor,
-    info.info,
-    tokenize.tokenize,
-    score.score,
-    demo.demo,
-    fetch.fetch,
-    gguf.gguf,
-    gguf.quantize,
-    check.check,
-    bench.bench,
-    rpc_server.rpc_server,
-    embed.embed,
-    embed.rerank,
-    new_backend.new_backend,
-):
-    app.add_command(command)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -105,12 +124,12 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 @contextlib.contextmanager
 def _plugins_beside_the_output() -> Iterator[None]:
     """What plugins print while they are imported goes to stderr: stdout is the command's."""
-    before = discovery.around_plugins
-    discovery.around_plugins = lambda: contextlib.redirect_stdout(sys.stderr)
+    before = above.around_plugins
+    above.around_plugins = lambda: contextlib.redirect_stdout(sys.stderr)
     try:
         yield
     finally:
-        discovery.around_plugins = before
+        above.around_plugins = before
 
 
 def _run(arguments: Sequence[str] | None) -> int:

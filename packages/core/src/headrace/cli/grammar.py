@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from headrace.cli.options import expanded
 from headrace.cli.settings import Settings
 from headrace.errors import ParamsError
-from headrace.grammar import Choice, Gbnf, JsonSchema, Lark, Regex
+
+if TYPE_CHECKING:
+    from headrace.grammar import JsonSchema
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
 def _schema(text: str) -> JsonSchema:
     """A schema as JSON, or the name of a file of it."""
+    from headrace.grammar import JsonSchema
+
     is_json = text.lstrip().startswith("{") or text.strip() in {"true", "false"}
     return JsonSchema(text if is_json else _read(text))
 
@@ -30,12 +34,36 @@ def _read(name: str) -> str:
         raise ParamsError(f"the file {name!r} cannot be read: {reason}") from None
 
 
+def _gbnf(name: str) -> object:
+    from headrace.grammar import Gbnf
+
+    return Gbnf(_read(name))
+
+
+def _lark(name: str) -> object:
+    from headrace.grammar import Lark
+
+    return Lark(_read(name))
+
+
+def _regex(pattern: str) -> object:
+    from headrace.grammar import Regex
+
+    return Regex(pattern)
+
+
+def _choice(texts: tuple[str, ...]) -> object:
+    from headrace.grammar import Choice
+
+    return Choice(texts)
+
+
 _KINDS: dict[str, Callable[[Any], Any]] = {
-    "--grammar": lambda name: Gbnf(_read(name)),
-    "--lark": lambda name: Lark(_read(name)),
+    "--grammar": _gbnf,
+    "--lark": _lark,
     "--json-schema": _schema,
-    "--regex": Regex,
-    "--choice": Choice,
+    "--regex": _regex,
+    "--choice": _choice,
 }
 
 

@@ -2,12 +2,53 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, MutableMapping
+from importlib import import_module
+
 import click
 
 from headrace.cli.settings import Settings
 
 _WHOLE = 10**6
 """More characters than a sentence has."""
+
+
+class LateCommands(MutableMapping[str, click.Command]):
+    """Commands by name, each imported when it is asked for.
+
+    Args:
+        places: For each name the module beside this one, what it is called there, and the first
+            sentence of its help, with which it is listed without being imported.
+    """
+
+    def __init__(self, places: Mapping[str, tuple[str, str, str]]) -> None:
+        self.places = dict(places)
+        self._added: dict[str, click.Command] = {}
+
+    def __getitem__(self, name: str) -> click.Command:
+        if name in self._added:
+            return self._added[name]
+        module, attribute, _ = self.places[name]
+        found: click.Command = getattr(import_module(f"headrace.cli.{module}"), attribute)
+        return found
+
+    def __setitem__(self, name: str, command: click.Command) -> None:
+        self._added[name] = command
+
+    def __delitem__(self, name: str) -> None:
+        del self._added[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter({**self.places, **self._added})
+
+    def __len__(self) -> int:
+        return len({**self.places, **self._added})
+
+    def sentence(self, name: str) -> str:
+        """What the command is listed with."""
+        if name in self._added:
+            return self._added[name].get_short_help_str(_WHOLE)
+        return self.places[name][2]
 
 
 class Group(click.Group):
@@ -23,8 +64,10 @@ class Group(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list."""
-        commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
         with formatter.section("Commands"):
-            formatter.write_dl(
-                [(name, each.get_short_help_str(_WHOLE)) for name, each in commands if each]
-            )
+            formatter.write_dl([(name, self._sentence(name)) for name in self.list_commands(ctx)])
+
+    def _sentence(self, name: str) -> str:
+        if isinstance(self.commands, LateCommands):
+            return self.commands.sentence(name)
+        return self.commands[name].get_short_help_str(_WHOLE)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from headrace.cli.language import spoken
 from headrace.cli.limits import TimedOutError
 from headrace.cli.streams import StreamLostError, colour
 from headrace.errors import HeadraceError
-from headrace.results import Completion
-from headrace.results.chat import ChatCompletion
+
+if TYPE_CHECKING:
+    from headrace.results import Completion
+    from headrace.results.chat import ChatCompletion
 
 _WIDEST_VALUE = 100
 _COLOURS = {"error": "red", "warning": "yellow"}
@@ -94,6 +95,8 @@ def one_line(text: str) -> str:
 def in_words(error: BaseException, command: click.Command | None) -> tuple[str, str | None]:
     """What is said of an error to who typed a command, and what to do about it."""
     if isinstance(error, HeadraceError):
+        from headrace.cli.language import spoken  # it knows all parameters
+
         hint = error.hint and spoken(error.hint, command)
         return spoken(error.message, command), hint
     if isinstance(error, (StreamLostError, TimedOutError)):

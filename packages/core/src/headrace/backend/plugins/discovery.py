@@ -27,8 +27,7 @@ import os
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
 from typing import Any
 
 import attrs
@@ -50,6 +49,7 @@ from headrace.backend.plugins.registration import (
 )
 from headrace.backend.plugins.sources import Source
 from headrace.backend.resolver import Resolver
+from headrace.common import above
 from headrace.common.overdue import told_when_overdue
 from headrace.common.quotes import in_brief, told
 from headrace.common.seam import interrupts
@@ -123,9 +123,6 @@ class _Answer:
 _answer: _Answer | None = None
 _numbers = itertools.count(1)
 _discovering = threading.local()
-
-around_plugins: Callable[[], AbstractContextManager[object]] = contextlib.nullcontext
-"""What is around code of plugins; the command line keeps what they print out of its output."""
 
 
 def discover(*, refresh: bool = False) -> Discovery:
@@ -227,14 +224,14 @@ class _Collector:
         remedy = f"{SELECT_VARIABLE} can leave it out"
         with told_when_overdue(f"plugin {source.plugin!r} to be imported", remedy):
             try:
-                with around_plugins():
+                with above.around_plugins():
                     candidates = registered_by(source.load(), source.plugin)
             except BaseException as error:  # SystemExit and the panics of other languages, too
                 self._failed(source, error)
                 return
             for kind, candidate in candidates:
                 try:
-                    with around_plugins():
+                    with above.around_plugins():
                         self._claim(kind, candidate, source, own)
                 except BaseException as error:
                     self._failed(source, error)
