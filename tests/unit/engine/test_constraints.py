@@ -280,13 +280,11 @@ def test_a_cancel_forgets_what_was_leapt_over_and_not_read(fake):
 
 def test_a_grammar_is_compiled_once(fake, monkeypatch):
     """An equal one comes from the cache of the model."""
-    import headrace.masks.guide as guide
+    from headrace.grammar import library
 
     compiled = []
-    real = guide.library.new_matcher
-    monkeypatch.setattr(
-        guide.library, "new_matcher", lambda *args: compiled.append(args) or real(*args)
-    )
+    real = library.new_matcher
+    monkeypatch.setattr(library, "new_matcher", lambda *args: compiled.append(args) or real(*args))
     engine = fake()
     for _ in range(3):
         schema = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
@@ -299,7 +297,7 @@ def test_what_grammars_need_can_be_made_while_loading(fake, monkeypatch):
     """Else it is made at the first grammar, once."""
     made = []
     monkeypatch.setattr(
-        "headrace.masks.guide.make_tokenizer", lambda *args, **named: made.append(args)
+        "headrace.masks.tokens.make_tokenizer", lambda *args, **named: made.append(args)
     )
     fake()
     assert made == []

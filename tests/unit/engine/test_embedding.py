@@ -205,7 +205,7 @@ def test_a_library_without_vectors_says_so(fake):
     class WithoutVectors:
         info = model.info
 
-    model._vectors._model = WithoutVectors()
+    model._making_vectors()._model = WithoutVectors()
     with pytest.raises(UnsupportedError, match="no vectors"):
         model.embed("x")
 

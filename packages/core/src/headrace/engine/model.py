@@ -120,11 +120,11 @@ class EngineModel(Model):
         from headrace.engine.vectors import Vectors
 
         with self._lock:
-            self._check_open()
             if self._vectors is None:
                 self._vectors = Vectors(
                     self._model, self.engine_params, self._vocabulary, self._seam
                 )
+            self._check_open()  # a signal handler may have closed the model in here
             return self._vectors
 
     # -- sessions -----------------------------------------------------------
