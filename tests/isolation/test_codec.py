@@ -136,7 +136,7 @@ ANSWERED = (
     GenerationReport, TokenLogprob, Gbnf, Lazy, Score, Ranking, ChatMessage, CheckStage,
 )  # fmt: skip
 """What the requests of the child's server take, and what is sent for them, besides plain values."""
-NAMES = {name: getattr(headrace, name) for name in headrace.__all__} | {"Grammar": Grammar}
+ANNOTATED = {name: getattr(headrace, name) for name in headrace.__all__} | {"Grammar": Grammar}
 """What annotations name that their modules import for types alone."""
 HANDLES = {AdapterUse, ControlVectorUse, DraftModel}
 """They hold what stays in its process: the first two go by number, the last is refused."""
@@ -148,7 +148,7 @@ def inside(kind, seen):
         if kind not in seen | HANDLES:
             seen.add(kind)
             if attrs.has(kind):
-                hints = typing.get_type_hints(kind, localns=NAMES)
+                hints = typing.get_type_hints(kind, localns=ANNOTATED)
                 for field in attrs.fields(kind):
                     if field.init:
                         inside(hints[field.name], seen)
