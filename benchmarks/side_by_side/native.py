@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import tempfile
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,16 +93,3 @@ class Native:
             if len(lines) >= len(streams):
                 return [json.loads(line) for line in lines[: len(streams)]], ended.cpu_seconds
         raise RuntimeError(f"llama-batched-bench told nothing of some of {streams}")
-
-
-def wait_for(condition: Any, seconds: float, what: str) -> None:
-    """Ask until something is so.
-
-    Raises:
-        TimeoutError: It is not after so many seconds.
-    """
-    until = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > until:
-            raise TimeoutError(f"{what} took more than {seconds:g} s")
-        time.sleep(0.02)

@@ -1,0 +1,90 @@
+"""llama-server, asked over HTTP."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+_PATIENCE = 120.0
+"""Seconds that it has to load its model."""
+
+
+class Server:
+    """A server that listens.
+
+    Args:
+        port: On this machine.
+    """
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+
+    def begin(self, prompt: list[int], new: int) -> http.client.HTTPConnection:
+        """Ask for a streamed completion, and do not wait for it."""
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=_PATIENCE)
+        asked = {
+            "prompt": prompt,
+            "n_predict": new,
+            "temperature": 0.0,
+            "ignore_eos": True,
+            "stream": True,
+            "cache_prompt": False,
+        }
+        headers = {"Content-Type": "application/json"}
+        connection.request("POST", "/completion", json.dumps(asked), headers)
+        return connection
+
+    def complete(self, prompt: list[int], new: int) -> None:
+        """A completion from its beginning to its end."""
+        connection = self.begin(prompt, new)
+        connection.getresponse().read()
+        connection.close()
+
+    def is_ready(self) -> bool:
+        """Whether the model is loaded."""
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=1)
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            connection.request("GET", "/health")
+            return connection.getresponse().status == 200
+        return False
+
+
+@contextlib.contextmanager
+def serving(folder: Path, model: str, *arguments: object) -> Iterator[Server]:
+    """A llama-server with a model, ended afterwards.
+
+    Args:
+        folder: Where the program is.
+        model: The model's file.
+        *arguments: More of its options.
+
+    Raises:
+        RuntimeError: It ended, or took too long to load.
+    """
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [folder / "llama-server", "-m", model, "--port", port, "--host", "127.0.0.1"]
+    process = subprocess.Popen(
+        [*map(str, command), *map(str, arguments)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        server = Server(port)
+        until = time.monotonic() + _PATIENCE
+        while not server.is_ready():
+            if process.poll() is not None or time.monotonic() > until:
+                raise RuntimeError(f"llama-server did not load {model}")
+            time.sleep(0.05)
+        yield server
+    finally:
+        process.terminate()
+        process.wait()
