@@ -145,7 +145,7 @@ def measured(field: Field, work: str, arguments: argparse.Namespace) -> Found:
         for others in arguments.others:
             label = f"{work}, {others} others, round {number + 1} of {arguments.rounds}:"
             with computing(others):
-                once = interleaved(dict(field.candidates(work, others)), 1, label)
+                once = interleaved(dict(field.candidates(work, others)), 1, label, number)
             for name, (rate,) in once.items():
                 found.setdefault(name, {}).setdefault(others, []).append(rate)
     return found

@@ -44,7 +44,7 @@ class Spread:
 
 
 def interleaved(
-    candidates: Mapping[str, Callable[[], _T]], rounds: int, label: str = ""
+    candidates: Mapping[str, Callable[[], _T]], rounds: int, label: str = "", first: int = 0
 ) -> dict[str, list[_T]]:
     """Measure each candidate once a round; each round begins with another one.
 
@@ -52,6 +52,7 @@ def interleaved(
         candidates: What measures once, by name.
         rounds: How often.
         label: What stands before the progress on stderr.
+        first: Who begins the first round, by number.
 
     Returns:
         What was measured, by name.
@@ -59,7 +60,7 @@ def interleaved(
     names = list(candidates)
     found: dict[str, list[_T]] = {name: [] for name in names}
     for number in range(rounds):
-        turn = number % len(names)
+        turn = (first + number) % len(names)
         for name in names[turn:] + names[:turn]:
             progress(f"{label} round {number + 1} of {rounds}: {name}")
             found[name].append(candidates[name]())

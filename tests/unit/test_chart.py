@@ -83,6 +83,8 @@ def test_names_are_written_as_they_are():
 
     assert "a < b & c" in texts(document)
     assert "<1>" in texts(document)
+    svg = chart.bars("1 < 2 & 3", ["a"], [Series("b", (1,))], x="x", y="y")
+    assert "1 < 2 & 3" in texts(parsed(svg))
 
 
 def test_the_values_are_told_in_words():

@@ -141,7 +141,10 @@ def test_a_worker_counts_the_tokens_of_the_time_it_was_given(measurements):
 
 def test_a_worker_waits_for_a_few_tokens_however_slow(measurements):
     """A rate needs two steps."""
+    before = measurements._runtime.clock.now
+
     assert measurements.decode(streams=1, seconds=0.05, settle=0.0)["rate"] == pytest.approx(10)
+    assert measurements._runtime.clock.now - before == pytest.approx(0.4)
 
 
 def test_a_worker_measures_a_prompt_up_to_its_first_token(measurements):
