@@ -7,8 +7,8 @@ places of ``docs/performance.md``, with the command that makes it again.
 
     python benchmarks/all.py [MODEL] [--only NAME …] [--quick] [--page] [--output build/bench]
 
-Without MODEL it is Gemma 3 270M, fetched once. The default takes a quarter of an hour; ``--quick``,
-which measures less and less often, some minutes. Nothing else should work the machine meanwhile.
+Without MODEL it is Gemma 3 270M, fetched once. The default takes some twenty minutes; ``--quick``,
+which measures less and less often, some five. Nothing else should work the machine meanwhile.
 """
 
 from __future__ import annotations
@@ -62,7 +62,8 @@ PARTS = (
     ),
     Part(
         "runtimes",
-        "MODEL --native PROGRAMS --llama-cpp-python LLAMA_CPP_PYTHON --xllamacpp XLLAMACPP",
+        "MODEL --native PROGRAMS --llama-cpp-python LLAMA_CPP_PYTHON --xllamacpp XLLAMACPP "
+        "--rounds 2",
         "--rounds 1 --long-rounds 0 --streams 8",
         draws=True,
     ),
@@ -78,16 +79,15 @@ PARTS = (
 )
 
 
-def words(part: Part, places: dict[str, str], *, quick: bool) -> list[str]:
-    """The arguments of a script on this machine."""
-    told = f"{part.arguments} {part.quick if quick else ''}".split()
-    return [places.get(word, word) for word in told]
+def words(part: Part, *, quick: bool) -> list[str]:
+    """The arguments of a script, on any machine."""
+    return f"{part.arguments} {part.quick if quick else ''}".split()
 
 
 def run(part: Part, arguments: argparse.Namespace, places: dict[str, str]) -> str | None:
     """What a script prints; None if it failed, which is told on stderr."""
     command = [sys.executable, str(HERE / f"{part.script}.py")]
-    command += words(part, places, quick=arguments.quick)
+    command += [places.get(word, word) for word in words(part, quick=arguments.quick)]
     if part.writes:
         command += ["--json", str(arguments.output / f"{part.script}.json")]
     if part.draws:
@@ -111,10 +111,11 @@ def gather(output: Path) -> None:
     reports.write(output / "all.json", "all", parts=found)
 
 
-def update_page(part: Part, printed: str, output: Path) -> None:
+def update_page(part: Part, printed: str, arguments: argparse.Namespace) -> None:
     """Put what a script printed, and its pictures, into the documentation."""
-    command = f"python benchmarks/{part.script}.py {part.arguments}".strip()
-    pictures = sorted(output.glob(f"{part.script}-*.svg")) if part.draws else []
+    script = f"benchmarks/{part.script}.py"
+    command = " ".join(["python", script, *words(part, quick=arguments.quick)])
+    pictures = sorted(arguments.output.glob(f"{part.script}-*.svg")) if part.draws else []
     page.fill(PAGE, part.script, command, printed, pictures)
 
 
@@ -157,7 +158,7 @@ def main() -> int:
         if printed is not None:
             print(f"\n## {part.script}\n\n{printed}\n", flush=True)
             if arguments.page:
-                update_page(part, printed, arguments.output)
+                update_page(part, printed, arguments)
         taken = time.monotonic() - began
         print(f"bench: {part.script} took {taken:.0f} s", file=sys.stderr, flush=True)
     gather(arguments.output)

@@ -32,9 +32,9 @@ from headrace.inspection.speed.others import computing
 
 STREAMS = 8
 PREFILL = 256
-DECODED = {0: 64, 1: 48, 2: 32, 4: 16}
+DECODED = {0: 48, 1: 32, 2: 24, 4: 12}
 """Tokens that llama-bench decodes beside so many others; it gets slow, and cannot be stopped."""
-FEWEST = 8
+FEWEST = 4
 N_CTX = 8192
 OURS = "headrace"
 """headrace's own choice of threads."""

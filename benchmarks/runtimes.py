@@ -66,7 +66,6 @@ def of_programs(arguments: argparse.Namespace) -> Iterator[tuple[str, str, Measu
     programs = Programs(arguments)
     yield "prefill", "llama-bench", lambda: programs.bench("-p", PREFILL)
     yield "short", "llama-bench", lambda: programs.bench("-n", SHORT)
-    yield "long", "llama-bench", lambda: programs.bench("-n", LONG)
     for count in arguments.streams:
         yield f"{count}", "llama-batched-bench", lambda count=count: programs.streams(count)
 
@@ -77,7 +76,8 @@ def of_worker(
     """Work, name and measurement of a runtime."""
     yield "prefill", name, lambda: worker.call("prefill", tokens=PREFILL)["rate"]
     yield "short", name, lambda: worker.call("complete", new=SHORT)["rate"]
-    yield "long", name, lambda: worker.call("complete", new=LONG)["rate"]
+    if name != "xllamacpp":
+        yield "long", name, lambda: worker.call("complete", new=LONG)["rate"]
     for count in arguments.streams:
         if name != "llama-cpp-python":
             yield f"{count}", name, lambda count=count: _decode(worker, count)

@@ -17,7 +17,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any, Protocol
 
-LONGEST = 40.0
+LONGEST = 20.0
 """Seconds after which a measurement ends however few tokens came."""
 
 
