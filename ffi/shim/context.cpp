@@ -199,6 +199,8 @@ int hr_context_open(hr_context *handle, hr_model *model,
         core.unified = params->kv_unified;
         core.n_swa = llama_model_n_swa(core.model->model);
         core.lengths.assign(llama_n_seq_max(core.context), 0);
+        core.turn.resize(core.lengths.size());
+        core.last.resize(core.lengths.size());
         core.shares.assign(core.lengths.size(), false);
         // The library says yes for recurrent memories too, where it means nothing.
         core.can_shift = !whole_only && llama_memory_can_shift(core.memory);
@@ -234,6 +236,13 @@ void hr_interrupt(hr_context *handle, uint64_t step_id) {
     const auto core = hr::context_core(handle);
     if (core != nullptr) {
         core->interrupts.give(step_id);
+    }
+}
+
+void hr_recall(hr_context *handle, uint64_t step_id) {
+    const auto core = hr::context_core(handle);
+    if (core != nullptr) {
+        core->recalls.give(step_id);
     }
 }
 

@@ -122,7 +122,11 @@ struct ContextCore {
     std::vector<llama_seq_id> sequences;
     std::vector<llama_seq_id *> seq_id;
     std::vector<int8_t> outputs;
+    // What a step goes on with, see step.cpp.
+    std::vector<hr_row> turn;
+    std::vector<int32_t> last;
     Interrupts interrupts;
+    Interrupts recalls;  // of steps that are not to go on with another computation
     Stop stop;
     std::atomic<bool> closing{false};
     std::atomic<bool> busy{false};

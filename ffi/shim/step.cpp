@@ -3,6 +3,9 @@
 // A draft is computed with its row. Its tokens count only as far as the sampler, which is asked
 // after each of them in turn, would have chosen them too; then what follows is removed.
 //
+// Where every row wants more tokens, the step goes on in turns: what was sampled is computed, and
+// the next token sampled. A turn is a step of its own but for the call from Python.
+//
 // The whole of it is one call from Python, which releases the GIL once.
 #include "step.h"
 
@@ -45,6 +48,10 @@ bool acceptable(const ContextCore &core, const hr_row *rows, int32_t n_rows,
         }
         if (row.n_draft < 0 || (row.n_draft > 0 && core.whole_only)) {
             return refuse(report, "a row has a draft that memory could not forget");
+        }
+        if (row.n_more < 0 || (row.n_more > 0 && (row.sampler == nullptr || row.n_draft > 0 ||
+                                                  row.allowed != nullptr))) {
+            return refuse(report, "a row wants more tokens, and has a draft, masks or no sampler");
         }
         n_tokens += int64_t{row.n_tokens} + row.n_draft;
         n_outputs += row.sampler != nullptr ? 1 + int64_t{row.n_draft} : 0;
@@ -148,13 +155,91 @@ void sample_rows(ContextCore &core, hr_row *rows, int32_t n_rows, const int32_t 
     }
 }
 
+// Decodes and samples once, for rows in which nothing was filled in.
+int take_turn(ContextCore &core, hr_row *rows, int32_t n_rows, const int32_t *tokens,
+              hr_report *report) {
+    const int outcome = compute(core, fill_batch(core, rows, n_rows, tokens), report);
+    settle_rows(core, rows, n_rows, outcome, report->native_code);
+    if (outcome == HR_OK) {
+        sample_rows(core, rows, n_rows, tokens, report);
+    }
+    return outcome;
+}
+
+// Whether a row may be gone on with.
+bool wants_more(const ContextCore &core, const hr_row &row) {
+    return row.status == HR_OK && row.n_sampled > 0 && row.n_sampled <= row.n_more &&
+           !llama_vocab_is_eog(llama_model_get_vocab(core.model->model),
+                               row.sampled[row.n_sampled - 1]);
+}
+
+// The row that computes what this one has sampled last.
+hr_row next_turn(const hr_row &row) {
+    hr_row turn = row;
+    turn.position = row.length;
+    turn.n_tokens = 1;
+    turn.sampled = row.sampled + row.n_sampled;
+    turn.logprobs = row.n_top >= 0 ? row.logprobs + row.n_logprobs : nullptr;
+    turn.length = 0;
+    turn.n_sampled = turn.n_logprobs = 0;
+    turn.sample_seconds = 0.0;
+    return turn;
+}
+
+// What a turn has done becomes its row's. Where it has sampled nothing it is undone, so that the
+// row's last token is not in memory; the step that comes to this place again reports what failed.
+void add_turn(ContextCore &core, hr_row &row, const hr_row &turn) {
+    row.length = turn.length;
+    if (turn.n_sampled == 0 && turn.length > turn.position) {
+        row.length = truncate(core, row.sequence, turn.position);
+    }
+    row.n_sampled += turn.n_sampled;
+    row.n_logprobs += turn.n_logprobs;
+    row.sample_seconds += turn.sample_seconds;
+}
+
+// Goes on with rows that have taken their first turn.
+int go_on(ContextCore &core, uint64_t step_id, hr_row *rows, int32_t n_rows, double span,
+          Clock::time_point began, hr_report *report) {
+    const auto most = std::chrono::duration<double>(span);
+    auto before = began;
+    for (;;) {
+        const auto now = Clock::now();
+        if (now + (now - before) > began + most || core.recalls.given(step_id)) {
+            return HR_OK;
+        }
+        before = now;
+        for (int32_t i = 0; i < n_rows; ++i) {
+            if (!wants_more(core, rows[i])) {
+                return HR_OK;
+            }
+        }
+        for (int32_t i = 0; i < n_rows; ++i) {
+            core.turn[i] = next_turn(rows[i]);
+            core.last[i] = rows[i].sampled[rows[i].n_sampled - 1];
+        }
+        core.stop.deaf = core.moved;
+        const int outcome = take_turn(core, core.turn.data(), n_rows, core.last.data(), report);
+        bool whole = outcome == HR_OK;
+        for (int32_t i = 0; i < n_rows; ++i) {
+            whole = whole && core.turn[i].n_sampled > 0;
+            add_turn(core, rows[i], core.turn[i]);
+        }
+        if (!whole) {
+            // What came before stands. What has failed will fail again, in a step of its own.
+            report->native_code = outcome == HR_INTERRUPTED ? report->native_code : 0;
+            return outcome == HR_INTERRUPTED ? outcome : HR_OK;
+        }
+    }
+}
+
 }  // namespace
 
 }  // namespace hr
 
 extern "C" int hr_step(hr_context *handle, uint64_t step_id, hr_row *rows, int32_t n_rows,
-                       const int32_t *tokens, double time_limit, hr_check_fn check, void *user,
-                       hr_report *report) {
+                       const int32_t *tokens, double time_limit, double span,
+                       hr_check_fn check, void *user, hr_report *report) {
     bool ran = false;
     const int status = hr::exclusively(handle, report, [&](hr::ContextCore &core) -> int {
         if (!hr::acceptable(core, rows, n_rows, tokens, report)) {
@@ -168,13 +253,13 @@ extern "C" int hr_step(hr_context *handle, uint64_t step_id, hr_row *rows, int32
             rows[i].sample_seconds = 0.0;
         }
         ran = true;
+        const auto began = hr::Clock::now();
         hr::arm(core, step_id, time_limit, check, user);
-        const int outcome = hr::compute(core, hr::fill_batch(core, rows, n_rows, tokens), report);
-        hr::settle_rows(core, rows, n_rows, outcome, report->native_code);
-        if (outcome == HR_OK) {
-            hr::sample_rows(core, rows, n_rows, tokens, report);
+        const int outcome = hr::take_turn(core, rows, n_rows, tokens, report);
+        if (outcome != HR_OK || span <= 0) {
+            return outcome;
         }
-        return outcome;
+        return hr::go_on(core, step_id, rows, n_rows, span, began, report);
     });
     if (ran) {
         report->n_rows = n_rows;

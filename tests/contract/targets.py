@@ -126,7 +126,7 @@ def _tiny(kind: str) -> Callable[[], str]:
 
 TARGETS = [
     fake("fake-attention", truncation="any"),
-    fake("fake-window", truncation="recent", reach=8),
+    fake("fake-window", truncation="recent", reach=8, max_more=5),
     fake("fake-recurrent", truncation="none", can_copy=False),
 ]
 

@@ -73,6 +73,28 @@ def test_what_is_seen_does_not_depend_on_when_it_is_taken(text, cuts, stop):
     assert read(pieces, stop, step_by_step=True) == read(pieces, stop, step_by_step=False)
 
 
+@given(
+    st.one_of(SMALL.map(str.encode), st.binary(max_size=30)),
+    st.lists(st.integers(0, 200), max_size=12),
+    st.lists(st.integers(0, 12), max_size=4),
+    STOPS,
+)
+def test_many_tokens_at_once_are_as_one_after_the_other(data, cuts, blocks, stop):
+    """The same text, the same tokens seen and the same carry after every block."""
+    pieces = split(data, cuts)
+    edges = [0, *sorted(edge % (len(pieces) + 1) for edge in blocks), len(pieces)]
+    single, together = TextAssembler(stop), TextAssembler(stop)
+    for start, end in itertools.pairwise(edges):
+        for token in range(start, end):
+            single.push(token, pieces[token])
+        together.extend(range(start, end), pieces[start:end])
+        assert together.carry() == b"" or together.carry() == single.carry()
+        assert together.stop_string == single.stop_string
+        assert together.take() == single.take()
+        assert together.carry() == single.carry()
+    assert together.finish() == single.finish()
+
+
 @given(st.lists(st.binary(max_size=6), max_size=10))
 def test_every_token_is_seen_once_and_in_order_when_nothing_stops(pieces):
     """Nothing is lost at the end of a generation."""

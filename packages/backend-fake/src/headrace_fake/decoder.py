@@ -101,6 +101,7 @@ class FakeDecoder:
             interruptible=options.interruptible,
             max_draft=_max_draft(options, params),
             width_multiple=1,
+            max_more=options.max_more,
             unaffected=options.placement in (Placement.IGNORED, Placement.DENIED),
             n_apart=int(options.placement is Placement.APART),
         )
@@ -123,6 +124,7 @@ class FakeDecoder:
         self._memories = [self._new_memory(cells) for _ in range(params.n_sequences)]
         self._alarm = Alarm()
         self._last = _Step(-1, ())
+        self._recalled = -1
         self._user: int | None = None
         self._poisoned = False
         self._closed = False
@@ -176,10 +178,15 @@ class FakeDecoder:
         self._alone(self._make_apart)
 
     def step(
-        self, step_id: int, rows: Sequence[Row], *, time_limit: float | None = None
+        self,
+        step_id: int,
+        rows: Sequence[Row],
+        *,
+        time_limit: float | None = None,
+        span: float = 0.0,
     ) -> StepOutcome:
-        """Run the rows; see the protocol."""
-        return self._alone(lambda: self._step(step_id, rows, time_limit))
+        """Run the rows; see the protocol. Turns come to an end by count and not by the clock."""
+        return self._alone(lambda: self._step(step_id, rows, time_limit, span > 0))
 
     def outcome(self, step_id: int) -> StepOutcome | None:
         """What the last step did, again; None for any other id."""
@@ -206,6 +213,10 @@ class FakeDecoder:
     def interrupt(self, step_id: int) -> None:
         """End that step early, or the moment it starts; a stale id does nothing."""
         self._alarm.ring(step_id)
+
+    def recall(self, step_id: int) -> None:
+        """Have that step not go on beyond the turn that runs; a stale id does nothing."""
+        self._recalled = max(self._recalled, step_id)
 
     def truncate(self, sequence: int, length: int) -> int:
         """Forget all but the first tokens; returns the length kept, 0 where it is impossible."""
@@ -344,7 +355,9 @@ class FakeDecoder:
             outcome.error,
         )
 
-    def _step(self, step_id: int, rows: Sequence[Row], limit: float | None) -> StepOutcome:
+    def _step(
+        self, step_id: int, rows: Sequence[Row], limit: float | None, goes_on: bool = False
+    ) -> StepOutcome:
         self._check(step_id, rows)
         step = self._last = _Step(step_id, rows)
         for row in rows:
@@ -364,6 +377,8 @@ class FakeDecoder:
             raise RuntimeError(f"the fake backend raises in step {step_id}, as it was told to")
         else:
             self._compute(step, limit, fault)
+            if goes_on and step.status is StepStatus.DONE:
+                self._go_on(step, limit)
         if fault is Fault.KEYBOARD_INTERRUPT:
             raise KeyboardInterrupt
         outcome = self.outcome(step_id)
@@ -406,6 +421,11 @@ class FakeDecoder:
             refuse(f"step {step_id} has {total} tokens, more than n_batch={self.info.n_batch}")
         if drafted > self.info.max_draft:
             refuse(f"step {step_id} has drafts of {drafted} tokens, more than may be")
+        for row in rows:
+            if row.n_more and (row.sampler is None or row.draft or row.allowed is not None):
+                refuse("a row wants more tokens, and has a draft, masks or no sampler")
+            if not 0 <= row.n_more <= self.info.max_more:
+                refuse(f"a row wants {row.n_more} further tokens, max_more={self.info.max_more}")
 
     def _check_sampler(self, sampler: Sampler) -> None:
         if not isinstance(sampler, FakeSampler) or sampler.owner is not self:
@@ -454,26 +474,53 @@ class FakeDecoder:
             memory.accept(accepted, len(row.draft))
         step.status = StepStatus.DONE
 
+    def _go_on(self, step: _Step, limit: float | None) -> None:
+        """Compute what was sampled and sample again, as long as every row wants it."""
+        while self._recalled < step.step_id:
+            turn = []
+            for index, row in enumerate(step.rows):
+                tokens = row.sampler.tokens if isinstance(row.sampler, FakeSampler) else ()
+                if index in step.row_errors or not 0 < len(tokens) <= row.n_more:
+                    return
+                if ByteVocabulary().is_eog(tokens[-1]):
+                    return
+                at = row.position + len(row.tokens) + len(tokens) - 1
+                turn.append(Row(row.sequence, at, tokens[-1:], row.sampler))
+            if not self._fits(turn):
+                return
+            if self._elapse(step.step_id, 0, limit) < 1:
+                step.status = StepStatus.INTERRUPTED
+                return
+            for row in turn:
+                memory = self._memories[row.sequence]
+                memory.append(row.tokens)
+                assert isinstance(row.sampler, FakeSampler)
+                row.sampler.sample(step.step_id, memory, again=True)
+
     def _wait(self, step_id: int, rows: Sequence[Row], limit: float | None) -> bool:
         """Take the time the step takes; False, with memory changed, if it was interrupted."""
+        tokens = sum(len(row.tokens) for row in rows)
+        share = self._elapse(step_id, tokens - len(rows), limit)
+        if share < 1:
+            self._stop_after(rows, int(tokens * share))
+        return share >= 1
+
+    def _elapse(self, step_id: int, n_beyond: int, limit: float | None) -> float:
+        """Take the time of a turn with so many tokens beyond the first of each row.
+
+        Returns how much of it went by before an interrupt or the limit came: 1 if none did.
+        """
         options = self._options
         if self._alarm.rung(step_id) or (limit is not None and limit <= 0):
-            self._stop_after(rows, 0)
-            return False
-        beyond_first = sum(len(row.tokens) for row in rows) - len(rows)
-        needed = options.delay + options.prefill_delay * beyond_first
+            return 0.0
+        needed = options.delay + options.prefill_delay * n_beyond
         if not needed:
-            return True
+            return 1.0
         if not options.interruptible:
             self._alarm.wait(-1, needed)
-            return True
+            return 1.0
         allowed = needed if limit is None else min(needed, limit)
-        waited = self._alarm.wait(step_id, allowed)
-        if waited >= needed:
-            return True
-        tokens = sum(len(row.tokens) for row in rows)
-        self._stop_after(rows, int(tokens * waited / needed))
-        return False
+        return self._alarm.wait(step_id, allowed) / needed
 
     def _stop_after(self, rows: Sequence[Row], finished: int) -> None:
         """Leave memory as a step does that ends after so many of its tokens, row by row."""

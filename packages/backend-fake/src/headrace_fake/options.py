@@ -182,6 +182,9 @@ class FakeOptions:
     n_batch: int = attrs.field(default=2**20, validator=integer(1, 2**20))
     """Most tokens of a step, if the engine asks for more."""
 
+    max_more: int = attrs.field(default=0, validator=integer(0, 2**10))
+    """Most tokens that a row can want beyond its first: with any, a step goes on by itself."""
+
     truncation: Truncation = attrs.field(
         default=Truncation.ANY,
         converter=_as_truncation,

@@ -87,16 +87,19 @@ class FakeSampler:
         allowed: memoryview | None = None,
         *,
         leaps: bool = False,
+        again: bool = False,
     ) -> tuple[int, ...]:
         """Choose and accept the token that follows what is in memory, and more along a draft.
 
         ``leaps``: tokens that nobody chose may stand at its end, since a grammar left no choice.
+        ``again``: it is another turn of the same step.
         """
         state = self._state
         now = memory.hash()
         n_leapt = self._check(state, memory, now, leaps=leaps)
         state = state._replace(n_chosen=state.n_chosen + n_leapt)
-        state = state._replace(tokens=(), logprobs=(), step_id=step_id)
+        if not again:
+            state = state._replace(tokens=(), logprobs=(), step_id=step_id)
         flavour = memory.flavour
         if memory.misplacement:
             flavour = attrs.evolve(flavour, salt=flavour.salt + memory.misplacement)
@@ -125,6 +128,11 @@ class FakeSampler:
             (*state.recent, token)[-self._penalised :] if self._penalised else (),
             (*state.logprobs, *self._logprobs(token, now, state, flavour)),
         )
+
+    @property
+    def tokens(self) -> tuple[int, ...]:
+        """Those of the last step."""
+        return self._state.tokens
 
     def result(self, step_id: int, length: int, error: HeadraceError | None) -> RowResult:
         """A row's result: the tokens chosen in that step, if any, and how likely they were."""

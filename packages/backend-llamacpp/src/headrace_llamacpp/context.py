@@ -23,6 +23,9 @@ WIDTH_MULTIPLE = 4
 """ggml's CPU kernels compute a token of a batch in one way if it is alone, in another in blocks of
 four, and in a third beside these. In batches of one size that is a multiple of four, each token is
 computed in the same way wherever it stands."""
+MAX_MORE = 127
+"""Tokens of a row that a step goes on to, beyond the first: as many as the smallest models write in
+the time that a step may last."""
 _NO_MEMORY = re.compile(r"(unable|failed) to allocate|out of memory|bad_alloc")
 _CACHE_TYPE = re.compile(
     r"([KV]) cache type|does not support different (K) |[Qq]uantized (V) cache"
@@ -95,6 +98,7 @@ def open_context(
         interruptible=on_cpu,
         max_draft=0 if traits.whole_only else _max_draft(info, lib.hr_score_limit(handle.pointer)),
         width_multiple=WIDTH_MULTIPLE if on_cpu else 0,
+        max_more=0 if traits.whole_only else MAX_MORE,
         unaffected=unaffected,
         n_apart=0 if unaffected else 1,
     )

@@ -80,7 +80,8 @@ class LlamaDecoder(Uncopyable):
         self._adapters: Sequence[AppliedAdapter] = ()
         self._rows = ffi.new("hr_row[]", info.n_sequences)
         self._tokens = ffi.new("int32_t[]", info.n_batch)
-        self._sampled = ffi.new("int32_t[]", info.n_sequences + info.max_draft)
+        n_most = info.n_sequences * (1 + info.max_more) + info.max_draft
+        self._sampled = ffi.new("int32_t[]", n_most)
         self._logprobs = ffi.new("hr_logprob[]", 1)
         self._report = new_report()
         self._memory_report = new_report()
@@ -150,7 +151,12 @@ class LlamaDecoder(Uncopyable):
             use_adapters(context, adapters)
 
     def step(
-        self, step_id: int, rows: Sequence[Row], *, time_limit: float | None = None
+        self,
+        step_id: int,
+        rows: Sequence[Row],
+        *,
+        time_limit: float | None = None,
+        span: float = 0.0,
     ) -> StepOutcome:
         """Run the rows in one native call; see the protocol.
 
@@ -172,6 +178,7 @@ class LlamaDecoder(Uncopyable):
             len(rows),
             self._tokens,
             -1.0 if time_limit is None else max(0.0, time_limit),
+            span,
             lib.headrace_check if check_signals else ffi.NULL,
             ffi.NULL,
             self._report,
@@ -194,24 +201,28 @@ class LlamaDecoder(Uncopyable):
         """
         if len(rows) > self.info.n_sequences:
             raise ValueError(f"{len(rows)} rows for {self.info.n_sequences} sequences")
-        at = wanted = drafted = 0
+        at = wanted = drafted = sampled = 0
         for index, row in enumerate(rows):
             native = self._rows[index]
             run = row.tokens if not row.draft else [*row.tokens, *row.draft]
-            count = len(run)
+            count, n_draft, n_more = len(run), len(row.draft), row.n_more
             if at + count > self.info.n_batch:
                 raise ValueError(f"more tokens than n_batch={self.info.n_batch} in a step")
             native.sequence = row.sequence - first
             native.position = row.position
-            native.n_tokens, native.n_draft = len(row.tokens), len(row.draft)
-            drafted += len(row.draft)
+            native.n_tokens, native.n_draft, native.n_more = count - n_draft, n_draft, n_more
+            drafted += n_draft
             if drafted > self.info.max_draft:
                 raise ValueError(f"drafts of more than {self.info.max_draft} tokens in a step")
-            native.sampled = self._sampled + index + drafted - len(row.draft)
+            if n_more > self.info.max_more:
+                raise ValueError(f"a row wants more than {self.info.max_more} further tokens")
+            native.sampled = self._sampled + sampled
+            n_places = 1 + n_draft + n_more
+            sampled += n_places
             sampler = row.sampler
             if isinstance(sampler, LlamaSampler):
                 native.sampler, native.n_top = sampler.pointer, sampler.n_top
-                wanted += (sampler.n_top + 1) * (1 + len(row.draft))
+                wanted += (sampler.n_top + 1) * n_places
             else:
                 native.sampler, native.n_top = ffi.NULL, -1
             if row.allowed is None:
@@ -244,7 +255,7 @@ class LlamaDecoder(Uncopyable):
         for index in range(n_rows):
             native = self._rows[index]
             native.logprobs = self._logprobs + at
-            at += (native.n_top + 1) * (1 + native.n_draft)
+            at += (native.n_top + 1) * (1 + native.n_draft + native.n_more)
 
     def outcome(self, step_id: int) -> StepOutcome | None:
         """What the last step did, again; None for any other id, or if it never ran."""
@@ -281,6 +292,11 @@ class LlamaDecoder(Uncopyable):
         # Whichever runs it; to the other it is stale.
         lib.hr_interrupt(self._handle.pointer, step_id)
         lib.hr_interrupt(self._apart.pointer, step_id)
+
+    def recall(self, step_id: int) -> None:
+        """Have that step not go on beyond its running computation; a stale id does nothing."""
+        lib.hr_recall(self._handle.pointer, step_id)
+        lib.hr_recall(self._apart.pointer, step_id)
 
     def truncate(self, sequence: int, length: int) -> int:
         """Forget all but the first tokens; returns the length kept, 0 where it is impossible."""

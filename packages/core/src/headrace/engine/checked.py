@@ -15,6 +15,7 @@ from headrace.backend.abilities import (
     ApartDecoder,
     AppliedAdapter,
     ListsPieces,
+    RecalledDecoder,
     ScoreOutcome,
     ScoreRow,
     ScoringDecoder,
@@ -159,11 +160,14 @@ def check_info(decoder: SequenceDecoder, seam: Seam) -> DecoderInfo:
     if not isinstance(info, DecoderInfo):
         raise seam.breach("open_decoder", f"its info is {info!r:.60} instead of a DecoderInfo")
     seam.check_numbers("open_decoder", info, _COUNTS, 1)
-    seam.check_numbers("open_decoder", info, ("max_draft", "width_multiple", "n_apart"), 0)
+    limits = ("max_draft", "max_more", "width_multiple", "n_apart")
+    seam.check_numbers("open_decoder", info, limits, 0)
     if not isinstance(info.truncation, Truncation):
         raise seam.breach("open_decoder", f"info.truncation is {info.truncation!r:.60}")
     if info.n_apart and not isinstance(decoder, ApartDecoder):
         raise seam.breach("open_decoder", f"n_apart is {info.n_apart}, and it has no open_apart")
+    if info.max_more and not isinstance(decoder, RecalledDecoder):
+        raise seam.breach("open_decoder", f"max_more is {info.max_more}, and it has no recall")
     return info
 
 
@@ -191,11 +195,19 @@ class CheckedDecoder:
     # -- steps --------------------------------------------------------------
 
     def step(
-        self, step_id: int, rows: Sequence[Row], *, time_limit: float | None = None
+        self,
+        step_id: int,
+        rows: Sequence[Row],
+        *,
+        time_limit: float | None = None,
+        span: float = 0.0,
     ) -> StepOutcome:
         """See ``SequenceDecoder.step``."""
         try:
-            outcome = self.raw.step(step_id, rows, time_limit=time_limit)
+            if span:
+                outcome = self.raw.step(step_id, rows, time_limit=time_limit, span=span)
+            else:
+                outcome = self.raw.step(step_id, rows, time_limit=time_limit)
         except BaseException as error:
             self._report("step", error)
         if type(outcome) is not StepOutcome:
@@ -272,9 +284,16 @@ class CheckedDecoder:
         tokens = result.tokens
         if row.sampler is None:
             return f"{len(tokens)} tokens of a row that has no sampler"
-        if len(tokens) > 1 + len(row.draft):
-            return f"{len(tokens)} tokens of a row with a draft of {len(row.draft)}"
-        if len(tokens) > 1 and tokens[:-1] != tuple(row.draft[: len(tokens) - 1]):
+        if len(tokens) > 1 + len(row.draft) + row.n_more:
+            return (
+                f"{len(tokens)} tokens of a row with a draft of {len(row.draft)} "
+                f"that wants {row.n_more} more"
+            )
+        if (
+            len(tokens) > 1
+            and not row.n_more
+            and tokens[:-1] != tuple(row.draft[: len(tokens) - 1])
+        ):
             return "tokens were accepted that are not those of the draft"
         if result.logprobs and len(result.logprobs) != len(tokens):
             return f"{len(result.logprobs)} log-probabilities for {len(tokens)} tokens"
@@ -293,6 +312,11 @@ class CheckedDecoder:
         """See ``SequenceDecoder.interrupt``. Takes no lock."""
         with self.seam.during("interrupt"):
             self.raw.interrupt(step_id)
+
+    def recall(self, step_id: int) -> None:
+        """See ``RecalledDecoder.recall``. Takes no lock."""
+        with self.seam.during("recall"):
+            cast(RecalledDecoder, self.raw).recall(step_id)
 
     def new_sampler(
         self, params: SamplingParams, *, seed: int, recent: Sequence[int], ban_eog: bool

@@ -18,7 +18,8 @@ from typing import TypeVar
 from headrace.backend.abilities import AppliedAdapter
 from headrace.backend.decoder import RowResult, StepOutcome, StepStatus, Truncation
 from headrace.common.locks import held_here
-from headrace.engine import constraints, drafting, fairness, steps
+from headrace.common.memo import Memo
+from headrace.engine import constraints, drafting, fairness, steps, turns
 from headrace.engine.checked import PATIENCE, Reported, is_poison
 from headrace.engine.endings import HEARTBEAT, Endings
 from headrace.engine.role import Holder, Role
@@ -50,6 +51,7 @@ class Driver:
         self._role = role
         self._planner = steps.Planner(state.decoder, slots)
         self._endings = endings
+        self._is_eog = Memo(state.vocabulary.is_eog).__getitem__
         self._can_draw_first = state.info.truncation is not Truncation.NONE
 
     # -- one step -----------------------------------------------------------
@@ -99,6 +101,12 @@ class Driver:
             # driver finishes what was begun.
             self._endings.fail_begun(generation, report.error)
 
+    def make_way(self, generation: Run) -> None:
+        """Have a step that goes on without a generation end soon; its reader is about to wait."""
+        step = self._state.begun
+        if step is not None and step.goes_on and generation.sequence not in step.sequences:
+            self._endings.recall()
+
     def _have_drafted(self, generation: Run, deadline: float | None) -> None:
         """Have tokens proposed for all sequences that want it. The caller holds the role."""
         state = self._state
@@ -128,6 +136,8 @@ class Driver:
             step = self._planner.plan(candidates, generation.sequence, state.step_id + 1)
             self._role.wake_ready()
             if step is not None:
+                if not self._role.callers:
+                    turns.ask_for_more(step, candidates, lookahead, state.info)
                 state.step_id = step.step_id
                 state.begun = step
             return step
@@ -169,7 +179,8 @@ class Driver:
             if step.unwanted:
                 self._decoder.interrupt(step.step_id)
             self._role.wake_tasks()
-            outcome = self._decoder.step(step.step_id, rows, time_limit=time_limit)
+            span = turns.SPAN if step.goes_on else 0.0
+            outcome = self._decoder.step(step.step_id, rows, time_limit=time_limit, span=span)
             step.ended_by_itself = time_limit is None
             return outcome
         finally:
@@ -207,15 +218,24 @@ class Driver:
             failure = DecodeError("the step failed", backend=self._state.model_info.backend)
             endings.fail(step, outcome.error or failure)
         else:
-            is_eog = self._state.vocabulary.is_eog
+            is_eog = self._is_eog
             for planned, result in zip(step.rows, outcome.rows, strict=True):
                 flaw = decoder.flaw(planned.row, result, outcome.status)
                 if flaw is None:
                     flaw = self._apply(step, planned, result, is_eog)
                 if flaw is not None:
                     endings.fail_row(planned, flaw)
-            self._planner.learn(step)
+            self._learn(step, outcome)
         self._role.wake_ready()
+
+    def _learn(self, step: Step, outcome: StepOutcome) -> None:
+        """Note what can be known of later steps from one that ended well."""
+        self._planner.learn(step)
+        state = self._state
+        if step.goes_on:
+            step.n_turns = max(1, *(len(result.tokens) for result in outcome.rows))
+        if state.lookahead_varies and state.info.max_more:
+            state.lookahead = turns.lookahead(step) or state.lookahead
 
     def _apply(
         self, step: Step, planned: PlannedRow, result: RowResult, is_eog: Callable[[int], bool]
@@ -292,6 +312,7 @@ class Driver:
                 role.refuse_reentry()
             if not role.free_for_call:
                 role.callers[waiter] = time.monotonic()
+                self._endings.recall()
                 return False
             role.called = True
             role.driver = me

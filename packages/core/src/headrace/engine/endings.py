@@ -56,6 +56,8 @@ class Endings:
         step, proposing = self._state.running, self._state.proposing
         if step is not None and step.unwanted:
             self._decoder.interrupt(step.step_id)
+        else:
+            self.recall()
         if proposing is not None:
             drafter, drafted, driving = proposing
             if drafted.over or driving.over:
@@ -63,6 +65,12 @@ class Endings:
         waiter = generation.waiter
         if waiter is not None:
             waiter.wake()
+
+    def recall(self) -> None:
+        """Have a step that goes on by itself end soon, for whoever waits for that."""
+        step = self._state.begun
+        if step is not None and step.goes_on:
+            self._decoder.recall(step.step_id)
 
     def drop(self, sequence: Sequence) -> None:
         """Ask for a session's end."""

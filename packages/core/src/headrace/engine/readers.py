@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
 from itertools import zip_longest
 
+from headrace.common.memo import Memo
 from headrace.engine import fairness
 from headrace.engine.driver import Driver
 from headrace.engine.endings import HEARTBEAT
@@ -33,7 +33,7 @@ class Readers:
     def __init__(self, state: EngineState, role: Role, driver: Driver) -> None:
         self._state = state
         self._mutex = state.mutex
-        self._vocabulary = state.vocabulary
+        self._shown = Memo(self._text_of)
         self._role = role
         self._driver = driver
 
@@ -52,6 +52,7 @@ class Readers:
                 if taken:
                     self._role.refuse_reentry()
                     self._role.enlist(generation, waiter)
+                    self._driver.make_way(generation)
                 else:
                     self._role.dismiss(generation)
             if not taken:
@@ -73,6 +74,7 @@ class Readers:
                 if not (isinstance(waiter, TaskWaiter) and waiter.of_running_loop()):
                     waiter = TaskWaiter()
                 self._role.enlist(generation, waiter)
+                self._driver.make_way(generation)
                 if not self._state.worker:
                     thread = threading.Thread(
                         target=self._work, name="headrace-driver", daemon=True
@@ -110,17 +112,16 @@ class Readers:
         tokens = line[first : first + generation.produced - generation.pulled]
         logprobs = generation.logprobs[generation.pulled : generation.produced]
         generation.pulled = generation.produced
-        spoken = generation.spoken
+        spoken, shown = generation.spoken, self._shown
         pieces = tuple(
-            Piece(token, self._bytes_of(token, spoken), logprob)
+            Piece(token, spoken[token] if token in spoken else shown[token], logprob)
             for token, logprob in zip_longest(tokens, logprobs)
         )
         return Delta(pieces, generation.end)
 
-    def _bytes_of(self, token: int, spoken: Mapping[int, bytes]) -> bytes:
-        if token in spoken:
-            return spoken[token]
-        vocabulary = self._vocabulary
+    def _text_of(self, token: int) -> bytes:
+        """What a token is in a stream, unless its text was asked for."""
+        vocabulary = self._state.vocabulary
         return b"" if vocabulary.is_eog(token) else vocabulary.piece(token)
 
     def _work(self) -> None:

@@ -34,6 +34,7 @@ from headrace.engine.waiting import ThreadWaiter, Waiter
 from headrace.errors import HeadraceError
 from headrace.params import EngineParams, SamplingParams, SessionParams
 from headrace.params.adapters import Use
+from headrace.params.engine import LOOKAHEAD
 from headrace.results import ModelInfo, StopReason, TokenLogprob
 from headrace.streams.generation import GenerationReport
 
@@ -385,6 +386,8 @@ class Step:
     """What its sequences are computed with, all of them with the same; noted here because an
     idle session may be given others while the step runs."""
     seconds: float = 0.0
+    n_turns: int = 1
+    """How often it has computed and sampled, as far as anything came of it."""
     ended_by_itself: bool = False
     """Whether its call returned, and was given no time limit."""
 
@@ -394,8 +397,13 @@ class Step:
         return False not in [planned.generation.over for planned in self.rows]
 
     @property
+    def goes_on(self) -> bool:
+        """Whether it may take more than one turn, until it is recalled."""
+        return self.rows[0].row.n_more > 0 if self.rows else False
+
+    @property
     def n_tokens(self) -> int:
-        """Tokens that it computes."""
+        """Tokens that it computes in its first turn."""
         return sum(len(each.row.tokens) + len(each.row.draft) for each in self.rows)
 
     @property
@@ -427,7 +435,11 @@ class EngineState:
         self.model_info = model_info
         # Where memory cannot forget its end, one unread token is already one too many
         # for a cancel to be cheap; more would make every cancel a rebuild.
-        self.lookahead = 1 if self.info.truncation is Truncation.NONE else params.lookahead
+        if self.info.truncation is Truncation.NONE:
+            self.lookahead = 1
+        else:
+            self.lookahead = params.lookahead or LOOKAHEAD
+        self.lookahead_varies = self.lookahead > 1 and params.lookahead is None
         # Reentrant so that a finalizer or signal handler can tell that it
         # interrupted the engine itself (``held_here``) and leave a request.
         self.mutex = threading.RLock()

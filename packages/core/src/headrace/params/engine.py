@@ -13,6 +13,9 @@ CACHE_TYPES = ("f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq
 DEFAULT_N_CTX = 4096
 """Tokens of a context whose length nobody asked for; fewer where the model has fewer."""
 
+LOOKAHEAD = 4
+"""Tokens that a stream may be ahead of its reader, if nobody said how many and steps are long."""
+
 _QUANTIZED = CACHE_TYPES[3:]
 _MAX_FLOAT = 3e38  # the native fields have 32 bits
 _MIN_FLOAT = 1e-37
@@ -58,8 +61,9 @@ class EngineParams:
     """Give each sequence ``n_ctx / n_sequences`` tokens of its own instead of sharing all of it:
     faster with many sessions at work, and no session can have more than its part."""
 
-    lookahead: int = attrs.field(default=4, validator=integer(1, 64))
-    """Tokens a stream may be ahead of its reader while other streams drive the engine."""
+    lookahead: int | None = attrs.field(default=None, validator=integer(1, 256, optional=True))
+    """Tokens a stream may be ahead of its reader while other streams drive the engine, and most
+    that come at once; None: as many as are computed in some 20 ms, at least 4 and at most 256."""
 
     prepare_grammar: bool = attrs.field(default=False, validator=flag())
     """Make while loading what grammars need of the vocabulary, instead of at the first one: a

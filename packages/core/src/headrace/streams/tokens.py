@@ -214,8 +214,7 @@ class TokenStream(Closing):
     def _take_in(self, delta: Delta) -> None:
         """Give a delta's pieces to the assembler, unless what they follow was refused."""
         if not self._refused:
-            for piece in delta.pieces:
-                self._assembler.push(piece, piece.data)
+            self._assembler.extend(delta.pieces, [piece.data for piece in delta.pieces])
             self._added = delta.added
         self._ending, self._told_stop = delta.end, delta.stop_string
 

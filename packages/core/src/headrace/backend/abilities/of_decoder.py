@@ -37,6 +37,18 @@ class ApartDecoder(Protocol):
         ...
 
 
+@runtime_checkable
+class RecalledDecoder(Protocol):
+    """A ``SequenceDecoder`` with ``max_more``, whose steps go on while every row wants more."""
+
+    def recall(self, step_id: int) -> None:
+        """Have that step not go on beyond the turn that runs: somebody waits for it to end.
+
+        From any thread at any time, as ``interrupt``; takes no lock. A stale id does nothing.
+        """
+        ...
+
+
 @attrs.define(slots=True)
 class ScoreRow:
     """Tokens to run, and what was seen to follow each."""

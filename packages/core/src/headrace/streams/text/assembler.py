@@ -9,7 +9,7 @@ may belong to a stop string, is not seen yet.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Generic, TypeVar
 
 import attrs
@@ -48,6 +48,7 @@ class TextAssembler(Generic[_T]):
         self._utf8 = Utf8Decoder()
         self._text = self._utf8.push(carry)
         self._taken = 0
+        self._whole: list[_T] = []  # seen with the text that is there, before all of these:
         self._unseen: deque[_Unseen[_T]] = deque()
         self.stop_string: str | None = None
         """The stop string that came up; nothing follows then."""
@@ -74,6 +75,32 @@ class TextAssembler(Generic[_T]):
         self._text += self._utf8.push(data)
         self._look_for_stop()
 
+    def extend(self, tokens: Sequence[_T], data: Sequence[bytes]) -> None:
+        """Add many tokens: the same as a ``push`` for each, and quick where nothing is held back.
+
+        Args:
+            tokens: What stands for them.
+            data: The bytes of each.
+        """
+        text = self._all_ready(data) if len(tokens) > 1 else None
+        if text is None:
+            for token, each in zip(tokens, data, strict=True):
+                self.push(token, each)
+        else:
+            self._text = text
+            self._whole = list(tokens)
+
+    def _all_ready(self, data: Sequence[bytes]) -> str | None:
+        """The text of these bytes if all of it can be handed out with nothing before; else None."""
+        if self.stopped or self._text or self._unseen or self._whole or self._utf8.pending:
+            return None
+        try:
+            text = b"".join(data).decode()
+        except UnicodeDecodeError:
+            return None
+        stops = self._stops
+        return None if stops and (stops.find(text) or stops.held_back(text)) else text
+
     def take(self) -> tuple[str, list[_T]]:
         """Text that can be handed out now, and the tokens first seen by it."""
         ready = len(self._text)
@@ -94,7 +121,7 @@ class TextAssembler(Generic[_T]):
 
     def carry(self) -> bytes:
         """Bytes of seen tokens whose text was not handed out, for the next generation."""
-        if self.stopped:
+        if self.stopped or self._whole:
             return b""
         if not self._unseen:
             return self._text.encode() + self._utf8.pending
@@ -108,7 +135,7 @@ class TextAssembler(Generic[_T]):
             self._text = self._text[:start]
 
     def _newly_seen(self) -> list[_T]:
-        seen: list[_T] = []
+        seen, self._whole = self._whole, []
         while self._unseen:
             first = self._unseen[0]
             # A token without text is seen as soon as all text before it is.

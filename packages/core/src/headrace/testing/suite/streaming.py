@@ -48,8 +48,12 @@ def lazy(kit: Kit) -> None:
 
 @rule("stream.backpressure")
 def backpressure(kit: Kit) -> None:
-    """A reader who stops reading has few tokens waiting."""
-    with kit.session() as slow, kit.session() as quick:
+    """A reader who stops reading has few tokens waiting: with an engine, those it may be ahead."""
+    with (
+        kit.load(n_sequences=2, lookahead=4) as model,
+        model.open_session() as slow,
+        model.open_session() as quick,
+    ):
         waiting = kit.stream(slow)
         next(waiting)
         kit.say(quick, n=32)
