@@ -7,6 +7,7 @@ options. The source is fetched as for the build of headrace, with the programs' 
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 from native_build.download import fetch
@@ -70,6 +71,7 @@ def _build(source: Path, folder: Path, cache: Path) -> None:
             counter = StepCounter(f"{stage} llama.cpp's programs")
             if run_logged([cmake, *arguments], log, counter) != 0:
                 raise SystemExit(f"{stage} llama.cpp's programs failed:\n{telling_lines(log)}")
-        folder.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
         # The programs find their libraries beside themselves, wherever the folder is.
         (build / "bin").rename(folder / "bin")
