@@ -171,6 +171,19 @@ def test_acceptance_is_counted(speculating, monkeypatch):
         assert timings.decode_tokens == 32
 
 
+def test_what_is_judged_by_itself_leaves_the_tokens_as_they_are(speculating):
+    """Whatever the clock says; where calls are filled up, what was found is drafted."""
+    with speculating.open_session(PLAIN) as plain:
+        expected = plain.complete(PROMPT, sampling=GREEDY, max_tokens=33)
+    auto = SessionParams(reproducible=True, decode_width=WIDTH, speculate="auto")
+    with speculating.open_session(auto) as session:
+        done = session.complete(PROMPT, sampling=GREEDY, max_tokens=33)
+    assert done.tokens == expected.tokens
+    with speculating.open_session(SessionParams(speculate="auto")) as session:
+        done = session.complete(PROMPT, sampling=GREEDY, max_tokens=33, ignore_eog=True)
+    assert len(done.tokens) == 33
+
+
 def test_neighbours_write_what_they_write_alone(speculating, target):
     """Rows with and without drafts in one step; on the fake a token depends on history alone."""
     if not target.name.startswith("fake"):

@@ -17,6 +17,15 @@ def test_the_text_is_the_same_and_drafts_are_accepted(call):
     assert json.loads(found.out)["timings"]["accepted_tokens"] > 0
 
 
+def test_headrace_may_judge_by_itself(call):
+    """With the text as without; another word is refused with the one that is known."""
+    found = call(*RUN, "--speculate", "auto", "--json", "-q")
+    assert json.loads(found.out)["text"] == json.loads(call(*RUN, "--json", "-q").out)["text"]
+    ended = call(*RUN, "--speculate", "always")
+    assert ended.code == 2
+    assert "'auto'" in ended.err
+
+
 def test_a_number_out_of_range_is_named(call):
     """With the field it is for."""
     ended = call(*RUN, "--prompt-lookup", "99")
@@ -64,6 +73,8 @@ def test_one_way_to_propose(call):
     """Both options are refused, and a draft model that is not there is named."""
     ended = call(*RUN, "--prompt-lookup", "5", "--draft-model", "fake:")
     assert ended.code == 2
+    assert "exclude each other" in ended.err
+    ended = call(*RUN, "--prompt-lookup", "5", "--speculate", "auto")
     assert "exclude each other" in ended.err
     ended = call(*RUN, "--draft-model", "/no/such.gguf")
     assert ended.code != 0

@@ -12,9 +12,14 @@ import headrace
 from headrace.cli.load import load
 from headrace.cli.options import FILE, kept
 from headrace.cli.settings import settings
+from headrace.params.speculation import AUTO
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _OPTIONS = (
+    kept(
+        "speculation", "auto", "--speculate", names=("speculate",), type=click.Choice([AUTO]),
+        help="Propose tokens from where the last ones came up before, as far as it pays.",
+    ),
     kept(
         "speculation", "prompt_lookup", "--prompt-lookup", names=("max_draft",), type=int,
         metavar="N", help="Propose up to N tokens from where the last ones came up before.",
@@ -27,7 +32,7 @@ _OPTIONS = (
 
 
 def speculation_options(command: _F) -> _F:
-    """``--prompt-lookup`` and ``--draft-model``."""
+    """``--speculate``, ``--prompt-lookup`` and ``--draft-model``."""
     for option in reversed(_OPTIONS):
         command = option(command)
     return command
@@ -38,7 +43,10 @@ def speculating() -> Iterator[headrace.SessionParams]:
     """Params of a session that proposes as the options say; holds the draft model open."""
     given = settings().speculation
     if len(given) > 1:
-        raise click.UsageError("--prompt-lookup and --draft-model exclude each other")
+        raise click.UsageError("--speculate, --prompt-lookup and --draft-model exclude each other")
+    if "auto" in given:
+        yield headrace.SessionParams(speculate=given["auto"])
+        return
     if "draft_model" in given:
         with load(given["draft_model"]) as small:
             yield headrace.SessionParams(speculate=headrace.DraftModel(model=small))

@@ -43,6 +43,9 @@ class Drafter(Protocol):
         ...
 
 
+_LONGEST_RUN = 32
+
+
 class LookupDrafter:
     """Finds where the line's last tokens came up before.
 
@@ -54,6 +57,8 @@ class LookupDrafter:
         self._lengths = range(params.ngram, params.min_ngram - 1, -1)
         self._known: list[int] = []
         self._ends: dict[tuple[int, ...], int] = {}
+        self._line: list[int] = []
+        self._end = 0
 
     def propose(
         self,
@@ -67,10 +72,18 @@ class LookupDrafter:
         for length in self._lengths:
             end = self._ends.get(tuple(line[-length:])) if len(line) > length else None
             if end is not None:
+                self._line, self._end = line, end
                 # What it repeats may itself be only a few tokens long: then it goes round.
                 followed = line[end:]
                 return [followed[i % len(followed)] for i in range(limit)]
         return ()
+
+    @property
+    def run(self) -> int:
+        """How many tokens the line's end has in common with what came before what was proposed."""
+        line, end = self._line, self._end
+        most = min(end, _LONGEST_RUN)
+        return next((i for i in range(most) if line[end - 1 - i] != line[-1 - i]), most)
 
     def _index(self, line: list[int]) -> None:
         """Note all runs that end before the line's last token."""

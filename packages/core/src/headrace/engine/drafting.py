@@ -13,15 +13,16 @@ from collections.abc import Sequence as Tokens
 
 import attrs
 
-from headrace.backend.decoder import DecoderInfo, Vocabulary
+from headrace.backend.decoder import DecoderInfo, StepOutcome, Vocabulary
 from headrace.common.seam import is_callers
 from headrace.engine import fairness
 from headrace.engine.checked import Reported
 from headrace.engine.drafters import Drafter, LookupDrafter
-from headrace.engine.state import EngineState, Proposal, Run, Sequence
+from headrace.engine.judgement import LONGEST, JudgedDrafter, Situation
+from headrace.engine.state import EngineState, Proposal, Run, Sequence, Step
 from headrace.errors import ParamsError, UnsupportedError
 from headrace.params import SessionParams
-from headrace.params.speculation import DraftModel, PromptLookup
+from headrace.params.speculation import AUTO, MAX_DRAFT, DraftModel, PromptLookup
 
 _log = logging.getLogger("headrace")
 
@@ -77,7 +78,8 @@ def request(sequence: Sequence, lookahead: int, info: DecoderInfo) -> Request | 
     if generation.max_tokens is not None:
         limit = min(limit, generation.max_tokens - generation.produced - 1)
     # A call of a fixed width is filled up anyway: what was looked up costs nothing there.
-    if sequence.width == 1 or isinstance(sequence.params.speculate, DraftModel):
+    filled = sequence.width > 1 and not isinstance(sequence.params.speculate, DraftModel)
+    if not (filled or isinstance(drafter, JudgedDrafter)):
         limit = min(limit, generation.pace.limit(generation.produced))
     if limit < 1:
         return None
@@ -109,6 +111,8 @@ def width(params: SessionParams, info: DecoderInfo, backend: str) -> int:
         ParamsError: If the drafts do not fit the width, or the width does not fit the decoder.
     """
     speculate, asked = params.speculate, params.decode_width
+    if speculate == AUTO:
+        speculate = None  # takes the width as it is
     if (speculate is not None or (asked or 1) > 1) and not info.max_draft:
         raise UnsupportedError(
             "the memory of this model cannot forget tokens that turn out wrong",
@@ -146,6 +150,57 @@ def _check_width(found: int, needed: int, multiple: int, most: int) -> None:
         raise ParamsError(
             f"SessionParams.decode_width must be 1 or a multiple of {multiple} here, got {found}"
         )
+
+
+def equip(sequence: Sequence, state: EngineState) -> None:
+    """Give a sequence what proposes tokens for it, if anything does.
+
+    Raises:
+        UnsupportedError: If the draft model cannot be used for that.
+        ParamsError: If it has another vocabulary.
+        ModelMemoryError: If its memory cannot be had.
+    """
+    params = sequence.params
+    if params.speculate is None:
+        return
+    if params.speculate != AUTO:
+        sequence.max_draft = min(params.speculate.max_draft, state.info.max_draft)
+        sequence.drafter = make_drafter(params.speculate, state)
+    elif not params.reproducible:
+        sequence.max_draft = min(LONGEST, state.info.max_draft)
+        if sequence.max_draft:
+            sequence.drafter = JudgedDrafter(state.judge, lambda: _situation(sequence, state))
+    elif sequence.width > 1:
+        # What its calls are filled up with may as well be a draft: that is no matter of time.
+        sequence.max_draft = min(sequence.width - 1, MAX_DRAFT, state.info.max_draft)
+        sequence.drafter = LookupDrafter(PromptLookup(max_draft=sequence.max_draft))
+
+
+def _situation(sequence: Sequence, state: EngineState) -> Situation | None:
+    """What the next step will be; None if it carries a prefill, beside which none is judged."""
+    with state.mutex:
+        key, lookahead = sequence.batch_key, state.lookahead
+        found = [
+            len(each.line) - len(each.resident)
+            for each in state.active
+            if each.batch_key == key and fairness.runnable(each, lookahead)
+        ]
+        if max(found, default=2) > 1:
+            return None
+        return Situation(state.step_id, min(len(found), state.info.n_sequences))
+
+
+def learn(state: EngineState, step: Step, outcome: StepOutcome) -> None:
+    """Note what a step of decodes has taken, for sessions that draft where it pays."""
+    if not state.speculating or any(each.prefills or each.forced for each in step.rows):
+        return
+    if any(each.sequence.reproducible for each in step.rows):
+        return
+    if not all(result.tokens for result in outcome.rows):
+        return  # it was cut short
+    drafted = sum(len(each.row.draft) for each in step.rows)
+    turns = 1 if drafted else max(1, *(len(result.tokens) for result in outcome.rows))
+    state.judge.costs.learn(len(step.rows), drafted, step.seconds / turns)
 
 
 def make_drafter(speculate: PromptLookup | DraftModel, target: EngineState) -> Drafter:

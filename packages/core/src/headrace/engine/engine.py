@@ -95,9 +95,7 @@ class Engine(Uncopyable):
         sequence.check_adapters()
         sequence.width = drafting.width(params, self.info, self.model_info.backend)
         sequence.room = self.info.n_ctx_sequence - sequence.width + 1
-        if params.speculate is not None:
-            sequence.max_draft = min(params.speculate.max_draft, self.info.max_draft)
-            sequence.drafter = drafting.make_drafter(params.speculate, self.state)
+        drafting.equip(sequence, self.state)
         try:
             if params.reproducible:
                 self._open_apart()

@@ -27,6 +27,7 @@ import attrs
 from headrace.backend.decoder import DecoderInfo, Row, Sampler, Truncation
 from headrace.engine.checked import CheckedDecoder, CheckedVocabulary
 from headrace.engine.drafters import Drafter
+from headrace.engine.judgement import Judge
 from headrace.engine.line import Line, common_prefix
 from headrace.engine.pacing import Pace
 from headrace.engine.tally import Tally
@@ -469,6 +470,7 @@ class EngineState:
         """What the decoder computes with; None: not known."""
         self.step_seconds = 0.0
         """What the last step took."""
+        self.judge = Judge()
 
         # Requests: appended to anywhere and without a lock, carried out by the driver.
         self.dropped: deque[Sequence] = deque()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import attrs
 
@@ -15,12 +15,13 @@ from headrace.params.adapters import (
     control_vector_uses,
 )
 from headrace.params.fields import choice, flag, integer, refuse, strict_names
-from headrace.params.speculation import DraftModel, PromptLookup
+from headrace.params.speculation import AUTO, DraftModel, PromptLookup
 
 
 def _is_speculation(instance: Any, field: attrs.Attribute[Any], value: Any) -> None:
-    if not (value is None or isinstance(value, (PromptLookup, DraftModel))):
-        refuse(instance, field, value, "a PromptLookup, a DraftModel or None")
+    named = isinstance(value, str) and value == AUTO
+    if not (value is None or named or isinstance(value, (PromptLookup, DraftModel))):
+        refuse(instance, field, value, "'auto', a PromptLookup, a DraftModel or None")
 
 
 @strict_names
@@ -57,10 +58,13 @@ class SessionParams:
         """Adapters and control vectors together."""
         return (*self.adapters, *self.control_vectors)
 
-    speculate: PromptLookup | DraftModel | None = attrs.field(
+    speculate: PromptLookup | DraftModel | Literal["auto"] | None = attrs.field(
         default=None, validator=_is_speculation
     )
-    """How tokens are proposed, to be verified several at a time; None: they are not."""
+    """How tokens are proposed, to be verified several at a time; None: they are not. ``auto``: by
+    prompt lookup, as many as bring more tokens a second by what steps were measured to take, and
+    none where none do or the memory cannot forget them. A reproducible session is not judged by the
+    clock: there ``auto`` fills up the calls of a ``decode_width`` that was asked for."""
 
     decode_width: int | None = attrs.field(default=None, validator=integer(1, 64, optional=True))
     """Tokens of each native call that decodes, of a reproducible session; places for which there

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import attrs
 
@@ -19,6 +19,9 @@ class Drafts(Protocol):
 
 MAX_DRAFT = 31
 """Most tokens proposed at a time."""
+
+AUTO: Final = "auto"
+"""Prompt lookup where it pays, and nothing where it does not."""
 
 
 @strict_names
