@@ -34,30 +34,33 @@ def test_what_always_holds_gets_as_long_as_was_asked_for():
 
 
 def test_what_never_holds_is_hardly_tried():
-    """Pauses of 16, 32 and then 64 tokens, between probes of one."""
-    assert drafted(31, 96, lambda _: 0) == [3, 1, 1]
-    assert len(drafted(31, 3296, lambda _: 0)) <= 4 + 3200 // 65
+    """Pauses of 32, 64, 128 and then 256 tokens, between probes of one."""
+    assert drafted(31, 96, lambda _: 0) == [3, 1]
+    assert drafted(31, 100, lambda _: 0) == [3, 1, 1]
+    assert len(drafted(31, 3296, lambda _: 0)) <= 4 + 3200 // 257
 
 
-def test_a_draft_rejected_in_the_middle_is_no_miss():
-    """Only one rejected at once shortens the next and makes a pause."""
+def test_a_draft_of_which_half_holds_is_no_miss():
+    """One of which less holds shortens the next and makes a pause."""
     pace = Pace(most=31, length=16)
     assert pace.after(0, 16, 12).limit(13) == 16
-    assert pace.after(0, 16, 1).limit(2) == 16
-    assert pace.after(0, 16, 0).limit(16) == 0
-    assert pace.after(0, 16, 0).limit(17) == 8
+    assert pace.after(0, 16, 8).limit(9) == 16
+    assert pace.after(0, 16, 7).limit(39) == 0
+    assert pace.after(0, 16, 7).limit(40) == 8
+    assert pace.after(0, 16, 0).limit(32) == 0
+    assert pace.after(0, 16, 0).limit(33) == 8
 
 
 def test_after_a_pause_it_comes_back():
     """A text that begins to quote has long drafts again; two acceptances shorten the next pause."""
-    found = drafted(15, 400, lambda number: 0 if number < 4 else 31)
+    found = drafted(15, 800, lambda number: 0 if number < 4 else 31)
     assert found[:9] == [3, 1, 1, 1, 1, 2, 4, 8, 15]
     assert set(found[9:]) == {15}
     pace = Pace(most=15, length=1, misses=5).after(100, 1, 1)
     assert pace.limit(102) == 2
     pace = pace.after(102, 2, 2).after(105, 4, 0)
-    assert pace.limit(106 + 31) == 0
-    assert pace.limit(106 + 32) == 2
+    assert pace.limit(106 + 63) == 0
+    assert pace.limit(106 + 64) == 2
 
 
 def test_one_in_three_keeps_the_pauses():
@@ -77,7 +80,7 @@ def test_a_step_teaches_once_and_stays_within_bounds(steps):
         after = pace.after(produced, proposed, accepted)
         assert after.after(produced, proposed, accepted) == after
         assert 1 <= after.length <= 15
-        assert after.paused_until <= produced + 65
+        assert after.paused_until <= produced + accepted + 257
         if not proposed:
             assert after == pace
         pace, produced = after, produced + accepted + 1
@@ -122,10 +125,10 @@ def write(fake, monkeypatch, *, right, tokens=200, most=15, small=False, **param
 
 
 def test_a_drafter_that_is_always_wrong_is_hardly_asked(fake, monkeypatch):
-    """In 200 tokens it drafts half a dozen."""
+    """In 200 tokens it drafts five."""
     lengths, timings = write(fake, monkeypatch, right=False)
-    assert lengths == [3, 1, 1, 1, 1]
-    assert timings.drafted_tokens == sum(lengths) == 7
+    assert lengths == [3, 1, 1]
+    assert timings.drafted_tokens == sum(lengths) == 5
     assert timings.accepted_tokens == 0
 
 

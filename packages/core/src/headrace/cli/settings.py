@@ -33,7 +33,7 @@ class Settings:
     adapters: dict[str, tuple[tuple[str, float], ...]] = attrs.field(factory=dict)
     """LoRA adapters and control vectors that were given, with their scales."""
     speculation: dict[str, Any] = attrs.field(factory=dict)
-    """What proposes tokens: ``prompt_lookup`` or ``draft_model``."""
+    """What proposes tokens: ``auto``, ``prompt_lookup`` or ``draft_model``."""
     recommended_sampling: bool = False
     """Whether they change what the model file recommends, instead of the defaults."""
 

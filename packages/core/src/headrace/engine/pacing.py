@@ -4,11 +4,11 @@ A rejected token is computed for nothing, so a text in which drafts fail must no
 them, and one in which they hold should get long ones. The rule, in tokens:
 
 - A draft accepted whole: the next may be twice as long.
-- One accepted in part: the next is as long.
-- One rejected at once is a miss: the next is half as long, and nothing is drafted for
-  16 tokens, then 32, then 64; by then what is tried is one token, so that the worst text
-  makes one wider call in 65.
-- Anything accepted halves the count of misses. It is not simply forgotten: in a text where one
+- One of which half or more was accepted: the next is as long.
+- One of which less was accepted is a miss: the next is half as long, and nothing is drafted for
+  32 tokens, then 64, 128 and 256; by then what is tried is one token, so that the worst text
+  makes one wider call in 257.
+- Anything else halves the count of misses. It is not simply forgotten: in a text where one
   draft in three holds, the pauses stay long.
 
 Pauses come before short drafts, because the first drafted token costs most: with llama.cpp on a
@@ -24,7 +24,7 @@ import attrs
 
 _FIRST = 3
 """Tokens of a generation's first draft: with the one before them a call of four."""
-_LONGEST_PAUSE = 64
+_LONGEST_PAUSE = 256
 
 
 @attrs.frozen(kw_only=True)
@@ -40,7 +40,7 @@ class Pace:
     length: int = attrs.field()
     """Longest draft that is worth trying."""
     misses: int = 0
-    """Drafts rejected at once, less what later acceptances made good."""
+    """Drafts that mostly failed, less what later acceptances made good."""
     paused_until: int = 0
     """Tokens of the generation before which nothing is drafted."""
     learned_at: int = -1
@@ -65,20 +65,15 @@ class Pace:
         """
         if not proposed or produced <= self.learned_at:
             return self
-        if accepted == proposed:
-            length = min(2 * self.length, self.most)
-        elif not accepted:
-            length = max(self.length // 2, 1)
-        else:
-            length = self.length
-        if accepted:
+        if 2 * accepted >= proposed:
+            length = min(2 * self.length, self.most) if accepted == proposed else self.length
             return attrs.evolve(self, length=length, misses=self.misses // 2, learned_at=produced)
         misses = self.misses + 1
-        pause = min(8 * 2**misses, _LONGEST_PAUSE)
+        pause = min(16 * 2**misses, _LONGEST_PAUSE)
         return attrs.evolve(
             self,
-            length=length,
+            length=max(self.length // 2, 1),
             misses=misses,
-            paused_until=produced + 1 + pause,  # a step brings one token, whatever is rejected
+            paused_until=produced + accepted + 1 + pause,  # what the step brought, and the pause
             learned_at=produced,
         )
