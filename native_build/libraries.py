@@ -14,8 +14,8 @@ from pathlib import Path
 from . import cpu
 from .errors import BuildError
 from .licences import collect_licences
-from .options import WATCH, cmake_options, flag_options
-from .patching import BARRIER, write_patched
+from .options import WATCH, cmake_options, flag_options, patch_options
+from .patching import chosen_patches, write_patched
 from .prefix import COMMON_HEADERS, Prefix
 from .progress import StepCounter, run_logged, say, telling_lines
 from .record import BuildRecord
@@ -58,7 +58,7 @@ def _cache_key(settings: Settings, source: Source, toolchain: Toolchain) -> str:
         "source": source.identity,
         "options": cmake_options(settings, source.commit),
         "watch": _contents(WATCH),
-        "barrier": _contents(BARRIER) if settings.barrier else None,
+        "patches": {patch.name: _contents(patch.folder) for patch in chosen_patches(settings)},
         "flags": {name: os.environ.get(name, "") for name in _FLAG_VARIABLES},
         "compilers": [
             tool and (tool.command, tool.version) for tool in (toolchain.c, toolchain.cxx)
@@ -127,8 +127,9 @@ def _copy_common_headers(source: Source, install: Path) -> None:
 def _run_cmake(settings: Settings, source: Source, build: Path, install: Path) -> None:
     cmake = find_tool("cmake", "CMAKE_BIN_DIR")
     folders = ["-S", str(source.folder), "-B", str(build)]
-    patched = write_patched(source, build) if settings.barrier else None
-    flags = flag_options(source.folder, build, patched)
+    patches = chosen_patches(settings)
+    replaced = patch_options(patches, write_patched(patches, source, build))
+    flags = [*flag_options(source.folder, build), *replaced]
     options = [*flags, *cmake_options(settings, source.commit)]
     # Generators for several configurations, as Visual C++'s, ask which one at each stage.
     config = ["--config", "Release"]

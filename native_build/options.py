@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
 
-from .patching import BARRIER
+from .patching import INCLUDED, PATCHES, Patch
 from .settings import ROOT, Settings
 
 WATCH = ROOT / "ffi" / "watch"
@@ -48,29 +49,33 @@ _PORTABLE = ("GGML_NATIVE=OFF", "GGML_BACKEND_DL=ON", "GGML_CPU_ALL_VARIANTS=ON"
 def cmake_options(settings: Settings, commit: str) -> list[str]:
     """The options that decide what comes out: part of the key of the cache."""
     kernels = _PORTABLE if settings.portable else _NATIVE
-    barrier = (f"HEADRACE_BARRIER={'ON' if settings.barrier else 'OFF'}",)
+    patches = [
+        f"{patch.switch}={'ON' if getattr(settings, patch.name) else 'OFF'}" for patch in PATCHES
+    ]
     # Without these two, a tree inside another git repository embeds that repository's commit.
     version = (f"LLAMA_BUILD_COMMIT={commit}", "LLAMA_BUILD_NUMBER=0")
-    ours = [f"-D{option}" for option in (*_FIXED, *barrier, *kernels, *version)]
+    ours = [f"-D{option}" for option in (*_FIXED, *patches, *kernels, *version)]
     return [*ours, *settings.cmake_args]
 
 
-def flag_options(source: Path, build: Path, patched: Path | None) -> list[str]:
-    """Options that name folders, which differ between equal builds.
+def patch_options(patches: Iterable[Patch], patched: Path) -> list[str]:
+    """Options that have the patched copies in a folder compiled."""
+    originals = [f"{patch.switch}:{'/'.join(PurePosixPath(patch.target).parts[-2:])}" for patch in patches]
+    return [
+        # Of the variables that name files to include, one has room for one file.
+        f"-DCMAKE_PROJECT_INCLUDE_BEFORE={INCLUDED.as_posix()}",
+        f"-DHEADRACE_PATCHED={';'.join(originals)}",
+        f"-DHEADRACE_PATCHED_FOLDER={patched.as_posix()}",
+    ]
 
-    Args:
-        source: Of llama.cpp.
-        build: Where CMake works.
-        patched: Where the patched copies lie; None without a patch.
+
+def flag_options(source: Path, build: Path) -> list[str]:
+    """Options that name folders, which differ between equal builds.
 
     The folders are mapped away in what the compiler embeds. C code is compiled with unwind tables
     because the shim leaves a ggml abort by a C++ exception, through ggml's C functions.
     """
     ours = [f"-DCMAKE_PROJECT_INCLUDE={(WATCH / 'watch.cmake').as_posix()}"]
-    if patched is not None:
-        # Of the variables that name files to include, one has room for one file.
-        ours.append(f"-DCMAKE_PROJECT_INCLUDE_BEFORE={(BARRIER / 'barrier.cmake').as_posix()}")
-        ours.append(f"-DHEADRACE_BARRIER_FOLDER={patched.as_posix()}")
     if sys.platform == "win32":
         return ours
     mapped = f"-ffile-prefix-map={source}=llama.cpp -ffile-prefix-map={build}=build"

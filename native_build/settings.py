@@ -35,6 +35,8 @@ class Settings:
         portable: Kernels for every CPU level instead of this machine's (``HEADRACE_PORTABLE``).
         barrier: Threads that wait for each other sleep after a while (``HEADRACE_BARRIER``), which
             takes a patch of llama.cpp.
+        attention: Attention passes over what a row does not see (``HEADRACE_ATTENTION``), which takes
+            a patch too.
     """
 
     cache_dir: Path
@@ -43,6 +45,7 @@ class Settings:
     cmake_args: tuple[str, ...] = ()
     portable: bool = False
     barrier: bool = True
+    attention: bool = True
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Settings:
@@ -58,6 +61,7 @@ class Settings:
             cmake_args=tuple(_split(environ.get("HEADRACE_CMAKE_ARGS", ""))),
             portable=_switch(environ, "HEADRACE_PORTABLE", default=False),
             barrier=_switch(environ, "HEADRACE_BARRIER", default=True),
+            attention=_switch(environ, "HEADRACE_ATTENTION", default=True),
         )
         settings._check_exclusive()
         return settings
