@@ -60,7 +60,9 @@ def cmake_options(settings: Settings, commit: str) -> list[str]:
 
 def patch_options(patches: Iterable[Patch], patched: Path) -> list[str]:
     """Options that have the patched copies in a folder compiled."""
-    originals = [f"{patch.switch}:{'/'.join(PurePosixPath(patch.target).parts[-2:])}" for patch in patches]
+    originals = [
+        f"{patch.switch}:{'/'.join(PurePosixPath(patch.target).parts[-2:])}" for patch in patches
+    ]
     return [
         # Of the variables that name files to include, one has room for one file.
         f"-DCMAKE_PROJECT_INCLUDE_BEFORE={INCLUDED.as_posix()}",

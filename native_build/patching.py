@@ -1,9 +1,9 @@
 """The changes of llama.cpp's own code: how ggml's threads wait, and what its attention passes over.
 
 Each is a patch of one file, in a folder of ``ffi`` with what the changed file includes. The changed
-file is a copy in the build's folder, which ``patched.cmake`` has compiled in the original's place; the
-source stays as it was fetched. A hunk is found by its text and not by its line, so that a user's tree
-that is a little older or newer serves too, and has to be there once.
+file is a copy in the build's folder, which ``patched.cmake`` has compiled in the original's place;
+the source stays as it was fetched. A hunk is found by its text and not by its line, so that a
+user's tree that is a little older or newer serves too, and has to be there once.
 """
 
 from __future__ import annotations
@@ -69,7 +69,10 @@ class Patch:
     def remedy(self) -> str:
         """What to do where it does not fit."""
         file = self.file.relative_to(ROOT).as_posix()
-        return f"set {self.switch}=0 to build it with {self.without} (docs/building.md), or mend {file}."
+        return (
+            f"set {self.switch}=0 to build it with {self.without} (docs/building.md), "
+            f"or mend {file}."
+        )
 
 
 PATCHES = (

@@ -35,8 +35,8 @@ class Settings:
         portable: Kernels for every CPU level instead of this machine's (``HEADRACE_PORTABLE``).
         barrier: Threads that wait for each other sleep after a while (``HEADRACE_BARRIER``), which
             takes a patch of llama.cpp.
-        attention: Attention passes over what a row does not see (``HEADRACE_ATTENTION``), which takes
-            a patch too.
+        attention: Attention passes over what a row does not see (``HEADRACE_ATTENTION``), which
+            takes a patch too.
     """
 
     cache_dir: Path

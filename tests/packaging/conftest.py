@@ -66,7 +66,8 @@ def clean_environment(tmp_path: Path) -> dict[str, str]:
     """An environment without switches of headrace and pip, and with a cache of its own."""
     environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     environment["HEADRACE_CACHE_DIR"] = str(tmp_path / "cache")
-    environment["HEADRACE_BARRIER"] = "0"  # the miniature has nothing to patch
+    for switch in ("HEADRACE_BARRIER", "HEADRACE_ATTENTION"):
+        environment[switch] = "0"  # the miniature has nothing to patch
     return environment
 
 

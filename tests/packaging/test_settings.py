@@ -18,6 +18,7 @@ def test_without_switches_the_pinned_llama_cpp_is_built_for_this_machine():
     assert settings.cmake_args == ()
     assert not settings.portable
     assert settings.barrier
+    assert settings.attention
 
 
 def test_the_cache_is_where_it_is_told_to_be():
@@ -46,9 +47,11 @@ def test_portable_is_switched_by_the_usual_words(word, meaning):
 @pytest.mark.parametrize(
     ("word", "meaning"), [("0", False), ("off", False), ("", True), ("1", True)]
 )
-def test_the_barrier_is_there_unless_it_is_switched_off(word, meaning):
+@pytest.mark.parametrize("name", ["barrier", "attention"])
+def test_a_patch_is_there_unless_it_is_switched_off(name, word, meaning):
     """An empty variable is one that is not set."""
-    assert Settings.from_environment({"HEADRACE_BARRIER": word}).barrier is meaning
+    settings = Settings.from_environment({f"HEADRACE_{name.upper()}": word})
+    assert getattr(settings, name) is meaning
 
 
 @pytest.mark.parametrize(
