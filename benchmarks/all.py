@@ -67,7 +67,11 @@ PARTS = (
         "--rounds 1 --long-rounds 0 --streams 8",
         draws=True,
     ),
-    Part("server_side_by_side", "MODEL --native PROGRAMS", writes=False),
+    Part(
+        "server_side_by_side",
+        "MODEL --native PROGRAMS --streams 1 4 16 32",
+        "--streams 1 16 --prompts short --rounds 1",
+    ),
     Part("startup", "MODEL --peer LLAMA_CPP_PYTHON --rounds 7", "--rounds 2", writes=False),
     Part("embedding", "--rounds 3", "--rounds 1 --texts 64", writes=False),
     Part("speculation", "MODEL --rounds 2", "--rounds 1 --tokens 32", writes=False),

@@ -8,7 +8,7 @@ import json
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 _PATIENCE = 120.0
@@ -25,9 +25,9 @@ class Server:
     def __init__(self, port: int) -> None:
         self._port = port
 
-    def begin(self, prompt: list[int], new: int) -> http.client.HTTPConnection:
-        """Ask for a streamed completion, and do not wait for it."""
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=_PATIENCE)
+    def begin(self, prompt: list[int], new: int, **settings: object) -> http.client.HTTPConnection:
+        """Ask for a streamed completion, greedy by default, and do not wait for it."""
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=5 * _PATIENCE)
         asked = {
             "prompt": prompt,
             "n_predict": new,
@@ -35,6 +35,7 @@ class Server:
             "ignore_eos": True,
             "stream": True,
             "cache_prompt": False,
+            **settings,
         }
         headers = {"Content-Type": "application/json"}
         connection.request("POST", "/completion", json.dumps(asked), headers)
@@ -44,6 +45,20 @@ class Server:
         """A completion from its beginning to its end."""
         connection = self.begin(prompt, new)
         connection.getresponse().read()
+        connection.close()
+
+    def follow(
+        self, prompt: list[int], new: int, arrived: Callable[[], None], **settings: object
+    ) -> None:
+        """A completion that is read as it is written; calls back for each token that came."""
+        connection = self.begin(prompt, new, **settings)
+        n_arrived = 0
+        for line in connection.getresponse():
+            if line.startswith(b"data: "):
+                # Tokens that end no character come with the one that does.
+                for _ in range(n_arrived, json.loads(line[6:])["tokens_predicted"]):
+                    arrived()
+                    n_arrived += 1
         connection.close()
 
     def is_ready(self) -> bool:

@@ -58,8 +58,9 @@ class EngineParams:
     """Keep the whole history of sliding-window layers: more memory, but any rewind is possible."""
 
     divided: bool = attrs.field(default=False, validator=flag())
-    """Give each sequence ``n_ctx / n_sequences`` tokens of its own instead of sharing all of it:
-    faster with many sessions at work, and no session can have more than its part."""
+    """Give each sequence ``n_ctx / n_sequences`` tokens of its own instead of sharing all of it. No
+    session can have more than its part, and common beginnings are copied. Where attention looks at
+    the cells of all who share, as on some devices, it is faster with many sessions at work."""
 
     lookahead: int | None = attrs.field(default=None, validator=integer(1, 256, optional=True))
     """Tokens a stream may be ahead of its reader while other streams drive the engine, and most
