@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import itertools
 import statistics
 import threading
 import time
@@ -192,13 +193,13 @@ def main() -> None:
     parser.add_argument("--our-threads", type=int, help="of headrace; it finds out by default")
     parser.add_argument("--json", type=Path, help="write the figures there, too")
     arguments = parser.parse_args()
-    cells = [
-        measure(arguments, kind, streams, name)
-        for kind in arguments.prompts
-        for name in arguments.sampling
-        for streams in arguments.streams
-    ]
-    reports.write(arguments.json, "server_side_by_side", cells=cells)
+    cells = []
+    for kind, name, streams in itertools.product(
+        arguments.prompts, arguments.sampling, arguments.streams
+    ):
+        cells.append(measure(arguments, kind, streams, name))
+        # After each, because all of them take long.
+        reports.write(arguments.json, "server_side_by_side", cells=cells)
     heads = ["prompts", "sampling", "users"]
     for what in ("t/s", "decode t/s", "first token, s"):
         heads += [f"{what}: headrace", "llama-server", "ratio"]
