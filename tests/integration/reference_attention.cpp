@@ -181,7 +181,7 @@ double largest_difference(const Case &c, int threads) {
 int main() {
     const Sees runs = [](int, int r, int i) { return i / 32 == r % 24; };
     const Sees mixed = [](int, int r, int i) {
-        return r < 20 ? i % 23 == r : i >= 300 && i <= 500 + r;
+        return r < 21 ? i % 23 == r : i >= 300 && i <= 500 + r;
     };
     const Case cases[] = {
         {"one row", 1, 256, [](int, int, int i) { return i < 200; }},
