@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import select
+import signal
 import subprocess
 import sys
 
@@ -183,3 +186,31 @@ def test_a_plan_says_what_it_cannot_be(field, value):
     """Field and value."""
     with pytest.raises(ParamsError, match=rf"SpeedPlan\.{field} must be .*, got {value}"):
         SpeedPlan(**{field: value})
+
+
+@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="Linux tells when a process ends")
+def test_those_that_compute_end_with_a_program_that_is_killed():
+    """Which has no time to end them."""
+    program = (
+        "import os, signal, subprocess\n"
+        "from headrace.inspection.speed import others\n"
+        "Popen = subprocess.Popen\n"
+        "def telling(*arguments, **more):\n"
+        "    started = Popen(*arguments, **more)\n"
+        "    print(started.pid, flush=True)\n"
+        "    return started\n"
+        "subprocess.Popen = telling\n"
+        "with others.computing(2):\n"
+        "    input()\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as killed:
+        computing = [os.pidfd_open(int(killed.stdout.readline())) for _ in range(2)]
+        assert select.select(computing, [], [], 0)[0] == []
+        killed.communicate("\n")
+    assert killed.returncode == -signal.SIGKILL
+    for each in computing:
+        assert select.select([each], [], [], 20)[0] == [each]
+        os.close(each)

@@ -199,8 +199,7 @@ def learn(state: EngineState, step: Step, outcome: StepOutcome) -> None:
     if not all(result.tokens for result in outcome.rows):
         return  # it was cut short
     drafted = sum(len(each.row.draft) for each in step.rows)
-    turns = 1 if drafted else max(1, *(len(result.tokens) for result in outcome.rows))
-    state.judge.costs.learn(len(step.rows), drafted, step.seconds / turns)
+    state.judge.costs.learn(len(step.rows), drafted, step.seconds / step.n_turns)
 
 
 def make_drafter(speculate: PromptLookup | DraftModel, target: EngineState) -> Drafter:

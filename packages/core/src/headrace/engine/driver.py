@@ -230,11 +230,11 @@ class Driver:
 
     def _learn(self, step: Step, outcome: StepOutcome) -> None:
         """Note what can be known of later steps from one that ended well."""
+        if step.goes_on:
+            step.n_turns = max(1, *(len(result.tokens) for result in outcome.rows))
         self._planner.learn(step)
         state = self._state
         drafting.learn(state, step, outcome)
-        if step.goes_on:
-            step.n_turns = max(1, *(len(result.tokens) for result in outcome.rows))
         if state.lookahead_varies and state.info.max_more:
             state.lookahead = turns.lookahead(step) or state.lookahead
 

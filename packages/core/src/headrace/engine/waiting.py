@@ -32,8 +32,11 @@ class ThreadWaiter:
 
     def wake(self) -> None:
         """Open the gate for one wait."""
-        with contextlib.suppress(RuntimeError):  # open already
+        # Not suppress(): there may be many to wake for each step.
+        try:  # noqa: SIM105
             self._gate.release()
+        except RuntimeError:  # open already
+            pass
 
     def wait(self, timeout: float) -> bool:
         """Return after a wake (True) or after ``timeout`` seconds (False)."""
