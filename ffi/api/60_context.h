@@ -17,6 +17,8 @@ hr_context *hr_context_new(void);
 int hr_context_open(hr_context *context, hr_model *model,
                     const struct llama_context_params *params, bool whole_only,
                     hr_context_info *info, hr_report *report);
+/* From now on, steps are computed with as many of its threads as pay: see threads.h. */
+int hr_adapt_threads(hr_context *context, hr_report *report);
 /* Interrupts a running step, then frees; with a step running, that step frees. */
 void hr_context_close(hr_context *context);
 void hr_context_delete(hr_context *context);

@@ -23,3 +23,14 @@ int hr_test_tokenize(hr_model *model, const char *text, int64_t n_bytes, bool ad
 /* Samples from `logits` as a step would, what a mask allows or (NULL) everything. */
 int hr_test_sample(hr_sampler *sampler, float *logits, int32_t n_vocab, const uint32_t *allowed,
                    int32_t *token, hr_report *report);
+
+/* What chooses the number of threads: `hr::ThreadChoice`, whose machine the test is. */
+typedef struct hr_test_choice hr_test_choice;
+hr_test_choice *hr_test_choice_new(int32_t most);
+void hr_test_choice_delete(hr_test_choice *choice);
+int32_t hr_test_choose(hr_test_choice *choice, int32_t n_tokens, double now);
+void hr_test_learn(hr_test_choice *choice, int32_t n_tokens, double seconds, double ran,
+                   double now);
+
+/* The threads that the last step was computed with. */
+int32_t hr_test_n_threads(hr_context *context);

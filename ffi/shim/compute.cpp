@@ -79,11 +79,14 @@ int compute(ContextCore &core, llama_batch batch, hr_report *report) {
     }
     const auto lock = lock_adapters(core);
     const Computing computing;
-    report->native_code = core.embedding.encodes ? llama_encode(core.context, batch)
-                                                 : llama_decode(core.context, batch);
+    report->native_code = core.pools.run(core.context, batch.n_tokens, [&] {
+        const int32_t code = core.embedding.encodes ? llama_encode(core.context, batch)
+                                                    : llama_decode(core.context, batch);
+        llama_synchronize(core.context);
+        return code;
+    });
     core.reserves = core.reserves && report->native_code != 0;
     core.moved = core.moved && report->native_code != 0;
-    llama_synchronize(core.context);
     return outcome_of(report->native_code);
 }
 

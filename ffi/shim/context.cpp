@@ -13,6 +13,8 @@ namespace hr {
 namespace {
 
 constexpr size_t kLogitsBytes = size_t{64} << 20;  // of one call
+constexpr double kShortStep = 1e-3;  // seconds
+constexpr int32_t kUnwatched = 16;   // of so many short steps, one is watched
 constexpr uint32_t kPoll = 50;  // of 100: how long idle workers spin before they sleep
 
 bool on_node(void *stop) { return static_cast<Stop *>(stop)->on_node(); }
@@ -70,23 +72,14 @@ bool Stop::on_node() {
 }
 
 void ThreadPools::attach(llama_context *context, int32_t n_threads, int32_t n_threads_batch) {
-    const auto make = cpu_function<decltype(&ggml_threadpool_new)>("ggml_threadpool_new");
+    make_ = cpu_function<decltype(&ggml_threadpool_new)>("ggml_threadpool_new");
     free_ = cpu_function<decltype(&ggml_threadpool_free)>("ggml_threadpool_free");
-    if (make == nullptr || free_ == nullptr) {
+    if (make_ == nullptr || free_ == nullptr) {
         return;  // threads are then spawned for every graph: slower, and right
     }
-    const auto pool = [&](int32_t n) {
-        ggml_threadpool_params params = ggml_threadpool_params_default(n);
-        params.poll = kPoll;
-        ggml_threadpool_t made = make(&params);
-        if (made == nullptr) {
-            throw std::bad_alloc();
-        }
-        return made;
-    };
-    decode_ = pool(n_threads);
+    decode_ = made(n_threads);
     if (n_threads_batch != n_threads) {
-        batch_ = pool(n_threads_batch);
+        batch_ = made(n_threads_batch);
     }
     share(context);
 }
@@ -97,8 +90,43 @@ void ThreadPools::share(llama_context *context) const {
     }
 }
 
+ggml_threadpool_t ThreadPools::made(int32_t n_threads) const {
+    ggml_threadpool_params params = ggml_threadpool_params_default(n_threads);
+    params.poll = kPoll;
+    ggml_threadpool_t pool = make_(&params);
+    if (pool == nullptr) {
+        throw std::bad_alloc();
+    }
+    return pool;
+}
+
+void ThreadPools::adapt(int32_t n_threads) {
+    if (n_threads > 1 && decode_ != nullptr && choice_ == nullptr) {
+        single_ = made(1);
+        choice_ = std::make_unique<ThreadChoice>(n_threads);
+    }
+}
+
+void ThreadPools::use(llama_context *context, int32_t n_threads) {
+    if (context != used_by_ || n_threads != used_) {
+        llama_set_n_threads(context, n_threads, n_threads);
+        llama_attach_threadpool(context, n_threads == 1 ? single_ : decode_, nullptr);
+        used_by_ = context;
+        used_ = n_threads;
+    }
+}
+
+// Asking for the time that a thread ran takes a microsecond: of short steps few are watched.
+bool ThreadPools::watched() noexcept {
+    if (took_ < kShortStep && ++unwatched_ < kUnwatched) {
+        return false;
+    }
+    unwatched_ = 0;
+    return true;
+}
+
 ThreadPools::~ThreadPools() {
-    for (ggml_threadpool_t pool : {decode_, batch_}) {
+    for (ggml_threadpool_t pool : {decode_, batch_, single_}) {
         if (pool != nullptr) {
             free_(pool);
         }
@@ -210,6 +238,13 @@ int hr_context_open(hr_context *handle, hr_model *model,
         info->n_ubatch = static_cast<int32_t>(llama_n_ubatch(core.context));
         info->n_seq_max = core.n_sequences();
         info->can_shift = core.can_shift;
+        return HR_OK;
+    });
+}
+
+int hr_adapt_threads(hr_context *handle, hr_report *report) {
+    return hr::exclusively(handle, report, [](hr::ContextCore &core) -> int {
+        core.pools.adapt(llama_n_threads(core.context));
         return HR_OK;
     });
 }

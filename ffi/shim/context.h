@@ -10,6 +10,7 @@
 
 #include "ggml-cpu.h"
 #include "model.h"
+#include "threads.h"
 
 namespace hr {
 
@@ -68,12 +69,49 @@ class ThreadPools {
     void attach(llama_context *context, int32_t n_threads, int32_t n_threads_batch);
     // Gives them to a context that never computes at the same time, too.
     void share(llama_context *context) const;
-    void abandon() noexcept { decode_ = batch_ = nullptr; }
+    // From now on, how many threads compute is found out, up to the size of the pool.
+    void adapt(int32_t n_threads);
+    // Has a context compute with as many threads as pay, and learns from it.
+    template <typename Compute>
+    auto run(llama_context *context, int32_t n_tokens, Compute &&compute) {
+        if (choice_ == nullptr) {
+            return compute();
+        }
+        use(context, choice_->choose(n_tokens, seconds_of(Clock::now())));
+        const double ran = watched() ? ran_seconds() : -1.0;
+        const auto began = Clock::now();
+        const auto code = compute();
+        const auto ended = Clock::now();
+        if (code == 0) {
+            const double ran_now = ran < 0 ? -1.0 : ran_seconds() - ran;
+            took_ = std::chrono::duration<double>(ended - began).count();
+            choice_->learn(n_tokens, took_, ran_now, seconds_of(ended));
+        }
+        return code;
+    }
+    void abandon() noexcept { decode_ = batch_ = single_ = nullptr; }
 
   private:
+    ggml_threadpool_t made(int32_t n_threads) const;
+
+    decltype(&ggml_threadpool_new) make_ = nullptr;
     decltype(&ggml_threadpool_free) free_ = nullptr;
     ggml_threadpool_t decode_ = nullptr;
     ggml_threadpool_t batch_ = nullptr;
+
+    static double seconds_of(Clock::time_point time) {
+        return std::chrono::duration<double>(time.time_since_epoch()).count();
+    }
+    void use(llama_context *context, int32_t n_threads);
+    bool watched() noexcept;
+
+    std::unique_ptr<ThreadChoice> choice_;  // none: the numbers are fixed
+    // A thread alone has a pool of its own: those of the other one then sleep.
+    ggml_threadpool_t single_ = nullptr;
+    llama_context *used_by_ = nullptr;  // last, with so many
+    int32_t used_ = 0;
+    double took_ = 0.0;  // the last step, in seconds
+    int32_t unwatched_ = 0;
 };
 
 // What a context that makes vectors, and no tokens, knows of them.

@@ -6,10 +6,15 @@
 #include "guard.h"
 #include "sampler.h"
 #include "text.h"
+#include "threads.h"
 
 #ifdef HEADRACE_COMMON
 #include "log.h"
 #endif
+
+struct hr_test_choice {
+    hr::ThreadChoice choice;
+};
 
 extern "C" {
 
@@ -60,6 +65,26 @@ int hr_test_sample(hr_sampler *sampler, float *logits, int32_t n_vocab, const ui
     return hr::guarded(report, [&]() -> int {
         return hr::sample(*sampler, logits, n_vocab, hr::Mask(allowed), token);
     });
+}
+
+hr_test_choice *hr_test_choice_new(int32_t most) {
+    return new (std::nothrow) hr_test_choice{hr::ThreadChoice(most)};
+}
+
+void hr_test_choice_delete(hr_test_choice *choice) { delete choice; }
+
+int32_t hr_test_choose(hr_test_choice *choice, int32_t n_tokens, double now) {
+    return choice->choice.choose(n_tokens, now);
+}
+
+void hr_test_learn(hr_test_choice *choice, int32_t n_tokens, double seconds, double ran,
+                   double now) {
+    choice->choice.learn(n_tokens, seconds, ran, now);
+}
+
+int32_t hr_test_n_threads(hr_context *handle) {
+    const auto core = hr::context_core(handle);
+    return core == nullptr ? 0 : llama_n_threads(core->context);
 }
 
 }  // extern "C"

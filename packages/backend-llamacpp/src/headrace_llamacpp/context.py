@@ -16,7 +16,7 @@ from headrace_llamacpp._native import ffi, lib, new_report
 from headrace_llamacpp._statuses import Operation
 from headrace_llamacpp.failures import check, error_of
 from headrace_llamacpp.handles import Handle
-from headrace_llamacpp.threads import default_threads
+from headrace_llamacpp.threads import adapt_threads, adapts, default_threads
 from headrace_llamacpp.traits import Traits
 
 WIDTH_MULTIPLE = 4
@@ -76,7 +76,8 @@ def open_context(
     # As with a load: the handle is there first, and frees what came of it.
     handle = Handle(lib.hr_context_delete, lib.hr_context_new())
     # One sequence that is never moved has the same cells whatever was there before.
-    unaffected = params.n_sequences == 1 and traits.n_swa == 0
+    # Flash attention is divided among the threads, so their number has to stay too.
+    unaffected = params.n_sequences == 1 and traits.n_swa == 0 and not adapts(params)
     n_ctx = params.context_length(n_ctx_train)
     native = native_params(params, n_ctx)
     info = ffi.new("hr_context_info *")
@@ -85,6 +86,7 @@ def open_context(
     if report.status == lib.HR_CONTEXT_FAILED:
         raise open_error(report, n_ctx)
     check(report, Operation.OPEN)
+    adapt_threads(handle, params)
     logs.drain()
     return handle, DecoderInfo(
         # The library rounds up; the caller's number is the one that is kept to.
@@ -101,6 +103,8 @@ def open_context(
         max_more=0 if traits.whole_only else MAX_MORE,
         unaffected=unaffected,
         n_apart=0 if unaffected else 1,
+        n_threads=native.n_threads,
+        threads_vary=adapts(params),
     )
 
 
@@ -108,10 +112,15 @@ def apart_params(params: EngineParams, info: DecoderInfo) -> EngineParams:
     """The settings of a context that one sequence has for itself.
 
     A window is kept whole there: in a memory of its length cells are used again, and where
-    they lie depends on what was forgotten.
+    they lie depends on what was forgotten. And the number of threads is one that stays.
     """
     return attrs.evolve(
-        params, n_ctx=info.n_ctx_sequence, n_sequences=1, divided=False, full_window=True
+        params,
+        n_ctx=info.n_ctx_sequence,
+        n_sequences=1,
+        n_threads=info.n_threads,
+        divided=False,
+        full_window=True,
     )
 
 

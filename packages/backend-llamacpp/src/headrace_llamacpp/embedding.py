@@ -21,6 +21,7 @@ from headrace_llamacpp.context import native_params, open_error
 from headrace_llamacpp.decoder import QUIETLY
 from headrace_llamacpp.failures import check
 from headrace_llamacpp.handles import Handle
+from headrace_llamacpp.threads import adapt_threads
 from headrace_llamacpp.vocabulary import LlamaVocabulary
 
 _NATIVE = {
@@ -111,6 +112,7 @@ def open_embedding_context(
     if report.status == lib.HR_CONTEXT_FAILED:
         raise open_error(report, n_batch)
     check(report, Operation.OPEN)
+    adapt_threads(handle, params)
     logs.drain(logging.INFO)  # a warning says that the pooling is not the model's own
     return handle, EmbedderInfo(
         n_dimensions=info.n_dimensions,

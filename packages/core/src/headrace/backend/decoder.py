@@ -80,6 +80,12 @@ class DecoderInfo:
     nothing is left of what was there before; see ``ApartDecoder``. Reproducible sessions have
     them, others never."""
 
+    n_threads: int | None = None
+    """Threads that steps are computed with; None: not told."""
+    threads_vary: bool = False
+    """Whether those are the most that steps are computed with, unless they are of a reproducible
+    session."""
+
     @property
     def reproduces(self) -> bool:
         """Whether there is a place for reproducible sessions in which they are."""

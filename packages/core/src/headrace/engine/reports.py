@@ -25,9 +25,14 @@ def make_report(generation: Run, info: DecoderInfo, model: ModelInfo) -> Generat
             seed=generation.seed,
             reproducible=sequence.reproducible and not disturbed,
             reason=_reason(sequence, disturbed),
+            n_threads=_threads(sequence, info),
             adapters=tuple((use.handle.name, use.scale) for use in generation.adapters),
         ),
     )
+
+
+def _threads(sequence: Sequence, info: DecoderInfo) -> int | None:
+    return info.n_threads if sequence.reproducible or not info.threads_vary else None
 
 
 def _reason(sequence: Sequence, disturbed: str) -> str:

@@ -44,7 +44,9 @@ class EngineParams:
     """Most tokens computed at once inside a native call."""
 
     n_threads: int | None = attrs.field(default=None, validator=integer(1, 512, optional=True))
-    """Threads for decoding; None: the physical cores this process may use."""
+    """Threads for decoding, the same for every step. None: the physical cores this process may use,
+    or fewer of them as long as fewer are faster, which is found out while they compute; not if
+    ``n_threads_batch`` is given, nor for reproducible sessions."""
 
     n_threads_batch: int | None = attrs.field(
         default=None, validator=integer(1, 512, optional=True)

@@ -129,6 +129,9 @@ class Receipt:
     """Why ``reproducible`` is what it is."""
     adapters: tuple[tuple[str, float], ...] = ()
     """Names of the adapters and control vectors the session computed with, and their scales."""
+    n_threads: int | None = None
+    """Threads that computed it, on which last bits depend; None: as many as paid, which changes,
+    or not told."""
 
 
 @attrs.frozen

@@ -132,9 +132,9 @@ class SystemInfo:
     devices: tuple[str, ...] = ()
     """Names of the devices that the model uses, the CPU included."""
     n_threads: int = 1
-    """Threads that decode."""
+    """Threads that decode; the most of them, where nobody said a number."""
     n_threads_batch: int = 1
-    """Threads that prefill."""
+    """Threads that prefill, likewise."""
 
 
 @attrs.frozen(kw_only=True)
