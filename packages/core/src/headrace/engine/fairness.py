@@ -17,7 +17,8 @@ rebuild of the newcomer's memory, so it should not happen at every step."""
 
 CHUNK_SECONDS = 0.05
 """Aim for the length of a step that carries a prefill beside other sequences: the time
-after which a neighbour's cancel takes effect and its next token comes."""
+after which a neighbour's cancel takes effect and its next token comes. So many times longer as
+more readers wait for their first token than for the next, up to ``PREFILLS_ONLY`` times."""
 
 PREFILLS_ONLY = 4
 """How much longer a step may be when it carries prefills and no decode, several of them or one that
@@ -56,7 +57,9 @@ class Limits:
         """Prefill tokens allowed in a step of so many sequences of each kind."""
         limit = self.n_batch
         if decodes + prefills > 1 or not self.interruptible:
-            seconds = CHUNK_SECONDS if decodes else CHUNK_SECONDS * PREFILLS_ONLY
+            # Those who wait for their first token count as much as those who wait for the next.
+            share = min(prefills / decodes, PREFILLS_ONLY) if decodes else PREFILLS_ONLY
+            seconds = CHUNK_SECONDS * max(1.0, share)
             cost = self.seconds_per_token
             affordable = MIN_CHUNK if cost is None else int(seconds / max(cost, 1e-9))
             limit = min(limit, max(MIN_CHUNK, affordable))

@@ -15,7 +15,7 @@ from headrace.engine.checked import CheckedDecoder, Reported, is_poison
 from headrace.engine.line import common_prefix
 from headrace.engine.state import Sequence, StoredMemory
 
-_SHARE_AT_LEAST = 16
+SHARE_AT_LEAST = 16
 """Tokens of common prefix from which another sequence's memory is copied."""
 
 
@@ -214,7 +214,7 @@ class Slots:
 
     def _share_prefix(self, sequence: Sequence, slot: int) -> None:
         """Copy the longest beginning that another sequence has in memory already."""
-        donor, length = None, len(sequence.resident) + _SHARE_AT_LEAST - 1
+        donor, length = None, len(sequence.resident) + SHARE_AT_LEAST - 1
         for other in self._holders[self._places(sequence)]:
             if other is None or other is sequence or len(other.resident) <= length:
                 continue

@@ -12,10 +12,11 @@ from collections.abc import Callable
 
 import attrs
 
-from headrace.backend.decoder import Row, RowResult, Sampler
+from headrace.backend.decoder import Row, RowResult, Sampler, Truncation
 from headrace.engine import drafting, fairness
 from headrace.engine.checked import CheckedDecoder, Reported, is_poison
-from headrace.engine.slots import Slots
+from headrace.engine.line import common_prefix
+from headrace.engine.slots import SHARE_AT_LEAST, Slots
 from headrace.engine.state import PlannedRow, Run, Sequence, Step
 from headrace.errors import HeadraceError
 from headrace.results import StopReason, TokenLogprob
@@ -45,9 +46,12 @@ class Planner:
 
     def _fill(self, step_id: int, batch: list[Sequence]) -> Step:
         seated: list[Sequence] = []
+        stops: dict[Sequence, int] = {}
         for sequence in batch:
             if len(seated) == self._decoder.info.n_sequences:
                 break
+            if self._waits_for_a_prefix(sequence, seated, stops):
+                continue
             if self._prepare(sequence, seated, step_id):
                 seated.append(sequence)
         prefills = len([s for s in seated if len(s.line) - len(s.resident) > 1])
@@ -60,7 +64,8 @@ class Planner:
             # Equal shares, so that a long prompt does not make a short one wait for it.
             share = min(tokens_left, -(-prefill_left // max(1, prefills)))
             rows_left -= 1
-            planned = self._row(sequence, share) if tokens_left else None
+            stop = stops.get(sequence, len(sequence.line)) - len(sequence.resident)
+            planned = self._row(sequence, min(share, stop)) if tokens_left else None
             if planned is None:
                 continue
             # Not at the expense of those that have not got their one token yet.
@@ -75,6 +80,41 @@ class Planner:
         # Libraries that compute runs of neighbouring sequences together find them so.
         step.rows.sort(key=lambda planned: planned.row.sequence)
         return step
+
+    def _waits_for_a_prefix(
+        self, sequence: Sequence, seated: list[Sequence], stops: dict[Sequence, int]
+    ) -> bool:
+        """Whether what a sequence would compute now is in the step already, for another one.
+
+        Where many begin at once with the same tokens, one of them computes these; the others take
+        them from its memory then. It stops where they go their own way, so that all of what it
+        has is theirs.
+
+        Args:
+            sequence: One that may be in the step.
+            seated: Those that will be.
+            stops: Gets, for who computes the prefix, the index in its line at which it stops.
+        """
+        info = self._decoder.info
+        if not info.can_copy or info.truncation is Truncation.NONE or sequence.reproducible:
+            return False
+        line = sequence.line
+        if not seated or sequence.stored is not None or len(line) <= SHARE_AT_LEAST:
+            return False
+        same = sequence.resident_adapters == sequence.adapters
+        at = SHARE_AT_LEAST + (sequence.keepable() if same and sequence.slot is not None else 0)
+        if at >= len(line):
+            return False
+        for other in seated:
+            theirs = other.line
+            if at >= len(theirs) or theirs[at] != line[at] or theirs[0] != line[0]:
+                continue  # as nearly always, and quickly seen
+            common = min(common_prefix(theirs, line), len(line) - 1)
+            if common > at and len(other.resident) < common:
+                stops[other] = min(common, stops.get(other, common))
+                sequence.in_line = False
+                return True
+        return False
 
     def _prepare(self, sequence: Sequence, seated: list[Sequence], step_id: int) -> bool:
         """Whether a sequence has a slot and its memory is in line; what fails is its own alone."""
