@@ -47,6 +47,36 @@ def test_what_is_looked_up_is_what_followed_last(changes, ngrams, limit):
             assert list(found) == looked_up(params, line[:-1], limit)
 
 
+@pytest.mark.parametrize(
+    ("asked", "needed", "free"),
+    [
+        ({}, 16, 2),
+        ({"ngram": 5}, 2, 2),
+        ({"ngram": 1}, 1, 1),
+        ({"min_ngram": 4}, 4, 4),
+        ({"ngram": 9, "min_ngram": 7}, 7, 7),
+    ],
+)
+def test_how_much_has_to_be_in_common(asked, needed, free):
+    """Much, unless the caller says otherwise, or calls are filled up anyway."""
+    params = PromptLookup(**asked)
+    for least, drafter in (
+        (needed, LookupDrafter(params)),
+        (free, LookupDrafter(params, free=True)),
+    ):
+        for common in range(1, 20):
+            line = [*range(100, 100 + common), 7, 8, *range(100, 100 + common)]
+            found = drafter.propose(line, 1, lambda: False, None)
+            assert list(found) == ([7] if common >= least else [])
+
+
+def test_the_most_in_common_must_not_be_less_than_the_least():
+    """One that is not given has no part in it."""
+    assert PromptLookup(ngram=1).min_ngram is None
+    with pytest.raises(ParamsError, match=r"min_ngram must be at most ngram=3, got 4"):
+        PromptLookup(ngram=3, min_ngram=4)
+
+
 def test_an_interrupted_index_is_made_anew():
     """At any bytecode; what it noted of a longer line is not offered for a shorter one."""
     params = PromptLookup(ngram=2, min_ngram=1)
@@ -74,7 +104,7 @@ def test_an_interrupted_index_is_made_anew():
     ("kind", "field", "values"),
     [
         (PromptLookup, "ngram", (0, 17, True, "3")),
-        (PromptLookup, "min_ngram", (0, 4, 1.5)),
+        (PromptLookup, "min_ngram", (0, 17, 1.5)),
         (PromptLookup, "max_draft", (0, 32, None)),
         (DraftModel, "max_draft", (0, 32)),
         (DraftModel, "min_probability", (-0.1, 1.1, float("nan"), "high")),

@@ -44,6 +44,21 @@ class Drafter(Protocol):
 
 
 _LONGEST_RUN = 32
+_MOST, _LEAST = 16, 2
+_FEW = 3
+"""Tokens that are looked up where a wrong guess costs nothing."""
+
+
+def _lengths(params: PromptLookup, *, free: bool) -> range:
+    """How many tokens have to be in common, the most first.
+
+    What follows two or three is often something else, and a wrong draft costs up to five steps.
+    """
+    most, least = params.ngram, params.min_ngram
+    if most is None and least is None:
+        most, least = (_FEW, _LEAST) if free else (_MOST, _MOST)
+    most = _MOST if most is None else most
+    return range(most, (min(_LEAST, most) if least is None else least) - 1, -1)
 
 
 class LookupDrafter:
@@ -51,10 +66,15 @@ class LookupDrafter:
 
     For each length an index says where a run of so many tokens ended last. It grows with the
     line; where the line was cut it is made anew.
+
+    Args:
+        params: What the session asked for.
+        free: Whether a wrong guess costs nothing, so that few tokens in common are enough unless
+            the params say otherwise.
     """
 
-    def __init__(self, params: PromptLookup) -> None:
-        self._lengths = range(params.ngram, params.min_ngram - 1, -1)
+    def __init__(self, params: PromptLookup, *, free: bool = False) -> None:
+        self._lengths = _lengths(params, free=free)
         self._known: list[int] = []
         self._ends: dict[tuple[int, ...], int] = {}
         self._line: list[int] = []

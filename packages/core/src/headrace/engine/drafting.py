@@ -165,7 +165,7 @@ def equip(sequence: Sequence, state: EngineState) -> None:
         return
     if params.speculate != AUTO:
         sequence.max_draft = min(params.speculate.max_draft, state.info.max_draft)
-        sequence.drafter = make_drafter(params.speculate, state)
+        sequence.drafter = make_drafter(sequence, state)
     elif not params.reproducible:
         sequence.max_draft = min(LONGEST, state.info.max_draft)
         if sequence.max_draft:
@@ -173,7 +173,7 @@ def equip(sequence: Sequence, state: EngineState) -> None:
     elif sequence.width > 1:
         # What its calls are filled up with may as well be a draft: that is no matter of time.
         sequence.max_draft = min(sequence.width - 1, MAX_DRAFT, state.info.max_draft)
-        sequence.drafter = LookupDrafter(PromptLookup(max_draft=sequence.max_draft))
+        sequence.drafter = LookupDrafter(PromptLookup(max_draft=sequence.max_draft), free=True)
 
 
 def _situation(sequence: Sequence, state: EngineState) -> Situation | None:
@@ -202,16 +202,18 @@ def learn(state: EngineState, step: Step, outcome: StepOutcome) -> None:
     state.judge.costs.learn(len(step.rows), drafted, step.seconds / step.n_turns)
 
 
-def make_drafter(speculate: PromptLookup | DraftModel, target: EngineState) -> Drafter:
-    """What proposes tokens for a session.
+def make_drafter(sequence: Sequence, target: EngineState) -> Drafter:
+    """What proposes tokens for a session that asked for it.
 
     Raises:
         UnsupportedError: If the draft model cannot be used for that.
         ParamsError: If it has another vocabulary.
         ModelMemoryError: If its memory cannot be had.
     """
+    speculate = sequence.params.speculate
     if isinstance(speculate, PromptLookup):
-        return LookupDrafter(speculate)
+        return LookupDrafter(speculate, free=sequence.width > 1)
+    assert isinstance(speculate, DraftModel)
     open_drafter = getattr(speculate.model, "open_drafter", None)
     if open_drafter is None:
         raise UnsupportedError(

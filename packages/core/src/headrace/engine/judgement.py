@@ -43,7 +43,7 @@ _LONGEST_REST = 32
 """Most tokens between two looks."""
 _RUNS = (4, 8, 16)
 """Lengths of what is in common with the quoted place, from each of which on it counts apart."""
-_PRIOR = (0.4, 0.6, 0.85, 0.95)
+_PRIOR = (0.15, 0.25, 0.5, 0.9)
 """How often a token is taken to hold before anything was seen, by these lengths."""
 _PRIOR_WEIGHT = 3.0
 """Tokens that this is worth."""
@@ -143,12 +143,20 @@ class Faith:
         return self.held[at] / (self.held[at] + self.failed[at])
 
     def after(self, run: int, held: int, *, failed: bool) -> Faith:
-        """The faith after a proposal of which so many tokens held, and then perhaps one did not."""
-        at = _kind(run)
-        return Faith(
-            _added(self.held, at, held),
-            _added(self.failed, at, int(failed)),
-        )
+        """The faith after a proposal of which so many tokens held, and then perhaps one did not.
+
+        Every token that holds makes what is in common longer by one, so it counts for that.
+        """
+        faith = self
+        ends = [*_RUNS, run + held + 1]
+        for at in range(_kind(run), _kind(run + held) + 1):
+            here = min(ends[at], run + held + 1) - max(run, ends[at - 1] if at else 0)
+            last = at == _kind(run + held)
+            faith = Faith(
+                _added(faith.held, at, here - last),
+                _added(faith.failed, at, int(failed and last)),
+            )
+        return faith
 
 
 def _kind(run: int) -> int:
@@ -168,23 +176,22 @@ class Judge:
     _drafted: int = 0
     _gained: float = 0.0
 
-    def length(self, step: int, rows: int, chance: float, limit: int) -> int:
+    def length(self, step: int, rows: int, chances: Sequence[float]) -> int:
         """How many tokens to draft for one more of the rows of a step.
 
         Args:
             step: Which one; what was decided for its other rows counts.
             rows: Sequences that will be in it.
-            chance: Of each token to hold, if those before it did.
-            limit: Most tokens there are to draft.
+            chances: Of each token there is to draft: to hold, if those before it did.
         """
         if step != self._step:
             self._step, self._drafted, self._gained = step, 0, 0.0
         if not self.costs.ready(rows):
             return 0
-        limit = min(limit, self.costs.reach(rows) - self._drafted)
-        length, gain = self._best(rows, chance, limit, 1.0)
+        chances = chances[: max(0, self.costs.reach(rows) - self._drafted)]
+        length, gain = self._best(rows, chances, 1.0)
         if not length and self.costs.may_try:
-            length, gain = self._best(rows, chance, limit, 0.5)
+            length, gain = self._best(rows, chances, 0.5)
             if length:
                 self.costs.tried(paid=False)
         elif length:
@@ -193,16 +200,17 @@ class Judge:
         self._gained += gain
         return length
 
-    def _best(self, rows: int, chance: float, limit: int, share: float) -> tuple[int, float]:
+    def _best(self, rows: int, chances: Sequence[float], share: float) -> tuple[int, float]:
         """The length that brings most tokens a second, and the tokens it brings in all."""
 
         def rate(gained: float, drafted: int) -> float:
             return (rows + gained) / (1 + share * (self.costs.ratio(rows, drafted) - 1))
 
         best, most = (0, 0.0), WORTH * rate(self._gained, self._drafted)
-        gained = 0.0
-        for length in range(1, limit + 1):
-            gained += chance**length
+        gained, all_hold = 0.0, 1.0
+        for length, chance in enumerate(chances, start=1):
+            all_hold *= chance
+            gained += all_hold
             found = rate(self._gained + gained, self._drafted + length)
             if found > most:
                 best, most = (length, gained), found
@@ -236,7 +244,7 @@ class JudgedDrafter:
         self._judge = judge
         self._situation = situation
         self._clock = clock
-        self._lookup = LookupDrafter(PromptLookup(max_draft=LONGEST))
+        self._lookup = LookupDrafter(PromptLookup(max_draft=LONGEST), free=True)
         self.faith = Faith()
         self._open: tuple[int, int, Sequence[int]] | None = None
         """Where the last proposal began, what it had in common, and its tokens."""
@@ -269,8 +277,8 @@ class JudgedDrafter:
         if not tokens:
             return ()
         most = min(limit, len(tokens))
-        chance = self.faith.chance(run)
-        return tokens[: self._judge.length(situation.step, situation.rows, chance, most)]
+        chances = [self.faith.chance(run + at) for at in range(most)]
+        return tokens[: self._judge.length(situation.step, situation.rows, chances)]
 
     def _settle(self, line: list[int]) -> None:
         """Learn from the last proposal, drafted or not, once it is known what came instead."""

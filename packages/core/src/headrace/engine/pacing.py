@@ -22,8 +22,10 @@ from __future__ import annotations
 
 import attrs
 
-_FIRST = 3
+FIRST = 3
 """Tokens of a generation's first draft: with the one before them a call of four."""
+FIRST_LOOKED_UP = 7
+"""The same of looked-up ones, which hold more often: a call of eight."""
 _LONGEST_PAUSE = 256
 
 
@@ -37,6 +39,8 @@ class Pace:
 
     most: int
     """Longest draft the session asked for."""
+    first: int = FIRST
+    """Tokens of the first draft."""
     length: int = attrs.field()
     """Longest draft that is worth trying."""
     misses: int = 0
@@ -48,7 +52,7 @@ class Pace:
 
     @length.default
     def _first_length(self) -> int:
-        return min(_FIRST, self.most)
+        return min(self.first, self.most)
 
     def limit(self, produced: int) -> int:
         """Most tokens to draft after so many tokens of the generation."""

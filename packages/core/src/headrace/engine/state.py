@@ -29,13 +29,14 @@ from headrace.engine.checked import CheckedDecoder, CheckedVocabulary
 from headrace.engine.drafters import Drafter
 from headrace.engine.judgement import Judge
 from headrace.engine.line import Line, common_prefix
-from headrace.engine.pacing import Pace
+from headrace.engine.pacing import FIRST, FIRST_LOOKED_UP, Pace
 from headrace.engine.tally import Tally
 from headrace.engine.waiting import ThreadWaiter, Waiter
 from headrace.errors import HeadraceError
 from headrace.params import EngineParams, SamplingParams, SessionParams
 from headrace.params.adapters import Use
 from headrace.params.engine import LOOKAHEAD
+from headrace.params.speculation import PromptLookup
 from headrace.results import ModelInfo, StopReason, TokenLogprob
 from headrace.streams.generation import GenerationReport
 
@@ -299,7 +300,8 @@ class Run:
 
     @pace.default
     def _first_pace(self) -> Pace:
-        return Pace(most=self.sequence.max_draft)
+        looked_up = isinstance(self.sequence.params.speculate, PromptLookup)
+        return Pace(most=self.sequence.max_draft, first=FIRST_LOOKED_UP if looked_up else FIRST)
 
     @property
     def over(self) -> bool:

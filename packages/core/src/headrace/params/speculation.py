@@ -36,18 +36,20 @@ class PromptLookup:
         ParamsError: For an unknown name or a value outside its range.
     """
 
-    ngram: int = attrs.field(default=3, validator=integer(1, 16))
-    """Most tokens at the end that must have come up before; fewer are tried if they have not."""
+    ngram: int | None = attrs.field(default=None, validator=integer(1, 16, optional=True))
+    """Most tokens at the end that must have come up before; fewer are tried if they have not. None:
+    16, for what follows a few is often something else; 3 where calls are filled up anyway."""
 
-    min_ngram: int = attrs.field(default=2, validator=integer(1, 16))
-    """Fewest of them."""
+    min_ngram: int | None = attrs.field(default=None, validator=integer(1, 16, optional=True))
+    """Fewest of them. None: 2, or ``ngram`` if that is less; where neither is given, 16 are needed,
+    and 2 where calls are filled up anyway."""
 
     max_draft: int = attrs.field(default=15, validator=integer(1, MAX_DRAFT))
     """Most tokens proposed at a time; fewer while they are rejected."""
 
     def __attrs_post_init__(self) -> None:
         """Refuse what excludes each other."""
-        if self.min_ngram > self.ngram:
+        if self.ngram is not None and (self.min_ngram or 1) > self.ngram:
             field = attrs.fields(PromptLookup).min_ngram
             refuse(self, field, self.min_ngram, f"at most ngram={self.ngram}")
 
