@@ -45,7 +45,7 @@ def test_models_and_sessions_say_what_they_are_and_how_they_stand(target):
 def test_a_stream_that_failed_says_with_what(target):
     """The class alone: messages may be long."""
     with target.load() as model:
-        stream = model.open_session().generate(SECRET, max_tokens=50, ignore_eog=True)
+        stream = model.open_session().generate(SECRET, ignore_eog=True)
         next(stream)
     with pytest.raises(HeadraceError):
         list(stream)

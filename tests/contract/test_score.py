@@ -142,7 +142,7 @@ def test_wrong_arguments(session, text, top, error):
 def test_at_the_wrong_moment(model, session):
     """While a generation is under way, and after the end."""
     assert Capability.SCORE in model.capabilities
-    with session.generate("a", max_tokens=5, ignore_eog=True) as stream:
+    with session.generate("a", ignore_eog=True) as stream:
         next(stream)
         with pytest.raises(BusyError):
             session.score("b")

@@ -134,7 +134,7 @@ def test_a_busy_session_is_neither_saved_nor_loaded(model, greedy):
     """And goes on as if nobody had asked; cancelled, it is saved as it was read."""
     with begun(model) as session:
         data = session.state()
-        stream = session.generate(" x", sampling=greedy, max_tokens=20, ignore_eog=True)
+        stream = session.generate(" x", sampling=greedy, ignore_eog=True)
         next(stream)
         for call in (session.state, lambda: session.load_state(data)):
             with pytest.raises(BusyError):

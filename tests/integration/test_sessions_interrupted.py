@@ -54,14 +54,14 @@ class EndingStep:
     def __exit__(self, *exc_info):
         del self.decoder.step
 
-    def _step(self, step_id, rows, *, time_limit=None):
+    def _step(self, step_id, rows, **limits):
         chosen = self.left == 0
         self.left -= 1
         contexts = self.decoder.raw._contexts
         for context in contexts:
             lib.hr_test_interrupt_after(context, self.nodes if chosen else -1)
         try:
-            outcome = self.step(step_id, rows, time_limit=time_limit)
+            outcome = self.step(step_id, rows, **limits)
         finally:
             for context in contexts:
                 lib.hr_test_interrupt_after(context, -1)

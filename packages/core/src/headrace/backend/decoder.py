@@ -118,7 +118,7 @@ class Row:
     sampler it forgets them all."""
     n_more: int = 0
     """Tokens wanted beyond the first, each computed from the one before: where every row of a step
-    wants some, the step goes on with them, see ``SequenceDecoder.step``. A row that wants more has
+    wants some, the step goes on with them, see ``RecalledDecoder.step``. A row that wants more has
     a sampler, and neither a draft nor masks."""
     allowed: memoryview | None = None
     """Which tokens may be sampled; None: all. A bit for each token, in ⌈n_tokens / 32⌉ words of
@@ -234,30 +234,17 @@ class SequenceDecoder(Protocol):
         ...
 
     def step(
-        self,
-        step_id: int,
-        rows: Sequence[Row],
-        *,
-        time_limit: float | None = None,
-        span: float = 0.0,
+        self, step_id: int, rows: Sequence[Row], *, time_limit: float | None = None
     ) -> StepOutcome:
         """Run the rows in one native call.
 
         A ``KeyboardInterrupt`` may be raised once the call has ended early;
         ``outcome(step_id)`` then still tells what happened.
 
-        Where all rows have ``n_more``, which is never so unless ``max_more`` allows it, the tokens
-        sampled are computed too and the next ones sampled, again and again: until a row has all
-        that it wanted or a token that ends its generation, until the step is recalled, or until
-        another such turn would not be over ``span`` seconds after the step began. A turn that
-        comes to nothing is as if it had not been begun. One that is interrupted makes the step an
-        interrupted one, whose rows have the tokens of the turns before.
-
         Args:
             step_id: Larger than every earlier one.
             rows: At most one for each sequence, at most ``n_batch`` tokens in all.
             time_limit: Seconds after which the step interrupts itself.
-            span: Seconds that it may go on; passed only to a decoder with ``max_more``.
         """
         ...
 

@@ -202,10 +202,11 @@ class CheckedDecoder:
         time_limit: float | None = None,
         span: float = 0.0,
     ) -> StepOutcome:
-        """See ``SequenceDecoder.step``."""
+        """See ``SequenceDecoder.step``, and ``RecalledDecoder.step`` for ``span``."""
         try:
             if span:
-                outcome = self.raw.step(step_id, rows, time_limit=time_limit, span=span)
+                raw = cast(RecalledDecoder, self.raw)
+                outcome = raw.step(step_id, rows, time_limit=time_limit, span=span)
             else:
                 outcome = self.raw.step(step_id, rows, time_limit=time_limit)
         except BaseException as error:

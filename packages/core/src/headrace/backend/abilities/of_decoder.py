@@ -12,7 +12,7 @@ import attrs
 
 if TYPE_CHECKING:
     from headrace.adapters import LoadedAdapter
-    from headrace.backend.decoder import StepStatus
+    from headrace.backend.decoder import Row, StepOutcome, StepStatus
     from headrace.errors import HeadraceError
     from headrace.results import TokenLogprob
     from headrace.results.machine import DeviceMemory
@@ -40,6 +40,31 @@ class ApartDecoder(Protocol):
 @runtime_checkable
 class RecalledDecoder(Protocol):
     """A ``SequenceDecoder`` with ``max_more``, whose steps go on while every row wants more."""
+
+    def step(
+        self,
+        step_id: int,
+        rows: Sequence[Row],
+        *,
+        time_limit: float | None = None,
+        span: float = 0.0,
+    ) -> StepOutcome:
+        """Run the rows in one native call, see ``SequenceDecoder.step``, and go on.
+
+        Where all rows have ``n_more`` the tokens sampled are computed too and the next ones
+        sampled, again and again: until a row has all that it wanted or a token that ends its
+        generation, until the step is recalled, or until another such turn would not be over
+        ``span`` seconds after the step began. A turn that comes to nothing is as if it had not
+        been begun. One that is interrupted makes the step an interrupted one, whose rows have the
+        tokens of the turns before.
+
+        Args:
+            step_id: Larger than every earlier one.
+            rows: At most one for each sequence, at most ``n_batch`` tokens in all.
+            time_limit: Seconds after which the step interrupts itself.
+            span: Seconds that it may go on; 0: it takes one turn.
+        """
+        ...
 
     def recall(self, step_id: int) -> None:
         """Have that step not go on beyond the turn that runs: somebody waits for it to end.
