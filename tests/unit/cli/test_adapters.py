@@ -77,4 +77,5 @@ def test_verbose_tells_where_the_time_went(call):
     ended = call("run", "-q", "--verbose", "fake:Hello", "hi")
     names = [part.split()[0] for part in ended.err.strip().split(" · ")]
     assert names == ["prefill", "decode", "sample"]
-    assert "draft" in call("run", "-v", "--prompt-lookup", "4", "fake:ab ab ab ab", "ab ab").err
+    copying = ("run", "-v", "--prompt-lookup", "4", "fake:" + "ab " * 12, "ab " * 9)
+    assert "draft" in call(*copying).err
