@@ -147,12 +147,25 @@ def going_on(fake):
     return engine, stream, acts
 
 
-def read_until(acts, stream) -> int:
-    """Read what was there until there was an act; returns how many tokens came with it."""
-    while True:
-        chunk = next(stream)
-        if not acts:
-            return len(chunk.tokens)
+def beside(stream, acts, spy, act) -> list[int]:
+    """Act in the next step that goes on; returns how many tokens that step brought to each row.
+
+    What the stream's chunk has may be more: whoever came may have driven a step before it is read.
+    """
+    acts.append(act)
+    while acts:
+        next(stream)
+    return next(brought for asked, brought in zip(spy.asked, spy.brought, strict=True) if asked[0])
+
+
+def coming(spy, newcomer):
+    """Starts a thread, and has the step wait until it was recalled."""
+
+    def act():
+        newcomer.start()
+        assert spy.on_recall.wait(WAIT)
+
+    return act
 
 
 def test_a_reader_who_comes_recalls_the_step_that_runs(going_on):
@@ -160,13 +173,7 @@ def test_a_reader_who_comes_recalls_the_step_that_runs(going_on):
     engine, stream, acts = going_on
     spy = Spy(engine)
     newcomer = threading.Thread(target=lambda: engine.tokens("other", max_tokens=2))
-
-    def come():
-        newcomer.start()
-        assert spy.on_recall.wait(WAIT)
-
-    acts.append(come)
-    assert len(next(stream).tokens) == 1
+    assert beside(stream, acts, spy, coming(spy, newcomer)) == [1]
     newcomer.join(WAIT)
     assert not newcomer.is_alive()
     tokens = stream.read().tokens
@@ -183,13 +190,7 @@ def test_a_task_who_comes_recalls_it_too(going_on):
             return await session.acomplete("other", max_tokens=2, ignore_eog=True)
 
     newcomer = threading.Thread(target=lambda: anyio.run(read))
-
-    def come():
-        newcomer.start()
-        assert spy.on_recall.wait(WAIT)
-
-    acts.append(come)
-    assert len(next(stream).tokens) == 1
+    assert beside(stream, acts, spy, coming(spy, newcomer)) == [1]
     newcomer.join(WAIT)
     assert not newcomer.is_alive()
 
@@ -197,17 +198,11 @@ def test_a_task_who_comes_recalls_it_too(going_on):
 def test_a_call_beside_steps_recalls_it(going_on):
     """Saving a memory waits for a turn, and not for all that were wanted."""
     engine, stream, acts = going_on
-    spy = Spy(engine)
     other = engine.model.open_session()
     other.complete("other", max_tokens=1, ignore_eog=True)
+    spy = Spy(engine)
     saver = threading.Thread(target=other.state)
-
-    def come():
-        saver.start()
-        assert spy.on_recall.wait(WAIT)
-
-    acts.append(come)
-    assert read_until(acts, stream) == 1
+    assert beside(stream, acts, spy, coming(spy, saver)) == [1]
     saver.join(WAIT)
     assert not saver.is_alive()
 
@@ -217,8 +212,8 @@ def test_a_cancel_of_one_of_two_recalls_their_step(going_on):
     engine, stream, acts = going_on
     other = engine.stream("other", max_tokens=20)
     next(other)
-    acts.append(other.cancel)
-    assert read_until(acts, stream) == 1
+    spy = Spy(engine)
+    assert beside(stream, acts, spy, other.cancel) == [1, 1]
     assert other.result.stop_reason is StopReason.CANCELLED
     assert stream.read().tokens == engine.tokens(max_tokens=20)
 
