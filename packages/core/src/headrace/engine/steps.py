@@ -101,8 +101,7 @@ class Planner:
         line = sequence.line
         if not seated or sequence.stored is not None or len(line) <= SHARE_AT_LEAST:
             return False
-        same = sequence.resident_adapters == sequence.adapters
-        at = SHARE_AT_LEAST + (sequence.keepable() if same and sequence.slot is not None else 0)
+        at = SHARE_AT_LEAST + self._held(sequence)
         if at >= len(line):
             return False
         for other in seated:
@@ -115,6 +114,13 @@ class Planner:
                 sequence.in_line = False
                 return True
         return False
+
+    def _held(self, sequence: Sequence) -> int:
+        """How much of its line a sequence has in memory, before that is brought in line."""
+        if sequence.in_line:
+            return len(sequence.resident)  # as in every step that decodes: nothing is compared
+        same = sequence.resident_adapters == sequence.adapters
+        return sequence.keepable() if same and sequence.slot is not None else 0
 
     def _prepare(self, sequence: Sequence, seated: list[Sequence], step_id: int) -> bool:
         """Whether a sequence has a slot and its memory is in line; what fails is its own alone."""
