@@ -32,8 +32,6 @@ void arm(ContextCore &core, uint64_t step_id, double time_limit, hr_check_fn che
     Stop &stop = core.stop;
     stop.step_id = step_id;
     stop.stopped = false;
-    // Keys that are rotated in part are lost, so the step that follows a shift is not interrupted.
-    stop.deaf = core.moved;
     stop.limited = time_limit >= 0;
     stop.check = check;
     stop.user = user;
@@ -77,6 +75,8 @@ int compute(ContextCore &core, llama_batch batch, hr_report *report) {
     if (core.stop.asked()) {
         return HR_INTERRUPTED;
     }
+    // Keys that are rotated in part are lost, so what follows a shift is not interrupted.
+    core.stop.deaf = core.moved;
     const auto lock = lock_adapters(core);
     const Computing computing;
     report->native_code = core.pools.run(core.context, batch.n_tokens, [&] {

@@ -218,17 +218,19 @@ int go_on(ContextCore &core, uint64_t step_id, hr_row *rows, int32_t n_rows, dou
             core.turn[i] = next_turn(rows[i]);
             core.last[i] = rows[i].sampled[rows[i].n_sampled - 1];
         }
-        core.stop.deaf = core.moved;
         const int outcome = take_turn(core, core.turn.data(), n_rows, core.last.data(), report);
         bool whole = outcome == HR_OK;
         for (int32_t i = 0; i < n_rows; ++i) {
             whole = whole && core.turn[i].n_sampled > 0;
             add_turn(core, rows[i], core.turn[i]);
         }
+        if (outcome == HR_INTERRUPTED) {
+            return outcome;
+        }
         if (!whole) {
             // What came before stands. What has failed will fail again, in a step of its own.
-            report->native_code = outcome == HR_INTERRUPTED ? report->native_code : 0;
-            return outcome == HR_INTERRUPTED ? outcome : HR_OK;
+            report->native_code = 0;
+            return HR_OK;
         }
     }
 }
