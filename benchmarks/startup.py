@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 
-HEADRACE = """
+NOTING = """
 import json, sys, time
 began = time.perf_counter()
 times = {}
@@ -27,6 +27,12 @@ def note(name):
     global began
     times[name] = 1e3 * (time.perf_counter() - began)
     began = time.perf_counter()
+"""
+TELLING = """
+times["modules"] = len(sys.modules)
+print(json.dumps(times))
+"""
+HEADRACE = """
 import headrace
 note("import")
 model = headrace.load_model(sys.argv[1], engine=headrace.EngineParams(n_threads=int(sys.argv[2])))
@@ -39,25 +45,14 @@ session = model.open_session()
 note("open again")
 next(session.generate("Once upon a time", max_tokens=4))
 note("first token again")
-times["modules"] = len(sys.modules)
-print(json.dumps(times))
 """
 PEER = """
-import json, sys, time
-began = time.perf_counter()
-times = {}
-def note(name):
-    global began
-    times[name] = 1e3 * (time.perf_counter() - began)
-    began = time.perf_counter()
 import llama_cpp
 note("import")
 model = llama_cpp.Llama(sys.argv[1], n_threads=int(sys.argv[2]), verbose=False)
 note("load")
 next(model("Once upon a time", max_tokens=4, stream=True))
 note("first token")
-times["modules"] = len(sys.modules)
-print(json.dumps(times))
 """
 
 
@@ -85,7 +80,7 @@ def commands(arguments: argparse.Namespace) -> dict[str, list[str]]:
         "python -c pass": [sys.executable, "-c", "pass"],
         "import attrs": [sys.executable, "-c", "import attrs"],
         "import headrace": [sys.executable, "-c", "import headrace"],
-        "a first token": [sys.executable, "-c", HEADRACE, *model],
+        "a first token": [sys.executable, "-c", NOTING + HEADRACE + TELLING, *model],
         "headrace --version": [*headrace, "--version"],
         "headrace --help": [*headrace, "--help"],
         "headrace run --help": [*headrace, "run", "--help"],
@@ -104,7 +99,12 @@ def commands(arguments: argparse.Namespace) -> dict[str, list[str]]:
     if arguments.peer:
         found["import llama_cpp"] = [arguments.peer, "-c", "import llama_cpp"]
         if os.path.exists(arguments.model):
-            found["a first token of llama-cpp-python"] = [arguments.peer, "-c", PEER, *model]
+            found["a first token of llama-cpp-python"] = [
+                arguments.peer,
+                "-c",
+                NOTING + PEER + TELLING,
+                *model,
+            ]
     return found
 
 
