@@ -9,15 +9,17 @@ namespace hr {
 namespace {
 
 constexpr double kQuietShare = 0.005;  // of the time of steps, for trials: with all threads, alone
-constexpr double kShare = 0.03;        // and otherwise
+constexpr double kShare = 0.02;        // and otherwise
 constexpr double kMostCredit = 0.2;    // seconds, or twice a step
 constexpr double kMemory = 2.0;        // seconds after which a step counts a third
 constexpr double kRest = 0.1;          // seconds between trials of a number
 constexpr double kBetter = 0.97;       // of the best's cost: less is better
 constexpr double kLongStep = 0.1;      // seconds; such a step is a trial alone
 constexpr double kUnknown = 0.5;       // of a long step, that an unknown number may take longer
+constexpr double kGrantRest = 4.0;     // seconds between long trials that a change alone pays for
 constexpr std::ptrdiff_t kNear = 2;    // kinds: steps of up to four times as many tokens
 constexpr int32_t kTrial = 2;          // steps
+constexpr int32_t kAfter = 8;          // steps after a trial that it may still delay
 constexpr double kWatch = 0.1;         // seconds of steps after which one counts a third
 constexpr double kQuiet = 0.06;        // share of the time away: less is none
 constexpr double kBusy = 0.15;         // more is others' work
@@ -130,10 +132,20 @@ void ThreadChoice::learn(int32_t n_tokens, double seconds, double ran, double no
     const double units = units_of(n_tokens);
     const bool trial = kind.tried >= 0;
     Number &number = kind.numbers[trial ? kind.tried : kind.best];
-    number.weight *= number.doubtful ? 0.0 : std::exp((number.seen - now) / kMemory);
-    number.weight += 1.0;
-    number.cost += (seconds / units - number.cost) / number.weight;
-    number.doubtful = false;
+    if (!trial && kind.n_after > 0) {
+        // The system's scheduler has to find places for the threads again.
+        --kind.n_after;
+        credit_ -= seconds - number.cost * units;
+    } else {
+        const double before = trial || number.doubtful || !busy_ ? 0.0 : number.cost;
+        number.weight *= number.doubtful ? 0.0 : std::exp((number.seen - now) / kMemory);
+        number.weight += 1.0;
+        number.cost += (seconds / units - number.cost) / number.weight;
+        number.doubtful = false;
+        if (before > 0) {
+            keep_ratios(kind, number.cost / before);
+        }
+    }
     number.seen = now;
     if (trial) {
         credit_ -= seconds - kind.numbers[kind.best].cost * units;
@@ -141,17 +153,28 @@ void ThreadChoice::learn(int32_t n_tokens, double seconds, double ran, double no
             return;
         }
         kind.tried = -1;
+        kind.n_after = busy_ && seconds < kLongStep ? kAfter : 0;
     } else {
         const bool quiet = settled_ && !busy_ && kind.best == 0;
         credit_ += (quiet ? kQuietShare : kShare) * seconds;
-        watch(seconds, ran);
+        watch(seconds, ran, now);
     }
     credit_ = std::min(credit_, std::max(kMostCredit, 2 * seconds));
     judge(kind);
 }
 
+// Where more or fewer others want the processors than before, all numbers suffer about alike: what
+// was measured a while ago is compared with as if it were measured now.
+void ThreadChoice::keep_ratios(Kind &kind, double change) {
+    for (Number &number : kind.numbers) {
+        if (&number != &kind.numbers[kind.best]) {
+            number.cost *= change;
+        }
+    }
+}
+
 // Whether others want the processors, and what is doubtful when that has changed.
-void ThreadChoice::watch(double seconds, double ran) {
+void ThreadChoice::watch(double seconds, double ran, double now) {
     if (ran < 0) {
         return;
     }
@@ -159,6 +182,10 @@ void ThreadChoice::watch(double seconds, double ran) {
     away_ += (std::max(0.0, 1.0 - ran / seconds) - away_) * std::min(1.0, seconds / watched_);
     const bool busy = busy_ ? away_ > kQuiet : away_ > kBusy;
     const bool changed = settled_ && busy != busy_;
+    if (busy && !busy_ && now - granted_ >= kGrantRest) {
+        credit_ = std::max(credit_, kUnknown * seconds);
+        granted_ = now;
+    }
     busy_ = busy;
     settled_ = settled_ || watched_ > kWatch / 2;
     if (changed) {
@@ -167,6 +194,7 @@ void ThreadChoice::watch(double seconds, double ran) {
             for (Number &number : kind.numbers) {
                 number.doubtful = true;
             }
+            kind.n_after = 0;
         }
     }
 }
@@ -182,6 +210,7 @@ void ThreadChoice::judge(Kind &kind) {
         }
     }
     if (kind.best != before) {
+        kind.n_after = 0;
         // Another number of threads is kept waiting more or less by the same others.
         settled_ = false;
         watched_ = 0.0;

@@ -9,7 +9,8 @@
 // is nearly as good are frequent, and those of a bad one rare.
 //
 // A thread that computes and does not run all the time shows that others want the processors. When that
-// begins or ends, what was known of the other numbers is doubtful, and they are tried at once.
+// begins or ends, what was known of the other numbers is doubtful, and they are tried at once. Where
+// others only become more or fewer, the numbers are taken to keep their ratios until tried again.
 #pragma once
 
 #include <array>
@@ -45,6 +46,7 @@ class ThreadChoice {
         int32_t best = -1;   // -1: no step yet
         int32_t tried = -1;  // on trial; -1: none
         int32_t n_left = 0;  // steps of the trial to come
+        int32_t n_after = 0;  // steps to come that a trial before may delay
     };
 
     static constexpr size_t kKinds = 24;
@@ -53,7 +55,8 @@ class ThreadChoice {
     int32_t best_near(const Kind &kind) const;
     int32_t neighbour(const Kind &kind) const;
     bool affordable(const Kind &kind, int32_t at, double units, double now) const;
-    void watch(double seconds, double ran);
+    void keep_ratios(Kind &kind, double change);
+    void watch(double seconds, double ran, double now);
     void judge(Kind &kind);
 
     std::vector<int32_t> ladder_;  // falling
@@ -61,6 +64,7 @@ class ThreadChoice {
     double credit_ = 0.0;    // seconds
     double away_ = 0.0;      // share of the time that the calling thread did not run
     double watched_ = 0.0;   // seconds that it is a mean of, as far as not forgotten
+    double granted_ = -1e9;  // when a long trial was paid for last because others had come
     bool busy_ = false;      // others want the processors
     bool settled_ = false;   // that is known of the number that is best now
 };

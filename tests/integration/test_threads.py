@@ -102,6 +102,59 @@ def test_it_follows_others_that_come_and_go():
         assert machine.worth(4, best=best) > 0.93
 
 
+def test_more_others_are_not_taken_for_a_bad_number():
+    """All numbers suffer: what was measured beside fewer others is no reason to change."""
+
+    def beside(load):
+        return lambda threads: load * {1: 0.5, 2: 0.4}[threads]
+
+    machine = Machine(2, beside(1), lambda threads: 0.1)
+    machine.run(8, n_tokens=8)
+    machine.become(beside(1.5), lambda threads: 0.1)
+    assert {chosen for chosen, _ in machine.run(3, n_tokens=8)} == {2}
+
+
+def test_a_long_step_is_tried_with_fewer_threads_once_others_have_come():
+    """At once, though nothing was earned yet; and not each time that they come."""
+
+    def long(threads):
+        return {1: 0.2, 2: 0.25}[threads]
+
+    machine = Machine(2, long, long)
+    machine.step(8)
+    machine.become(long, lambda threads: long(threads) / 2)
+    assert 1 in [machine.step(8)[0] for _ in range(4)]
+    assert machine.worth(5, best=1, n_tokens=8) > 0.93
+    worse = Machine(2, lambda threads: 0.6 / threads, lambda threads: 0.6 / threads)
+    chosen = []
+    for _ in range(3):
+        for ran in (0.3, 0.1, 0.3):
+            worse.become(lambda threads: 0.6 / threads, lambda threads, ran=ran: ran)
+            chosen += [worse.step(8)[0] for _ in range(2)]
+    assert chosen.count(1) == 1
+
+
+def test_what_a_trial_delays_after_it_counts_as_its_cost():
+    """The system finds places for threads again, a few steps long: trials are rarer for it."""
+
+    class Disturbed(Machine):
+        left = 0
+
+        def step(self, n_tokens=1):
+            chosen, took = super().step(n_tokens)
+            self.left = 8 if chosen == 1 else max(0, self.left - 1)
+            self.become(
+                lambda threads: {1: 0.04, 2: 0.045 if self.left else 0.033}[threads],
+                lambda threads: 0.015,
+            )
+            return chosen, took
+
+    machine = Disturbed(2, lambda threads: 0.033, lambda threads: 0.015)
+    machine.run(1)
+    steps = machine.run(20)
+    assert 20 / len(steps) < 0.033 * 1.05
+
+
 def test_numbers_that_are_equal_are_left_alone():
     """A few hundredths are not worth a change."""
     machine = Machine(2, lambda threads: {1: 0.02, 2: 0.0202}[threads])

@@ -76,30 +76,38 @@ class TextAssembler(Generic[_T]):
         self._look_for_stop()
 
     def extend(self, tokens: Sequence[_T], data: Sequence[bytes]) -> None:
-        """Add many tokens: the same as a ``push`` for each, and quick where nothing is held back.
+        """Add many tokens: the same as a ``push`` for each, and quick for all that is whole.
 
         Args:
             tokens: What stands for them.
             data: The bytes of each.
         """
-        text = self._all_ready(data) if len(tokens) > 1 else None
-        if text is None:
-            for token, each in zip(tokens, data, strict=True):
-                self.push(token, each)
-        else:
-            self._text = text
-            self._whole = list(tokens)
+        whole = self._push_whole(tokens, data) if len(tokens) > 1 else 0
+        for token, each in zip(tokens[whole:], data[whole:], strict=True):
+            self.push(token, each)
 
-    def _all_ready(self, data: Sequence[bytes]) -> str | None:
-        """The text of these bytes if all of it can be handed out with nothing before; else None."""
+    def _push_whole(self, tokens: Sequence[_T], data: Sequence[bytes]) -> int:
+        """Add as many of these tokens as can be handed out whatever follows; how many they are."""
         if self.stopped or self._text or self._unseen or self._whole or self._utf8.pending:
-            return None
-        try:
-            text = b"".join(data).decode()
-        except UnicodeDecodeError:
-            return None
-        stops = self._stops
-        return None if stops and (stops.find(text) or stops.held_back(text)) else text
+            return 0
+        whole = len(tokens)
+        text, waiting = self._utf8.push(b"".join(data)), len(self._utf8.pending)
+        if self._stops:
+            if self._stops.find(text):
+                whole = 0
+            held = self._stops.held_back(text)
+            waiting += len(text[len(text) - held :].encode())
+        # What these begin with is whole if it ends with a character, before all that waits.
+        while waiting and whole:
+            whole = _before_end(data[:whole], waiting)
+            self._utf8.reset()
+            text = self._utf8.push(b"".join(data[:whole]))
+            waiting = len(self._utf8.pending)
+        if whole:
+            self._text, self._whole = text, list(tokens[:whole])
+        else:
+            self._utf8.reset()
+        return whole
 
     def take(self) -> tuple[str, list[_T]]:
         """Text that can be handed out now, and the tokens first seen by it."""
@@ -143,3 +151,12 @@ class TextAssembler(Generic[_T]):
                 break
             seen.append(self._unseen.popleft().token)
         return seen
+
+
+def _before_end(data: Sequence[bytes], n_bytes: int) -> int:
+    """How many of these come before the last bytes, so many or more."""
+    at = len(data)
+    while at > 0 and n_bytes > 0:
+        at -= 1
+        n_bytes -= len(data[at])
+    return at

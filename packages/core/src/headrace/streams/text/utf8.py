@@ -28,6 +28,10 @@ class Utf8Decoder:
         self._decoder.reset()
         return text
 
+    def reset(self) -> None:
+        """Forget the bytes that wait."""
+        self._decoder.reset()
+
     @property
     def pending(self) -> bytes:
         """Bytes of a character that is not whole yet (three at most)."""
