@@ -24,15 +24,24 @@ class Theirs:
         params.model.path = model
         params.n_ctx = n_ctx
         params.n_parallel = streams
+        params.kv_unified = True  # else each slot has its share of the memory only
         params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
         params.verbosity = 0
         self._server = xllamacpp.Server(params)
         self.n_vocab = 30_000
 
     def generate(self, prompt: list[int], limit: int, on_token: Callable[[], bool]) -> None:
-        """A streamed completion."""
+        """A streamed completion.
+
+        Raises:
+            RuntimeError: For a request that was refused, or brought nothing.
+        """
+        told: list[object] = []
 
         def on_chunk(chunk: dict[str, Any]) -> bool:
+            told.append(chunk.get("error"))
+            if told[-1] is not None:
+                return False
             choices = chunk.get("choices") or [{}]
             if choices[0].get("finish_reason") is not None:
                 return False
@@ -49,6 +58,8 @@ class Theirs:
             },
             on_chunk,
         )
+        if not told or any(told):
+            raise RuntimeError(f"no completion: {told!r:.300}")
 
 
 if __name__ == "__main__":
