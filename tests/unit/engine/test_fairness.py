@@ -206,3 +206,38 @@ def test_who_misses_its_memory_least():
     }
     found = fairness.eviction_order(among.values(), LOOKAHEAD)
     assert named(found, among) == ["idle", "paused before", "paused", "runs"]
+
+
+@pytest.mark.parametrize(
+    ("limit", "expected"),
+    [
+        (1000, {"oldest": 60, "long": 500, "short": 5}),
+        (100, {"oldest": 60, "long": 40, "short": 0}),
+        (30, {"oldest": 30, "long": 0, "short": 0}),
+        (0, {"oldest": 0, "long": 0, "short": 0}),
+    ],
+)
+def test_prompts_are_computed_one_after_the_other(limit, expected):
+    """Who was in no step for longest comes first."""
+    wanted = {
+        running(last_step=3): ("short", 5),
+        running(last_step=1): ("oldest", 60),
+        running(last_step=2): ("long", 500),
+    }
+    found = fairness.parts({each: tokens for each, (_, tokens) in wanted.items()}, limit)
+    assert {wanted[each][0]: tokens for each, tokens in found.items()} == expected
+
+
+def test_a_short_prompt_waits_for_one_part_of_each_before_it():
+    """Not for their ends."""
+    left = {running(last_step=-number): 1000 for number in range(3)}
+    short = running(last_step=0)
+    left[short] = 10
+    steps = 0
+    while left[short]:
+        steps += 1
+        for sequence, part in fairness.parts(left, 100).items():
+            left[sequence] -= part
+            if part:
+                sequence.last_step = steps
+    assert steps == 4

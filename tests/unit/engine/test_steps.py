@@ -41,7 +41,7 @@ PLANS = [
     ("one token", [(5, 4)], {}, [(0, 4, 1, True)]),
     ("two that decode", [(5, 4), (9, 8)], {}, [(0, 4, 1, True), (1, 8, 1, True)]),
     ("a prompt beside one", [(5, 4), (50, 0)], {}, [(0, 4, 1, True), (1, 0, 16, False)]),
-    ("two prompts in equal shares", [(50, 0), (50, 0)], {}, [(0, 0, 8, False), (1, 0, 8, False)]),
+    ("two prompts, one after the other", [(50, 0), (50, 0)], {}, [(0, 0, 16, False)]),
     ("a short one leaves room", [(3, 0), (50, 0)], {}, [(0, 0, 3, True), (1, 0, 13, False)]),
     ("more than can be resident", [(5, 4)] * 3, {}, [(0, 4, 1, True), (1, 4, 1, True)]),
     ("a batch of one token", [(5, 4), (9, 8)], {"n_batch": 1}, [(0, 4, 1, True)]),
@@ -52,7 +52,7 @@ PLANS = [
     ("lengths", "info", "expected"), [case[1:] for case in PLANS], ids=[case[0] for case in PLANS]
 )
 def test_which_rows_a_step_has(lengths, info, expected):
-    """One token of each that decodes, prompts in equal shares of what is left."""
+    """One token of each that decodes, and of the prompts as much as there is room for."""
     _, decoder = noting(**info)
     slots = Slots(decoder, 2)
     sequences = []

@@ -5,7 +5,7 @@ Pure choice over the state of the sequences: nothing here calls the decoder.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import attrs
 
@@ -64,6 +64,25 @@ class Limits:
             affordable = MIN_CHUNK if cost is None else int(seconds / max(cost, 1e-9))
             limit = min(limit, max(MIN_CHUNK, affordable))
         return limit if self.max_chunk is None else min(limit, self.max_chunk)
+
+
+def parts(wanted: Mapping[Sequence, int], limit: int) -> dict[Sequence, int]:
+    """Tokens of prefill that each sequence may have in a step, out of so many for all.
+
+    One after the other has all that it wants, as far as that goes, because a step computes many
+    tokens of one sequence faster than few of many: attention goes over what each of them sees.
+    Whoever was in no step for longest comes first, so that over a few steps shares are equal,
+    and a long prompt does not make a short one wait for its end.
+
+    Args:
+        wanted: Tokens that each has to compute.
+        limit: Tokens for all of them.
+    """
+    found = {}
+    for sequence in sorted(wanted, key=lambda each: each.last_step):
+        found[sequence] = max(0, min(wanted[sequence], limit))
+        limit -= found[sequence]
+    return found
 
 
 def runnable(sequence: Sequence, lookahead: int) -> bool:

@@ -54,18 +54,15 @@ class Planner:
                 continue
             if self._prepare(sequence, seated, step_id):
                 seated.append(sequence)
-        prefills = len([s for s in seated if len(s.line) - len(s.resident) > 1])
-        prefill_left = self._prefill_limit(seated, prefills)
+        parts = self._parts(seated, stops)
         tokens_left = self._decoder.info.n_batch
         drafts_left = self._decoder.info.max_draft if self.limits.drafts else 0
         rows_left = len(seated)
         step = Step(step_id, [], batch[0].adapters if batch else ())
         for sequence in seated:
-            # Equal shares, so that a long prompt does not make a short one wait for it.
-            share = min(tokens_left, -(-prefill_left // max(1, prefills)))
             rows_left -= 1
-            stop = stops.get(sequence, len(sequence.line)) - len(sequence.resident)
-            planned = self._row(sequence, min(share, stop)) if tokens_left else None
+            part = min(tokens_left, parts.get(sequence, 1))
+            planned = self._row(sequence, part) if part else None
             if planned is None:
                 continue
             # Not at the expense of those that have not got their one token yet.
@@ -74,12 +71,21 @@ class Planner:
             step.rows.append(planned)
             tokens_left -= len(planned.row.tokens) + len(planned.row.draft)
             drafts_left -= len(planned.row.draft)
-            if planned.prefills:
-                prefill_left -= len(planned.row.tokens)
-                prefills -= 1
         # Libraries that compute runs of neighbouring sequences together find them so.
         step.rows.sort(key=lambda planned: planned.row.sequence)
         return step
+
+    def _parts(self, seated: list[Sequence], stops: dict[Sequence, int]) -> dict[Sequence, int]:
+        """How many tokens of prefill each that has a prompt to compute may have in a step."""
+        wanted = {
+            sequence: stops.get(sequence, len(sequence.line)) - len(sequence.resident)
+            for sequence in seated
+            if len(sequence.line) - len(sequence.resident) > 1
+        }
+        decodes = len(seated) - len(wanted)
+        room = max(1, self._decoder.info.n_batch - decodes)
+        limit = min(self._prefill_limit(seated, len(wanted)), room)
+        return fairness.parts(wanted, limit)
 
     def _waits_for_a_prefix(
         self, sequence: Sequence, seated: list[Sequence], stops: dict[Sequence, int]
