@@ -1,0 +1,74 @@
+"""``create_app``: the server as an ASGI application."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from typing import Any
+
+import attrs
+from starlette.applications import Starlette
+from starlette.routing import BaseRoute
+
+from headrace.errors import UsageError
+from headrace_server import endpoints
+from headrace_server.models.spec import ModelSpec, default_name
+from headrace_server.server import Server
+from headrace_server.settings import ServerSettings
+
+
+def create_app(
+    models: str | ModelSpec | Mapping[str, str] | Iterable[ModelSpec],
+    settings: ServerSettings | None = None,
+    **changes: Any,
+) -> Starlette:
+    """An application that answers for these models; mount it anywhere.
+
+    Where it is mounted, the outer application has to run its lifespan; by itself it does so.
+
+    Args:
+        models: A reference, several by name, or ``ModelSpec`` values.
+        settings: How it is to behave.
+        **changes: Fields of ``ServerSettings`` that differ from ``settings``.
+
+    Raises:
+        ParamsError: For a value outside its range.
+        UsageError: For no model, or two of one name.
+    """
+    server = Server(specs_of(models), attrs.evolve(settings or ServerSettings(), **changes))
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            await server.aclose()
+
+    routes: list[BaseRoute] = list(endpoints.routes(server))
+    app = Starlette(routes=routes, lifespan=lifespan)
+    app.state.server = server
+    return app
+
+
+def specs_of(
+    models: str | ModelSpec | Mapping[str, str] | Iterable[ModelSpec],
+) -> Sequence[ModelSpec]:
+    """What ``create_app`` takes, as specifications.
+
+    Raises:
+        UsageError: For none, or two of one name.
+    """
+    if isinstance(models, str):
+        found = [ModelSpec(name=default_name(models), reference=models)]
+    elif isinstance(models, ModelSpec):
+        found = [models]
+    elif isinstance(models, Mapping):
+        found = [ModelSpec(name=name, reference=each) for name, each in models.items()]
+    else:
+        found = list(models)
+    names = [each.name for each in found]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if not found or twice:
+        what = f"two models are called {twice[0]!r}" if twice else "there is no model to serve"
+        raise UsageError(what, hint="Write NAME=REFERENCE for each, with different names.")
+    return found

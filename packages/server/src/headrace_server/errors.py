@@ -1,0 +1,129 @@
+"""What can go wrong, as a client sees it: a status, a code, a message with a remedy.
+
+Every error of headrace has its line in one table. The message is the error's own, which names the
+field in the words of the API; the status says whose fault it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+import attrs
+
+from headrace import errors
+
+
+class ApiError(Exception):
+    """A request that cannot be answered.
+
+    Args:
+        status: HTTP's.
+        code: What programs look at.
+        message: What went wrong, naming the field and its value, and what to do.
+        param: The field, as the request spells it.
+        headers: More for the response, such as ``Retry-After``.
+        details: More for the body's ``error`` object.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        *,
+        param: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        details: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+        self.param = param
+        self.headers = dict(headers or {})
+        self.details = dict(details or {})
+
+    @property
+    def kind(self) -> str:
+        """OpenAI's ``type`` of error."""
+        return _KINDS.get(
+            self.status, "invalid_request_error" if self.status < 500 else "server_error"
+        )
+
+
+_KINDS = {
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    429: "rate_limit_error",
+}
+
+
+@attrs.frozen
+class Answer:
+    """How one class of errors is told."""
+
+    status: int
+    code: str
+
+
+BAD = HTTPStatus.BAD_REQUEST.value
+TABLE: Mapping[type[errors.HeadraceError], Answer] = {
+    errors.HeadraceError: Answer(500, "internal_error"),
+    errors.UsageError: Answer(500, "internal_error"),
+    errors.ClosedError: Answer(503, "model_unloaded"),
+    errors.BusyError: Answer(503, "busy"),
+    errors.StreamConsumedError: Answer(500, "internal_error"),
+    errors.ForkedProcessError: Answer(500, "internal_error"),
+    errors.CopyError: Answer(500, "internal_error"),
+    errors.ParamsError: Answer(BAD, "invalid_value"),
+    errors.BackendError: Answer(500, "backend_error"),
+    errors.BackendNotFoundError: Answer(500, "backend_not_found"),
+    errors.BackendUnavailableError: Answer(503, "backend_unavailable"),
+    errors.BackendProtocolError: Answer(500, "backend_error"),
+    errors.BackendCrashedError: Answer(503, "model_crashed"),
+    errors.ServiceError: Answer(502, "upstream_error"),
+    errors.ServiceUnreachableError: Answer(504, "upstream_unreachable"),
+    errors.ModelError: Answer(503, "model_unavailable"),
+    errors.ModelNotFoundError: Answer(503, "model_file_missing"),
+    errors.ModelDownloadError: Answer(503, "model_download_failed"),
+    errors.ModelFormatError: Answer(503, "model_damaged"),
+    errors.ModelLoadError: Answer(503, "model_load_failed"),
+    errors.ModelLoadCancelledError: Answer(503, "model_load_cancelled"),
+    errors.ModelMemoryError: Answer(503, "out_of_memory"),
+    errors.TokenizeError: Answer(BAD, "invalid_text"),
+    errors.GrammarError: Answer(BAD, "invalid_grammar"),
+    errors.TemplateError: Answer(BAD, "template_error"),
+    errors.ChatParseError: Answer(500, "unreadable_answer"),
+    errors.StateError: Answer(500, "state_error"),
+    errors.ContextFullError: Answer(BAD, "context_length_exceeded"),
+    errors.DecodeError: Answer(500, "decode_failed"),
+    errors.UnsupportedError: Answer(BAD, "unsupported"),
+}
+"""For each class of headrace's errors its own line; a subclass of a backend's has its parent's."""
+
+
+def told(error: BaseException) -> ApiError:
+    """How an error is told; what is no error of headrace's is the server's own fault."""
+    if isinstance(error, ApiError):
+        return error
+    for kind in type(error).__mro__:
+        answer = TABLE.get(kind)
+        if answer is not None:
+            return ApiError(answer.status, answer.code, str(error))
+    return ApiError(500, "internal_error", "the server failed; its log says why")
+
+
+def openai_body(error: ApiError) -> dict[str, Any]:
+    """An error in the shape of OpenAI's interface."""
+    return {
+        "error": {
+            "message": error.message,
+            "type": error.kind,
+            "param": error.param,
+            "code": error.code,
+            **error.details,
+        }
+    }

@@ -1,0 +1,248 @@
+"""``Exchange``: one request and its response.
+
+An endpoint is a coroutine function that is handed an exchange. While it runs, a watcher waits for
+the client to go away, in the queue as in a prefill, and then cancels it: that is how streams end
+and sequences become free. What it raises becomes a response as long as none has begun, and an
+event after.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import anyio
+import msgspec
+
+from headrace_server.errors import ApiError, openai_body, told
+from headrace_server.http import bodies
+from headrace_server.http.events import EventWriter, comment
+from headrace_server.http.record import Record
+
+if TYPE_CHECKING:
+    from anyio.abc import TaskGroup
+
+    from headrace_server.server import Server
+    from headrace_server.settings import ApiKey
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+_T = TypeVar("_T")
+Tell = Callable[[ApiError], Any]
+"""Makes the body of an error, in the words of one interface."""
+
+_encoder = msgspec.json.Encoder()
+
+
+class GoneError(Exception):
+    """The client went away, or takes nothing any more."""
+
+
+class Exchange:
+    """One request and its response.
+
+    Args:
+        server: Whose it is.
+        scope: ASGI's.
+        receive: ASGI's.
+        send: ASGI's.
+        tell: Makes the body of an error.
+        tell_event: Makes the event of an error after the headers, whole; None: like a body.
+    """
+
+    def __init__(
+        self,
+        server: Server,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        tell: Tell = openai_body,
+        tell_event: Callable[[ApiError], bytes] | None = None,
+    ) -> None:
+        self.server = server
+        self.scope = scope
+        self._receive, self._send = receive, send
+        self._tell, self._tell_event = tell, tell_event
+        self.began = time.monotonic()
+        self.headers: dict[str, str] = {
+            name.decode("latin-1").lower(): value.decode("latin-1")
+            for name, value in scope["headers"]
+        }
+        self.record = Record(method=scope["method"], path=scope["path"])
+        self.key: ApiKey | None = None
+        self._body: bytes | None = None
+        self._body_read = anyio.Event()
+        self._group: TaskGroup | None = None
+        self._writer: EventWriter | None = None
+        self._responded = False
+
+    # -- the request --------------------------------------------------------
+
+    @property
+    def path(self) -> Mapping[str, str]:
+        """What the route found in the path."""
+        found: Mapping[str, str] = self.scope.get("path_params", {})
+        return found
+
+    @property
+    def time_left(self) -> float | None:
+        """Seconds until the request's deadline; None: there is none."""
+        limit = self.server.settings.request_timeout
+        return None if limit is None else max(0.0, self.began + limit - time.monotonic())
+
+    async def body(self, kind: type[_T]) -> _T:
+        """The body as a value of a class.
+
+        Raises:
+            ApiError: For a body that is too large, too slow, no JSON, or has a wrong field.
+        """
+        await self.read_body()
+        return bodies.decoded(self._body or b"", self.headers.get("content-type"), kind)
+
+    async def read_body(self) -> bytes:
+        """The body as it came; it is read once, before the watcher waits for the client's end.
+
+        Raises:
+            ApiError: For one that is too large or too slow.
+        """
+        if self._body is None:
+            self._body = await bodies.received(self._receive, self.headers, self.server.settings)
+            self._body_read.set()
+        return self._body
+
+    # -- the response -------------------------------------------------------
+
+    async def respond(
+        self, value: Any, status: int = 200, headers: Mapping[str, str] | None = None
+    ) -> None:
+        """Answer with JSON, or with bytes as they are."""
+        if isinstance(value, bytes):
+            body, content_type = value, "text/plain; charset=utf-8"
+        else:
+            body, content_type = _encoder.encode(value), "application/json"
+        self._responded = True
+        self.record.status = status
+        await self._send(
+            {
+                "type": "http.response.start",
+                "status": status,
+                "headers": self._header_lines(
+                    {
+                        "content-type": content_type,
+                        "content-length": str(len(body)),
+                        **(headers or {}),
+                    }
+                ),
+            }
+        )
+        await self._send({"type": "http.response.body", "body": body})
+
+    async def stream(self, events: AsyncIterator[bytes]) -> None:
+        """Answer with events, each whole with its blank line.
+
+        The first one is awaited before the headers are sent, so that what fails before it is a
+        plain response. The iterator is closed in any case.
+        """
+        try:
+            try:
+                first = await anext(events)
+            except StopAsyncIteration:
+                first = comment("")
+            writer = await self._begin_events()
+            await writer.send(first)
+            async for event in events:
+                await writer.send(event)
+            await writer.finish()
+        finally:
+            closes = getattr(events, "aclose", None)
+            if closes is not None:
+                with anyio.CancelScope(shield=True):
+                    await closes()
+
+    async def _begin_events(self) -> EventWriter:
+        self._responded = True
+        self.record.status = 200
+        self.record.streamed = True
+        await self._send(
+            {
+                "type": "http.response.start",
+                "status": 200,
+                "headers": self._header_lines(
+                    {
+                        "content-type": "text/event-stream; charset=utf-8",
+                        "cache-control": "no-cache",
+                        "x-accel-buffering": "no",
+                    }
+                ),
+            }
+        )
+        self._writer = EventWriter(self._send, self.server.settings)
+        assert self._group is not None, "events are sent while the exchange runs"
+        self._group.start_soon(self._ping, self._writer)
+        return self._writer
+
+    async def _ping(self, writer: EventWriter) -> None:
+        try:
+            await writer.ping()
+        except GoneError:
+            self._end()
+
+    def _end(self) -> None:
+        if self._group is not None:
+            self._group.cancel_scope.cancel()
+
+    def _header_lines(self, headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+        lines = {"x-request-id": self.record.request_id, **headers}
+        return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in lines.items()]
+
+    # -- the whole of it ----------------------------------------------------
+
+    async def run(self, endpoint: Callable[[Exchange], Awaitable[None]]) -> None:
+        """Have an endpoint answer; whatever it raises is told, unless nobody is there."""
+        if self.scope["method"] in ("GET", "HEAD", "DELETE"):
+            self._body_read.set()
+        try:
+            async with anyio.create_task_group() as self._group:
+                self._group.start_soon(self._watch)
+                await self._answered(endpoint)
+                self._end()
+        finally:
+            if self.record.outcome is None:
+                self.record.outcome = "cancelled"
+            self.record.seconds = time.monotonic() - self.began
+            self.server.note(self.record, self.key)
+
+    async def _answered(self, endpoint: Callable[[Exchange], Awaitable[None]]) -> None:
+        try:
+            await endpoint(self)
+        except GoneError:
+            self.record.outcome = "cancelled"
+        except Exception as error:
+            failure = told(error)
+            self.record.fail(failure.code)
+            if failure.code == "internal_error":
+                self.server.note_failure(self.record, error)
+            await self._tell_failure(failure)
+        else:
+            self.record.outcome = self.record.outcome or "ok"
+
+    async def _tell_failure(self, failure: ApiError) -> None:
+        if not self._responded:
+            await self.respond(self._tell(failure), failure.status, failure.headers)
+        elif self._writer is not None:
+            if self._tell_event is not None:
+                event = self._tell_event(failure)
+            else:
+                event = b"data: " + _encoder.encode(self._tell(failure)) + b"\n\n"
+            await self._writer.send(event)
+            await self._writer.finish()
+
+    async def _watch(self) -> None:
+        """End it all when the client goes away; while the body is read, its reader sees that."""
+        await self._body_read.wait()
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        if self._writer is None or not self._writer.finished:
+            self._end()

@@ -1,0 +1,1 @@
+"""What the distribution brings to headrace."""
