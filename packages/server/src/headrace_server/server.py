@@ -7,8 +7,7 @@ import logging
 from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING
 
-import attrs
-
+from headrace_server.generation.seat import Seat
 from headrace_server.models.registry import Registry
 from headrace_server.settings import ServerSettings
 
@@ -17,19 +16,10 @@ if TYPE_CHECKING:
     from headrace_server.generation.conversations import Key
     from headrace_server.http.exchange import Exchange
     from headrace_server.http.record import Record
-    from headrace_server.models.served import Served
     from headrace_server.models.spec import ModelSpec
     from headrace_server.settings import ApiKey
 
 LOG = logging.getLogger("headrace_server")
-
-
-@attrs.frozen
-class Seat:
-    """What a request generates with."""
-
-    served: Served
-    session: headrace.Session
 
 
 class Server:
@@ -68,7 +58,11 @@ class Server:
             served.admission.seat(exchange, seats),
             served.conversations.session(key, params) as session,
         ):
-            yield Seat(served, session)
+            seat = Seat(served, session, exchange)
+            try:
+                yield seat
+            finally:
+                await seat.leave()
 
     def note(self, record: Record, key: ApiKey | None) -> None:
         """Take down a request that is over."""

@@ -6,6 +6,9 @@ import secrets
 
 import attrs
 
+from headrace import Timings
+from headrace_server.observation.histogram import Histogram
+
 
 @attrs.define
 class Record:
@@ -29,6 +32,27 @@ class Record:
     seconds: float = 0.0
     prompt: str | None = None
     """The prompt's text, where logs may have it."""
+    between_tokens: Histogram = attrs.field(factory=Histogram, repr=False)
+    """Seconds from token to token."""
+    prefill_tokens: int = 0
+    """Tokens computed before the first new one."""
+    prefill_seconds: float = 0.0
+    decode_seconds: float = 0.0
+    steps: int = 0
+    """Native calls that carried its streams."""
+    _counted: list[int] = attrs.field(factory=lambda: [0, 0, 0], init=False, repr=False)
+
+    def count(self, *, prompt: int, cached: int, completion: int) -> None:
+        """Add the tokens of a seat; a request with several prompts has several, in turn."""
+        for index, tokens in enumerate((prompt, cached, completion)):
+            self._counted[index] += tokens
+        self.prompt_tokens, self.cached_tokens, self.completion_tokens = self._counted
+
+    def time(self, timings: Timings) -> None:
+        """Add the times of a stream."""
+        self.prefill_tokens += timings.prefill_tokens
+        self.prefill_seconds += timings.prefill_seconds
+        self.decode_seconds += timings.decode_seconds
 
     def fail(self, code: str) -> None:
         """Note how it has failed."""

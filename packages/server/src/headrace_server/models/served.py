@@ -7,6 +7,7 @@ import time
 import headrace
 from headrace_server.generation.admission import Admission
 from headrace_server.generation.conversations import Conversations
+from headrace_server.models.pulse import Pulse
 from headrace_server.models.spec import ModelSpec
 from headrace_server.settings import ServerSettings
 
@@ -26,6 +27,7 @@ class Served:
         seats = spec.engine.n_sequences
         self.admission = Admission(seats, settings.max_queue)
         self.conversations = Conversations(model, most=2 * seats)
+        self.pulse = Pulse(settings.stalled_after)
         self.recommended = headrace.SamplingParams()
         """What the model's makers recommend; the values that a request leaves out."""
         self.loaded_at = time.time()
