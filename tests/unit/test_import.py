@@ -113,18 +113,32 @@ def imported_by_command(*arguments: str) -> set[str]:
     return imported_by(code)
 
 
-@pytest.mark.parametrize("argument", ["--version", "--help"])
-def test_what_the_command_line_says_of_itself_needs_no_command(argument):
+OF_ALL_COMMANDS = ("app", "group", "limits", "options", "report", "settings", "streams")
+"""The modules of the command line that every call of it needs."""
+
+
+def test_the_version_needs_no_command():
     """Nor plugins, parameters or anything that computes."""
-    modules = imported_by_command(argument)
+    modules = imported_by_command("--version")
 
     assert {name for name in of_headrace(modules) if name.startswith("headrace.cli.")} == {
-        f"headrace.cli.{name}"
-        for name in ("app", "group", "limits", "options", "report", "settings", "streams")
+        f"headrace.cli.{name}" for name in OF_ALL_COMMANDS
     }
     assert "click" in modules
     assert modules & (UNUSED | ASIDE) - {"click"} == set()
     assert modules & {"importlib.metadata", "pluggy", "headrace.params", "headrace.model"} == set()
+
+
+def test_the_list_of_commands_needs_none_of_them():
+    """Plugins are asked for theirs, which are not imported either."""
+    modules = imported_by_command("--help")
+
+    assert {name for name in of_headrace(modules) if name.startswith("headrace.cli.")} == {
+        f"headrace.cli.{name}" for name in (*OF_ALL_COMMANDS, "plugin_commands")
+    }
+    assert {"headrace_fake.plugin", "click"} <= modules
+    assert modules & (UNUSED | ASIDE) - {"click"} == set()
+    assert modules & {"headrace.engine", "headrace_server.cli", "starlette", "uvicorn"} == set()
 
 
 def test_the_help_of_a_command_looks_for_no_plugins():

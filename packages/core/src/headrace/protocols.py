@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     )
     from headrace.backend.answer import ServiceCall, network_error
     from headrace.backend.backend import PROTOCOL_VERSION, Backend, LoadRequest
+    from headrace.backend.commands import Command
     from headrace.backend.decoder import (
         DecoderInfo,
         DecoderModel,
@@ -105,6 +106,7 @@ _LATER = {
         "Backend",
         "LoadRequest",
     ),
+    "headrace.backend.commands": ("Command",),
     "headrace.backend.decoder": (
         "DecoderInfo",
         "DecoderModel",
@@ -176,6 +178,7 @@ __all__ = [
     "ChatFormatter",
     "ChatParser",
     "ChatRequest",
+    "Command",
     "DecoderInfo",
     "DecoderModel",
     "Delta",

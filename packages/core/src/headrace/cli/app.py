@@ -15,7 +15,7 @@ from typing import NoReturn
 import click
 
 import headrace
-from headrace.cli.group import Group, LateCommands
+from headrace.cli.group import LateCommands, Root
 from headrace.cli.limits import TimedOutError
 from headrace.cli.options import debug_option
 from headrace.cli.report import in_words, tell
@@ -41,7 +41,7 @@ COMMANDS = {
     "backends": (
         "backends",
         "backends",
-        "List the installed backends, hosts, resolvers, observers and the quarantined plugins.",
+        "List what the installed plugins bring, and the quarantined plugins.",
     ),
     "conformance": (
         "conformance",
@@ -97,7 +97,7 @@ when it is run."""
 
 
 @click.group(
-    cls=Group,
+    cls=Root,
     commands=LateCommands(COMMANDS),
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )

@@ -28,7 +28,9 @@ from headrace.loading.choose import INSTALL_HINT
 @debug_option
 @click.pass_obj
 def backends(settings: Settings, as_json: bool) -> None:
-    """List the installed backends, hosts, resolvers, observers and the quarantined plugins.
+    """List what the installed plugins bring, and the quarantined plugins.
+
+    Backends, hosts, resolvers, observers and commands.
 
     With --debug the tracebacks of quarantined plugins are shown too.
     """
@@ -45,6 +47,9 @@ def backends(settings: Settings, as_json: bool) -> None:
         click.echo(f"    {in_brief(each.resolver.description)}")
     for observer in found.observers:
         click.echo(f"{observer.name}: observer of plugin {observer.plugin}  ({_origin(observer)})")
+    for command in found.commands:
+        click.echo(f"headrace {command.name}: command  ({_origin(command)})")
+        click.echo(f"    {in_brief(command.command.sentence)}")
     for kept_out in found.quarantine:
         _show_quarantined(kept_out, tracebacks=settings.debug)
     if not found.backends:
@@ -116,6 +121,10 @@ def _as_json(found: Discovery) -> dict[str, Any]:
             for each in found.resolvers
         ],
         "observers": [{"name": each.name, **_from(each)} for each in found.observers],
+        "commands": [
+            {"name": each.name, "sentence": each.command.sentence, **_from(each)}
+            for each in found.commands
+        ],
         "quarantine": [
             {
                 **_from(entry),

@@ -223,6 +223,7 @@ def _plugins(discovery: Discovery) -> Iterator[PluginReport]:
         "host": discovery.hosts,
         "resolver": discovery.resolvers,
         "observer": discovery.observers,
+        "command": discovery.commands,
     }
     for kind, entries in kinds.items():
         for each in entries:
@@ -231,7 +232,12 @@ def _plugins(discovery: Discovery) -> Iterator[PluginReport]:
 
 
 def _distributions(discovery: Discovery, said: dict[str, BackendDiagnosis]) -> Iterable[str]:
-    entries = (*discovery.backends, *discovery.hosts, *discovery.observers)
+    entries = (
+        *discovery.backends,
+        *discovery.hosts,
+        *discovery.observers,
+        *discovery.commands,
+    )
     named = (each.distribution for each in entries)
     return (*filter(None, named), *(name for each in said.values() for name in each.distributions))
 

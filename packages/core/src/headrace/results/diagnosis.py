@@ -67,7 +67,7 @@ class BackendReport:
 
 @attrs.frozen(kw_only=True)
 class PluginReport:
-    """A host, a resolver or an observer."""
+    """A host, a resolver, an observer or a command."""
 
     kind: str
     """Which of them."""
@@ -134,7 +134,7 @@ class Diagnosis:
     devices: tuple[Device, ...]
     """What they can compute on."""
     plugins: tuple[PluginReport, ...]
-    """Hosts, resolvers and observers."""
+    """Hosts, resolvers, observers and commands."""
     caches: tuple[CacheFolder, ...]
     """Folders and their sizes."""
     self_tests: tuple[SelfTest, ...]

@@ -1,7 +1,7 @@
 """How plugins are found: pluggy hooks behind entry points.
 
-A plugin imports ``hookimpl`` from here and registers its backends, hosts, resolvers
-and observers; everything else in this package is for the core and for tools that list plugins.
+A plugin imports ``hookimpl`` from here and registers its backends, hosts, resolvers, observers
+and commands; everything else in this package is for the core and for tools that list plugins.
 """
 
 from headrace.backend.plugins.discovery import Discovery, Quarantined, discover
@@ -9,6 +9,7 @@ from headrace.backend.plugins.hookspecs import hookimpl
 from headrace.backend.plugins.registration import (
     Installed,
     InstalledBackend,
+    InstalledCommand,
     InstalledHost,
     InstalledObserver,
     InstalledResolver,
@@ -19,6 +20,7 @@ __all__ = [
     "Discovery",
     "Installed",
     "InstalledBackend",
+    "InstalledCommand",
     "InstalledHost",
     "InstalledObserver",
     "InstalledResolver",

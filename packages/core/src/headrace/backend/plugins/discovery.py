@@ -37,10 +37,12 @@ from headrace.backend.host import Host
 from headrace.backend.plugins import earlier, names, sources
 from headrace.backend.plugins.registration import (
     BACKENDS,
+    COMMANDS,
     HOSTS,
     OBSERVERS,
     RESOLVERS,
     InstalledBackend,
+    InstalledCommand,
     InstalledHost,
     InstalledObserver,
     InstalledResolver,
@@ -95,6 +97,7 @@ class Discovery:
     resolvers: tuple[InstalledResolver, ...] = ()
     observers: tuple[InstalledObserver, ...] = ()
     hosts: tuple[InstalledHost, ...] = ()
+    commands: tuple[InstalledCommand, ...] = ()
 
     def resolver(self, scheme: str) -> Resolver | None:
         """The resolver of that scheme, or None."""
@@ -201,6 +204,7 @@ class _Collector:
             _of_kind(used, RESOLVERS),
             _of_kind(used, OBSERVERS),
             _of_kind(used, HOSTS),
+            _of_kind(used, COMMANDS),
         )
 
     def _settled(self) -> Iterator[names.Claim]:

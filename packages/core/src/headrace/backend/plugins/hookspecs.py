@@ -15,6 +15,7 @@ import pluggy
 from headrace.backend.backend import Backend
 
 if TYPE_CHECKING:
+    from headrace.backend.commands import Command
     from headrace.backend.host import Host
     from headrace.backend.resolver import Resolver
     from headrace.streams.observers import Observer
@@ -59,4 +60,14 @@ def headrace_register_observers(register: Callable[[Observer], None]) -> None:
 
     Args:
         register: Takes an object with methods of ``headrace.Observer``.
+    """
+
+
+@hookspec
+def headrace_register_commands(register: Callable[[Command], None]) -> None:
+    """Call ``register(command)`` for each command of ``headrace``; import no command yet.
+
+    Args:
+        register: Takes a ``headrace.protocols.Command``, whose function ``load`` imports the
+            ``click`` command when it is run. A name of headrace's own commands is refused.
     """

@@ -11,6 +11,7 @@ import pluggy
 from headrace.backend.plugins import hookspecs
 from headrace.backend.plugins.validation import (
     validate_backend,
+    validate_command,
     validate_host,
     validate_resolver,
 )
@@ -19,6 +20,7 @@ from headrace.streams.observers import check_observer
 
 if TYPE_CHECKING:
     from headrace.backend.backend import Backend
+    from headrace.backend.commands import Command
     from headrace.backend.host import Host
     from headrace.backend.resolver import Resolver
 
@@ -29,7 +31,7 @@ class Installed:
 
     name: str
     """Its name: a backend's as in ``backend=…``, a host's, a resolver's scheme, an observer's
-    class."""
+    class, a command's."""
     plugin: str
     """Name of the entry point that brought it."""
     distribution: str | None
@@ -64,6 +66,13 @@ class InstalledObserver(Installed):
     """An observer of generations."""
 
     observer: object
+
+
+@attrs.frozen
+class InstalledCommand(Installed):
+    """A command of the command line."""
+
+    command: Command
 
 
 @attrs.frozen
@@ -108,7 +117,13 @@ RESOLVERS = Kind(
 OBSERVERS = Kind(
     "headrace_register_observers", "observer", _observer_name, InstalledObserver, unique=False
 )
-_KINDS = (BACKENDS, HOSTS, RESOLVERS, OBSERVERS)
+COMMANDS = Kind(
+    "headrace_register_commands",
+    "command",
+    lambda it, distribution: validate_command(it).name,
+    InstalledCommand,
+)
+_KINDS = (BACKENDS, HOSTS, RESOLVERS, OBSERVERS, COMMANDS)
 
 
 def registered_by(plugin: object, name: str) -> list[tuple[Kind, object]]:

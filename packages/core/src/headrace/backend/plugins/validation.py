@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from headrace.backend.backend import PROTOCOL_VERSION, Backend
 from headrace.backend.host import Host
@@ -19,6 +19,9 @@ from headrace.common.quotes import shown, told
 from headrace.common.seam import is_callers
 from headrace.errors import BackendProtocolError
 from headrace.results import Capability
+
+if TYPE_CHECKING:
+    from headrace.backend.commands import Command
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 SCHEME = re.compile(r"[a-z][a-z0-9+-]+")
@@ -76,6 +79,38 @@ def validate_resolver(candidate: object) -> Resolver:
         raise BackendProtocolError(f"{label}.description must be a string")
     _method(candidate, label, "resolve")
     return candidate  # type: ignore[return-value]  # every member was looked at
+
+
+def validate_command(candidate: object) -> Command:
+    """Return the object if it is a command that ``headrace`` can have.
+
+    Raises:
+        BackendProtocolError: Naming what is missing or wrong, or for a name of headrace's own.
+    """
+    from headrace.backend.commands import OWN, Command  # which few programs ask for
+
+    if not isinstance(candidate, Command):
+        raise BackendProtocolError(
+            f"a command must be a headrace.protocols.Command, got {shown(candidate)}",
+            hint="Such as Command('mine', 'Do what is mine.', load).",
+        )
+    name: object = candidate.name
+    sentence: object = candidate.sentence
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise BackendProtocolError(
+            f"Command.name must be lower-case letters, digits, '-' and '_', got {shown(name)}"
+        )
+    if name in OWN:
+        raise BackendProtocolError(
+            f"the command {name!r} is one of headrace's own, which no plugin replaces",
+            hint="Its author gives it another name.",
+        )
+    if not isinstance(sentence, str) or not sentence.strip() or not sentence.isprintable():
+        raise BackendProtocolError(
+            f"Command.sentence of {name!r} must be one line of text, got {shown(sentence)}"
+        )
+    _method(candidate, f"Command {name!r}", "load")
+    return candidate
 
 
 def _named_and_versioned(candidate: object, wanted: str, distribution: str | None) -> str:
