@@ -25,9 +25,9 @@ class Listening:
         self.app = app
         self._socket = socket.socket()
         self._socket.bind(("127.0.0.1", 0))
+        self._socket.listen(1024)  # before uvicorn does: what comes early waits
         self.port = self._socket.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
-        self._started = threading.Event()
         config = uvicorn.Config(app, log_config=None, lifespan="on", timeout_graceful_shutdown=5)
         self.uvicorn = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._run, name="server", daemon=True)
@@ -36,10 +36,15 @@ class Listening:
         import asyncio
 
         async def serve() -> None:
+            self._loop = asyncio.get_running_loop()
             await self.uvicorn.serve(sockets=[self._socket])
 
         self.uvicorn.install_signal_handlers = lambda: None
         asyncio.run(serve())
+
+    def call(self, function, *arguments) -> None:
+        """Have the server's event loop call a function soon."""
+        self._loop.call_soon_threadsafe(function, *arguments)
 
     @property
     def state(self):
@@ -52,7 +57,6 @@ class Listening:
 
     def __enter__(self):
         self._thread.start()
-        # The socket listens as soon as uvicorn has it; the kernel holds what comes before.
         with self.client() as client:
             client.get("/health")
         return self

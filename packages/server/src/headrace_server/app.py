@@ -8,10 +8,12 @@ from typing import Any
 
 import attrs
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.routing import BaseRoute
 
 from headrace.errors import UsageError
 from headrace_server import endpoints
+from headrace_server.access.sites import Sites
 from headrace_server.models.spec import ModelSpec, default_name
 from headrace_server.server import Server
 from headrace_server.settings import ServerSettings
@@ -45,7 +47,8 @@ def create_app(
             await server.aclose()
 
     routes: list[BaseRoute] = list(endpoints.routes(server))
-    app = Starlette(routes=routes, lifespan=lifespan)
+    sites = Middleware(Sites, settings=server.settings)
+    app = Starlette(routes=routes, lifespan=lifespan, middleware=[sites])
     app.state.server = server
     return app
 

@@ -7,6 +7,7 @@ import logging
 from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING
 
+from headrace_server.access.keys import Keys
 from headrace_server.generation.seat import Seat
 from headrace_server.models.registry import Registry
 from headrace_server.settings import ServerSettings
@@ -33,6 +34,7 @@ class Server:
     def __init__(self, specs: Sequence[ModelSpec], settings: ServerSettings) -> None:
         self.settings = settings
         self.registry = Registry(specs, settings)
+        self.keys = Keys(settings.api_keys)
 
     @contextlib.asynccontextmanager
     async def seat(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from headrace.errors import ParamsError
 from headrace.params.fields import finite, strict_names
 
 MEGABYTE = 1_000_000
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s?#]+")
 
 
 def _positive(instance: Any, field: attrs.Attribute[Any], value: Any) -> None:
@@ -29,6 +32,30 @@ def _number(default: float | None, *, least: float = 0, optional: bool = False) 
     return attrs.field(
         default=default, validator=_positive, metadata={"least": least, "optional": optional}
     )
+
+
+def _texts(value: str | Iterable[str]) -> tuple[str, ...]:
+    """One text or several; in lower case, as origins and hosts are compared."""
+    return tuple(each.lower() for each in ((value,) if isinstance(value, str) else value))
+
+
+def _origins(instance: Any, field: attrs.Attribute[Any], value: tuple[str, ...]) -> None:
+    for each in value:
+        if each != "*" and not _ORIGIN.fullmatch(each):
+            raise ParamsError(
+                f"ServerSettings.cors_origins must be origins, got {each!r:.80}",
+                hint="An origin is a scheme, a host and maybe a port, and nothing after them: "
+                "https://example.org, http://localhost:5173.",
+            )
+
+
+def _hosts(instance: Any, field: attrs.Attribute[Any], value: tuple[str, ...]) -> None:
+    for each in value:
+        if not each or re.search(r"[/\s:*]", each):
+            raise ParamsError(
+                f"ServerSettings.allowed_hosts must be names without a port, got {each!r:.80}",
+                hint="As in the address that people type: chat.example.org.",
+            )
 
 
 @strict_names
@@ -69,8 +96,12 @@ class ServerSettings:
 
     api_keys: tuple[ApiKey, ...] = attrs.field(default=(), converter=tuple)
     """Keys, one of which a request must show; none: anyone may ask."""
-    cors_origins: tuple[str, ...] = attrs.field(default=(), converter=tuple)
-    """Web sites whose pages may ask, such as ``https://example.org``; none by default."""
+    cors_origins: tuple[str, ...] = attrs.field(default=(), converter=_texts, validator=_origins)
+    """Web sites whose pages may ask, such as ``https://example.org``; none by default. ``*``: all of
+    them, for which keys are needed."""
+    allowed_hosts: tuple[str, ...] = attrs.field(default=(), converter=_texts, validator=_hosts)
+    """Names beside ``localhost`` by which a server without keys that listens on this machine alone
+    is asked, such as that of a proxy before it. Requests under other names are refused."""
     max_queue: int = _number(64)
     """Requests for one model that may wait for a sequence; one more is told to come later."""
     request_timeout: float | None = _number(600.0, optional=True)
@@ -99,3 +130,18 @@ class ServerSettings:
     """Whether logs may have the text of prompts."""
     state_dir: Path | None = attrs.field(default=None, converter=attrs.converters.optional(Path))
     """Folder in which conversations are kept over a restart; None: in memory only."""
+
+    def __attrs_post_init__(self) -> None:
+        keys = [each.key for each in self.api_keys]
+        names = [each.name for each in self.api_keys if each.name]
+        if len(set(keys)) < len(keys) or len(set(names)) < len(names):
+            raise ParamsError(
+                "ServerSettings.api_keys has the same key or the same name twice",
+                hint="Give each client a key of its own, or leave one of them out.",
+            )
+        if "*" in self.cors_origins and not keys:
+            raise ParamsError(
+                "ServerSettings.cors_origins '*' lets every web site that a user visits ask, and "
+                "there is no key",
+                hint="Add a key, or name the sites.",
+            )

@@ -43,7 +43,13 @@ class Answering:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer one request."""
         exchange = Exchange(self._server, scope, receive, send, self._tell, self._tell_event)
-        await exchange.run(self._endpoint)
+        await exchange.run(self._endpoint if self._public else self._with_key)
+
+    async def _with_key(self, exchange: Exchange) -> None:
+        with self._server.keys.admitted(exchange.headers) as key:
+            exchange.key = key
+            exchange.record.key_name = None if key is None else key.name
+            await self._endpoint(exchange)
 
 
 def routes(server: Server) -> Iterator[Route]:

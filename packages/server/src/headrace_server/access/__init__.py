@@ -1,0 +1,1 @@
+"""Who may ask: keys with their limits, and which web sites."""
