@@ -285,7 +285,24 @@ class StateError(HeadraceError, ValueError):
 
 
 class ContextFullError(HeadraceError):
-    """The prompt does not fit into the context."""
+    """The prompt does not fit into the context.
+
+    Args:
+        n_tokens: How many tokens there would be, history and prompt together; None: not counted.
+        n_ctx: How many there is room for; None: not known.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        n_tokens: int | None = None,
+        n_ctx: int | None = None,
+        **details: Any,
+    ) -> None:
+        super().__init__(message, **details)
+        self.n_tokens = n_tokens
+        self.n_ctx = n_ctx
 
 
 class DecodeError(HeadraceError):

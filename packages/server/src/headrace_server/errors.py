@@ -6,6 +6,7 @@ field in the words of the API; the status says whose fault it is.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
@@ -53,6 +54,7 @@ class ApiError(Exception):
         )
 
 
+_NO_NAMES: Mapping[str, str] = {}
 _KINDS = {
     401: "authentication_error",
     403: "permission_error",
@@ -105,15 +107,51 @@ TABLE: Mapping[type[errors.HeadraceError], Answer] = {
 """For each class of headrace's errors its own line; a subclass of a backend's has its parent's."""
 
 
-def told(error: BaseException) -> ApiError:
-    """How an error is told; what is no error of headrace's is the server's own fault."""
+def told(error: BaseException, names: Mapping[str, str] = _NO_NAMES) -> ApiError:
+    """How an error is told; what is no error of headrace's is the server's own fault.
+
+    Args:
+        error: What was raised; of several at once the first.
+        names: Fields that requests call otherwise than headrace does, by headrace's name.
+    """
+    while (group := getattr(error, "exceptions", None)) is not None:
+        error = group[0]
     if isinstance(error, ApiError):
         return error
+    if isinstance(error, errors.ParamsError):
+        return in_words_of_requests(error, names)
+    if isinstance(error, errors.ContextFullError):
+        return _too_long(error)
     for kind in type(error).__mro__:
         answer = TABLE.get(kind)
         if answer is not None:
-            return ApiError(answer.status, answer.code, str(error))
+            return _named(answer, str(error), names)
     return ApiError(500, "internal_error", "the server failed; its log says why")
+
+
+def _named(answer: Answer, message: str, names: Mapping[str, str]) -> ApiError:
+    """An error that speaks of one parameter of sampling, as one of the request's field."""
+    found = _SAMPLING.search(message)
+    if found is None or answer.status >= 500:
+        return ApiError(answer.status, answer.code, message)
+    field = names.get(found[1], found[1])
+    told = _SAMPLING.sub(lambda each: names.get(each[1], each[1]), message)
+    return ApiError(answer.status, answer.code, f"{field}: {told}", param=field)
+
+
+def _too_long(error: errors.ContextFullError) -> ApiError:
+    """A prompt that does not fit: always the same, with both numbers where they are known."""
+    answer = TABLE[errors.ContextFullError]
+    needed, room = error.n_tokens, error.n_ctx
+    if needed is None or room is None:
+        return ApiError(answer.status, answer.code, str(error))
+    return ApiError(
+        answer.status,
+        answer.code,
+        f"the prompt has {needed} tokens and the context holds {room}: send less, or start the "
+        "server with a larger --n-ctx",
+        details={"n_prompt_tokens": needed, "n_ctx": room},
+    )
 
 
 def openai_body(error: ApiError) -> dict[str, Any]:
@@ -127,3 +165,37 @@ def openai_body(error: ApiError) -> dict[str, Any]:
             **error.details,
         }
     }
+
+
+_SAMPLING = re.compile(r"\bSamplingParams\.(\w+)")
+_FIELD = re.compile(
+    r"^(?:[A-Z]\w*\.)?(?P<field>[a-z_]\w*(?:\[\d+\]|\['\w+'\]|\.\w+)*)(?P<rest>\W.*)$", re.DOTALL
+)
+_INNER = re.compile(r"\['(\w+)'\]")
+_WORDS = {"None": "null", "True": "true", "False": "false", "a dict": "an object"}
+_PYTHON = re.compile(r"\b(?:None|True|False|a dict)\b")
+
+
+def in_words_of_requests(error: errors.ParamsError, names: Mapping[str, str]) -> ApiError:
+    """An error about a parameter of headrace's, as one about a field of a request.
+
+    Args:
+        error: What headrace says.
+        names: Fields that requests call otherwise, by headrace's name.
+    """
+    what, got, value = error.message.partition(", got ")
+    hint = f". {error.hint}" if error.hint else ""
+    found = _FIELD.match(what)
+    if found is None:
+        return ApiError(400, "invalid_value", f"{_in_json(what)}{got}{value}{_in_json(hint)}")
+    field = _INNER.sub(r".\1", found["field"])
+    top, _, _ = field.partition(".")
+    top, _, _ = top.partition("[")
+    field = names.get(top, top) + field[len(top) :]
+    rest = found["rest"].lstrip()
+    message = f"{field}: {_in_json(rest)}{got}{value}{_in_json(hint)}"
+    return ApiError(400, "invalid_value", message, param=field)
+
+
+def _in_json(text: str) -> str:
+    return _PYTHON.sub(lambda word: _WORDS[word[0]], text)

@@ -161,6 +161,8 @@ class Endings:
         else:
             generation.error = ContextFullError(
                 f"the prompt does not fit: memory was full after {planned.row.position} tokens",
+                n_tokens=len(planned.sequence.line),
+                n_ctx=planned.row.position,
                 hint="Shorten the prompt, or raise EngineParams.n_ctx.",
                 backend=self._state.model_info.backend,
             )

@@ -162,6 +162,8 @@ class Engine(Uncopyable):
                 raise ContextFullError(
                     f"the prompt does not fit: {len(sequence.line)} tokens of history and "
                     f"{len(prompt)} of prompt are {needed}, the context holds {limit}",
+                    n_tokens=needed,
+                    n_ctx=limit,
                     hint="Shorten the prompt, or raise EngineParams.n_ctx.",
                     backend=self.model_info.backend,
                 )
@@ -227,6 +229,8 @@ class Engine(Uncopyable):
                 raise ContextFullError(
                     f"the {what} does not fit: it has {len(tokens)} tokens, "
                     f"the context holds {limit}",
+                    n_tokens=len(tokens),
+                    n_ctx=limit,
                     hint=f"{remedy}, or raise EngineParams.n_ctx.",
                     backend=self.model_info.backend,
                 )

@@ -71,6 +71,8 @@ def load(engine: Engine, sequence: Sequence, state: SessionState) -> None:
         raise ContextFullError(
             f"the state's history of {len(state.tokens)} tokens does not fit: the context "
             f"holds {limit}",
+            n_tokens=len(state.tokens),
+            n_ctx=limit,
             hint="Raise EngineParams.n_ctx.",
             backend=engine.model_info.backend,
         )

@@ -101,6 +101,8 @@ class Scoring:
             raise ContextFullError(
                 f"the text does not fit: {history} tokens of history and {len(self.tokens)} of "
                 f"text need a context of {len(self._line) - 1}, there is one of {limit}",
+                n_tokens=len(self._line) - 1,
+                n_ctx=limit,
                 hint="Score it in parts, or raise EngineParams.n_ctx.",
                 backend=self._engine.model_info.backend,
             )
@@ -189,6 +191,8 @@ class Scoring:
         if limit == 1:
             raise ContextFullError(
                 f"the text does not fit: memory was full after {len(sequence.resident)} tokens",
+                n_tokens=len(self._line) - 1,
+                n_ctx=len(sequence.resident),
                 hint="Score it in parts, or raise EngineParams.n_ctx.",
                 backend=self._engine.model_info.backend,
             )

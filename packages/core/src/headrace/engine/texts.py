@@ -75,6 +75,8 @@ def too_long(
         remedy = f"Raise n_ubatch, n_batch and n_ctx of EngineParams ({settings}), split the text"
     return ContextFullError(
         f"{name} has {count} tokens, more than the {info.n_text} that are embedded at once",
+        n_tokens=count,
+        n_ctx=info.n_text,
         hint=f"{remedy}, or pass truncate=True.",
     )
 

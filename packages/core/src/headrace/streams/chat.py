@@ -22,7 +22,7 @@ from headrace.streams.deltas import ChunkedMessage
 from headrace.streams.reading import Reading, checked_calls
 
 if TYPE_CHECKING:
-    from headrace.results import Chunk, StreamStatistics
+    from headrace.results import Chunk, StreamStatistics, TokenLogprob
     from headrace.streams.generation import BegunChat, Generation
     from headrace.streams.tokens import TokenStream
 
@@ -64,6 +64,7 @@ class ChatStream(Closing):
         # Reentrant for the reason that the stream's own lock is.
         self._lock = threading.RLock()
         self._texts: list[str] = []
+        self._logprobs: list[TokenLogprob] = []
         self._message: ChatMessage | None = None
         self._failure: HeadraceError | None = None
         self._torn = False
@@ -138,6 +139,7 @@ class ChatStream(Closing):
         """What the next chunk of text, or the end, adds to the message."""
         if chunk is not None:
             self._texts.append(chunk.text)
+            self._logprobs.extend(chunk.logprobs)
         if chunk is None or self._stream.ended:
             return self._finish()
         try:
@@ -246,6 +248,11 @@ class ChatStream(Closing):
     def text(self) -> str:
         """All that the model has written so far, before it is read as a message."""
         return "".join(self._texts)
+
+    @property
+    def logprobs(self) -> tuple[TokenLogprob, ...]:
+        """One for each token read so far, if ``SamplingParams(logprobs=…)`` asked for them."""
+        return tuple(self._logprobs)
 
     @property
     def generation(self) -> Generation:

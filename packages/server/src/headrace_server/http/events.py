@@ -40,41 +40,64 @@ class EventWriter:
         self._send = send
         self._settings = settings
         self._sent = time.monotonic()
-        self._lock = anyio.Lock()
+        self._since: float | None = None  # when what is being sent was begun with
+        self._lock = anyio.Lock(fast_acquire=True)
         self.finished = False
         """Whether the last byte was sent."""
 
+    async def begin(self, start: dict[str, Any]) -> None:
+        """Send the headers."""
+        async with self._lock:
+            await self._send(start)
+
     async def send(self, data: bytes) -> None:
-        """Send an event.
+        """Send an event; nothing once the end was sent."""
+        async with self._lock:
+            if self.finished:
+                return
+            self._since = time.monotonic()
+            await self._send({"type": "http.response.body", "body": data, "more_body": True})
+            self._sent, self._since = time.monotonic(), None
+
+    async def finish(self) -> None:
+        """Send the end."""
+        async with self._lock:
+            if not self.finished:
+                self.finished = True
+                self._since = time.monotonic()
+                await self._send({"type": "http.response.body", "body": b""})
+                self._since = None
+
+    async def watch(self) -> None:
+        """Send comments into silences, until cancelled.
 
         Raises:
             GoneError: If the client takes nothing any more.
         """
         from headrace_server.http.exchange import GoneError
 
-        async with self._lock:
-            with anyio.move_on_after(self._settings.write_timeout) as scope:
-                await self._send({"type": "http.response.body", "body": data, "more_body": True})
-            if scope.cancelled_caught:
-                raise GoneError
-            self._sent = time.monotonic()
-
-    async def finish(self) -> None:
-        """Send the end."""
-        if not self.finished:
-            self.finished = True
-            await self._send({"type": "http.response.body", "body": b""})
-
-    async def ping(self) -> None:
-        """Send comments into silences, until cancelled.
-
-        Raises:
-            GoneError: If the client takes nothing any more.
-        """
-        interval = self._settings.ping_interval
-        while not self.finished:
-            silent = time.monotonic() - self._sent
-            if silent >= interval:
-                await self.send(comment("ping"))
+        interval, patience = self._settings.ping_interval, self._settings.write_timeout
+        while True:
+            now = time.monotonic()
+            if self._since is not None:
+                left = self._since + patience - now
+                if left <= 0:
+                    raise GoneError
+            elif self.finished:
+                return
             else:
-                await anyio.sleep(interval - silent)
+                left = self._sent + interval - now
+                if left <= 0:
+                    await self._ping()
+                    continue
+            # What is sent from now on has its whole time.
+            await anyio.sleep(min(left, interval, patience))
+
+    async def _ping(self) -> None:
+        """Send a comment; a client that takes nothing is seen to by the next turn."""
+        with anyio.move_on_after(self._settings.write_timeout) as scope:
+            await self.send(comment("ping"))
+        if scope.cancelled_caught:
+            from headrace_server.http.exchange import GoneError
+
+            raise GoneError

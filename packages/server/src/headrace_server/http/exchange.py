@@ -72,6 +72,8 @@ class Exchange:
         }
         self.record = Record(method=scope["method"], path=scope["path"])
         self.key: ApiKey | None = None
+        self.names: Mapping[str, str] = {}
+        """Fields that this interface calls otherwise than headrace does, for its errors."""
         self._body: bytes | None = None
         self._body_read = anyio.Event()
         self._group: TaskGroup | None = None
@@ -139,22 +141,32 @@ class Exchange:
         )
         await self._send({"type": "http.response.body", "body": body})
 
-    async def stream(self, events: AsyncIterator[bytes]) -> None:
-        """Answer with events, each whole with its blank line.
+    async def send(self, event: bytes) -> None:
+        """Send an event, whole with its blank line; several tasks may send.
 
-        The first one is awaited before the headers are sent, so that what fails before it is a
-        plain response. The iterator is closed in any case.
+        The headers go with the first one, so that what fails before it is a plain response.
+
+        Raises:
+            GoneError: If the client takes nothing any more.
         """
-        try:
-            try:
-                first = await anext(events)
-            except StopAsyncIteration:
-                first = comment("")
+        writer = self._writer
+        if writer is None:
             writer = await self._begin_events()
-            await writer.send(first)
+        await writer.send(event)
+
+    async def finish(self) -> None:
+        """End the events, or answer with none."""
+        if self._writer is None:
+            await self.send(comment(""))
+        assert self._writer is not None, "the first event makes it"
+        await self._writer.finish()
+
+    async def stream(self, events: AsyncIterator[bytes]) -> None:
+        """Answer with events of an iterator, which is closed in any case."""
+        try:
             async for event in events:
-                await writer.send(event)
-            await writer.finish()
+                await self.send(event)
+            await self.finish()
         finally:
             closes = getattr(events, "aclose", None)
             if closes is not None:
@@ -165,7 +177,8 @@ class Exchange:
         self._responded = True
         self.record.status = 200
         self.record.streamed = True
-        await self._send(
+        self._writer = writer = EventWriter(self._send, self.server.settings)
+        await writer.begin(
             {
                 "type": "http.response.start",
                 "status": 200,
@@ -178,14 +191,13 @@ class Exchange:
                 ),
             }
         )
-        self._writer = EventWriter(self._send, self.server.settings)
         assert self._group is not None, "events are sent while the exchange runs"
-        self._group.start_soon(self._ping, self._writer)
-        return self._writer
+        self._group.start_soon(self._watch_writer, writer)
+        return writer
 
-    async def _ping(self, writer: EventWriter) -> None:
+    async def _watch_writer(self, writer: EventWriter) -> None:
         try:
-            await writer.ping()
+            await writer.watch()
         except GoneError:
             self._end()
 
@@ -220,7 +232,7 @@ class Exchange:
         except GoneError:
             self.record.outcome = "cancelled"
         except Exception as error:
-            failure = told(error)
+            failure = told(error, self.names)
             self.record.fail(failure.code)
             if failure.code == "internal_error":
                 self.server.note_failure(self.record, error)

@@ -7,6 +7,7 @@ import time
 import headrace
 from headrace_server.generation.admission import Admission
 from headrace_server.generation.conversations import Conversations
+from headrace_server.generation.pieces import Pieces
 from headrace_server.models.pulse import Pulse
 from headrace_server.models.spec import ModelSpec
 from headrace_server.settings import ServerSettings
@@ -30,6 +31,7 @@ class Served:
         self.pulse = Pulse(settings.stalled_after)
         self.recommended = headrace.SamplingParams()
         """What the model's makers recommend; the values that a request leaves out."""
+        self.pieces = Pieces(model)
         self.loaded_at = time.time()
         self.users = 0
         """Requests under way."""

@@ -1,0 +1,183 @@
+"""Answers to a conversation, for whichever interface asks."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import attrs
+import msgspec
+
+from headrace.params.sampling import MAX_SEED
+from headrace.results import StopReason
+from headrace_server.errors import ApiError
+from headrace_server.wire.common import Timings, Usage
+from headrace_server.wire.sampling import Sampling, sampling_params
+
+if TYPE_CHECKING:
+    from headrace.results.chat import ChatCompletion
+    from headrace.streams.chat import ChatStream
+    from headrace_server.generation.seat import Seat
+    from headrace_server.http.exchange import Exchange
+    from headrace_server.models.served import Served
+
+UNREAD = (
+    "the content has something that looks like a call of a tool, or else like a part of the "
+    "template's format, and could not be read as one"
+)
+"""The note beside such content."""
+
+_encoder = msgspec.json.Encoder(order="deterministic")
+
+
+@attrs.frozen(kw_only=True)
+class Asked:
+    """A conversation to be answered, and how."""
+
+    messages: Sequence[Mapping[str, Any]]
+    """As ``session.chat`` takes them."""
+    model: str | None = None
+    render: Mapping[str, Any] = attrs.field(factory=dict)
+    """Keywords of ``session.chat`` that say what the model sees: ``tools`` and so on."""
+    sampling: Sampling = attrs.field(factory=Sampling)
+    logprobs: int | None = None
+    """Most likely tokens to name beside each; None: no log-probabilities."""
+    max_tokens: int | None = None
+    n: int = 1
+    """How many answers."""
+
+    @property
+    def key(self) -> str:
+        """What the conversation begins with; that of a next turn begins with it."""
+        head = _encoder.encode({name: self.render[name] for name in sorted(self.render)})
+        return "\n".join(
+            [head.decode(), *(_encoder.encode(each).decode() for each in self.messages)]
+        )
+
+
+@attrs.frozen
+class Answers:
+    """The streams of one request, none of them read yet."""
+
+    seat: Seat
+    streams: tuple[ChatStream, ...]
+    prefilled: ChatCompletion | None = None
+    """The prompt by itself, where several answers go on from it."""
+    logprobs: bool = False
+    """Whether there are log-probabilities."""
+
+    @property
+    def served(self) -> Served:
+        """The model that answers."""
+        return self.seat.served
+
+    def usage(self) -> Usage:
+        """All tokens of answers that have ended; the prompt counts once."""
+        done = [stream.result for stream in self.streams]
+        prompt = (self.prefilled or done[0]).usage
+        written = sum(each.usage.completion_tokens for each in done)
+        return Usage.of(prompt.prompt_tokens, written, prompt.cached_tokens)
+
+    def timings(self) -> Timings:
+        """Where the first answer's time went, and for several the prompt's."""
+        done = self.streams[0].result
+        prompt = self.prefilled or done
+        measured = done.timings
+        if self.prefilled is not None:
+            measured = attrs.evolve(
+                measured,
+                prefill_tokens=measured.prefill_tokens + prompt.timings.prefill_tokens,
+                prefill_seconds=measured.prefill_seconds + prompt.timings.prefill_seconds,
+            )
+        return Timings.of(measured, prompt.usage.cached_tokens, done.usage.completion_tokens)
+
+
+@contextlib.asynccontextmanager
+async def answering(exchange: Exchange, asked: Asked) -> AsyncIterator[Answers]:
+    """Begin the answers; they end with the block.
+
+    Several answers go their own ways from a prompt that is computed once.
+
+    Args:
+        exchange: Whose request it is.
+        asked: What for.
+
+    Raises:
+        ApiError: For a value outside its range, a queue that is full, an unknown model.
+        HeadraceError: What ``session.chat`` says.
+    """
+    key = asked.key
+    async with (
+        exchange.server.seat(exchange, asked.model, key, seats=asked.n) as seat,
+        contextlib.AsyncExitStack() as entered,
+    ):
+        sampling = sampling_params(asked.sampling, seat.served.recommended, logprobs=asked.logprobs)
+        request: dict[str, Any] = {
+            **asked.render,
+            "sampling": sampling,
+            "max_tokens": asked.max_tokens,
+            "stop": asked.sampling.stops,
+        }
+        prefilled = None
+        if asked.n > 1:
+            prefill = {**request, "max_tokens": 0, "timeout": exchange.time_left}
+            async with await seat.session.achat(asked.messages, **prefill) as stream:
+                prefilled = await seat.read(stream)
+            check_ended(prefilled.stop_reason)
+        streams = []
+        for index, session in enumerate(await seat.sessions(asked.n)):
+            if sampling.seed is not None:
+                # Answers that differ, each of which its own seed gives again.
+                request["sampling"] = attrs.evolve(
+                    sampling, seed=(sampling.seed + index) % (MAX_SEED + 1)
+                )
+            stream = await session.achat(
+                asked.messages, **{**request, "timeout": exchange.time_left}
+            )
+            entered.push_async_callback(_closed, stream)
+            streams.append(stream)
+        yield Answers(seat, tuple(streams), prefilled, asked.logprobs is not None)
+
+
+async def _closed(stream: ChatStream) -> None:
+    with anyio.CancelScope(shield=True):
+        await stream.aclose()
+
+
+async def each_of(work: Callable[[Any], Coroutine[Any, Any, Any]], values: Sequence[Any]) -> None:
+    """Do the same with each, all at the same time."""
+    if len(values) == 1:
+        await work(values[0])
+        return
+    async with anyio.create_task_group() as group:
+        for value in values:
+            group.start_soon(work, value)
+
+
+def finish_reason(done: ChatCompletion) -> str:
+    """OpenAI's word for the end of an answer.
+
+    Raises:
+        ApiError: For an end that is none of the model's and none that was asked for.
+    """
+    check_ended(done.stop_reason)
+    return done.finish_reason
+
+
+def check_ended(reason: StopReason) -> None:
+    """Raise for an end that is none of the model's and none that was asked for.
+
+    Raises:
+        ApiError: 504 if the time ran out, 503 if the server ended it.
+    """
+    if reason is StopReason.TIMED_OUT:
+        raise ApiError(
+            504,
+            "request_timeout",
+            "the request's time ran out before the answer was complete; ask for fewer tokens, or "
+            "start the server with a larger --request-timeout",
+        )
+    if reason is StopReason.CANCELLED:
+        raise ApiError(503, "cancelled", "the server ended the answer before it was complete")
