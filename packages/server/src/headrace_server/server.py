@@ -60,10 +60,11 @@ class Server:
             served.admission.seat(exchange, seats),
             served.conversations.session(key, params) as session,
         ):
-            seat = Seat(served, session, exchange)
+            seat = Seat(served, session, exchange, served.take_slots(exchange, seats))
             try:
                 yield seat
             finally:
+                served.leave_slots(seat.slots)
                 await seat.leave()
 
     def note(self, record: Record, key: ApiKey | None) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from starlette.routing import Route
 
-from headrace_server.endpoints import chat, health
+from headrace_server.endpoints import chat, health, native
 from headrace_server.endpoints.answering import Answering
 
 if TYPE_CHECKING:
@@ -20,3 +20,4 @@ def routes(server: Server) -> Iterator[Route]:
     """All of them."""
     yield Route("/health", Answering(server, health.health, public=True), methods=["GET"])
     yield from chat.routes(server)
+    yield from native.routes(server)

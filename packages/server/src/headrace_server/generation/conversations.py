@@ -41,6 +41,7 @@ class Conversations:
         self._model = model
         self._most = most
         self._kept: list[_Kept] = []  # used last at the end
+        self._params: headrace.SessionParams | None = None
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -53,12 +54,12 @@ class Conversations:
 
         Args:
             key: What its history will begin with.
-            params: Settings of the session; with any but the default it is not kept.
+            params: Settings of the session; with any but None it is not kept.
         """
         session = None if params is not None else self._taken(key)
         if session is None:
-            session = await self._model.aopen_session(params)
-        keep = params is None
+            session = await self._model.aopen_session(params or self._params)
+        keep, begun_with = params is None, self._params
         try:
             yield session
         except Exception:
@@ -66,7 +67,7 @@ class Conversations:
             raise
         finally:
             with anyio.CancelScope(shield=True):
-                if keep:
+                if keep and begun_with is self._params:
                     await self._keep(_Kept(key, session))
                 else:
                     await session.aclose()
@@ -81,6 +82,11 @@ class Conversations:
             return None
         self._kept.remove(found)
         return found.session
+
+    async def use(self, params: headrace.SessionParams) -> None:
+        """Have sessions with these settings from now on, and forget the others."""
+        self._params = params
+        await self.aclose()
 
     async def _keep(self, kept: _Kept) -> None:
         self._kept.append(kept)

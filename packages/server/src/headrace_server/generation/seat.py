@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import anyio
@@ -47,11 +47,19 @@ class Seat:
         served: The model.
         session: A session of it, which knows the beginning if one does.
         exchange: Whose request it is.
+        slots: Numbers of the sequences that it has.
     """
 
-    def __init__(self, served: Served, session: headrace.Session, exchange: Exchange) -> None:
+    def __init__(
+        self,
+        served: Served,
+        session: headrace.Session,
+        exchange: Exchange,
+        slots: Sequence[int] = (0,),
+    ) -> None:
         self.served = served
         self.session = session
+        self.slots = slots
         self._exchange = exchange
         self._readings: list[Watched[Any]] = []
         self._forks: list[headrace.Session] = []

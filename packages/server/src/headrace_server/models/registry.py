@@ -16,6 +16,7 @@ import attrs
 
 import headrace
 from headrace_server.errors import ApiError
+from headrace_server.models.adapters import Adapters
 from headrace_server.models.served import Served
 from headrace_server.models.spec import ModelSpec
 from headrace_server.settings import ServerSettings
@@ -133,16 +134,32 @@ class Registry:
                 options=spec.options,
                 progress=progress,
             )
-            served = Served(spec, model, self._settings)
-            with contextlib.suppress(headrace.HeadraceError):
-                served.recommended = await model.arecommended_sampling()
-            place.served = served
+            try:
+                place.served = await self._prepared(Served(spec, model, self._settings))
+            except BaseException:
+                with anyio.CancelScope(shield=True):
+                    await model.aclose()
+                raise
         except headrace.HeadraceError as error:
             place.failure = error
             raise
         finally:
             place.loading.set()
             place.loading = None
+
+    async def _prepared(self, served: Served) -> Served:
+        """What belongs to a model that was loaded: its adapters, what it is asked with."""
+        spec, model = served.spec, served.model
+        loaded = [(await model.aload_adapter(path), scale) for path, scale in spec.adapters]
+        if loaded:
+            served.adapters = Adapters(loaded)
+            await served.conversations.use(served.adapters.current)
+        if spec.sampling is not None:
+            served.recommended = spec.sampling
+        else:
+            with contextlib.suppress(headrace.HeadraceError):
+                served.recommended = await model.arecommended_sampling()
+        return served
 
     async def aclose(self) -> None:
         """Close all models."""

@@ -1,0 +1,130 @@
+"""What llama-server tells of itself: slots, properties, adapters, the tokenizer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs
+
+from headrace_server._version import __version__
+from headrace_server.endpoints.native.requests import Generating, LoraScale
+from headrace_server.endpoints.native.results import settings
+from headrace_server.errors import ApiError
+from headrace_server.generation.prompting import context_of
+
+if TYPE_CHECKING:
+    from headrace_server.http.exchange import Exchange
+    from headrace_server.models.served import Served
+
+
+def _query(exchange: Exchange) -> dict[str, str]:
+    found = parse_qs(exchange.scope.get("query_string", b"").decode("latin-1"))
+    return {name: values[-1] for name, values in found.items()}
+
+
+async def slots(exchange: Exchange) -> None:
+    """``GET /slots``: the sequences of a model, and which request has each. Loads nothing."""
+    query = _query(exchange)
+    place = exchange.server.registry.place(query.get("model"))
+    served = place.served
+    found = [] if served is None else [_slot(served, number) for number in range(len(served.slots))]
+    if "fail_on_no_slot" in query and not any(not each["is_processing"] for each in found):
+        raise ApiError(
+            503, "no_slot", f"all sequences of {place.spec.name!r} are at work; ask again later"
+        )
+    await exchange.respond(found)
+
+
+def _slot(served: Served, number: int) -> dict[str, Any]:
+    exchange = served.slots[number]
+    slot: dict[str, Any] = {
+        "id": number,
+        "n_ctx": context_of(served),
+        "speculative": False,
+        "is_processing": exchange is not None,
+    }
+    if exchange is not None:
+        record = exchange.record
+        slot["id_task"] = record.request_id
+        slot["path"] = record.path
+        slot["has_first_token"] = record.first_token_seconds is not None
+    return slot
+
+
+async def props(exchange: Exchange) -> None:
+    """``GET /props``: the model's, and what requests leave out.
+
+    The model is loaded for it, unless ``autoload=false`` is in the query.
+    """
+    query = _query(exchange)
+    registry = exchange.server.registry
+    place = registry.place(query.get("model"))
+    if place.served is None and query.get("autoload") in ("false", "0"):
+        await exchange.respond(
+            {"model_alias": place.spec.name, "model_path": place.spec.reference}
+            | {"is_sleeping": True, "total_slots": place.spec.engine.n_sequences}
+        )
+        return
+    async with registry.use(place.spec.name, exchange) as served:
+        special = await _special(served)
+        defaults = settings(Generating(), served.recommended, served.recommended.seed)
+        body = {
+            "default_generation_settings": {"n_ctx": context_of(served), "params": defaults},
+            "total_slots": served.admission.seats,
+            "model_alias": served.name,
+            "model_path": served.spec.reference,
+            "modalities": {"vision": False, "audio": False},
+            "chat_template": _template(served),
+            "bos_token": special.get("bos", ""),
+            "eos_token": special.get("eos", ""),
+            "build_info": f"headrace-{__version__} {served.model.info.build}",
+            "is_sleeping": False,
+        }
+    await exchange.respond(body)
+
+
+async def tokenizer_info(exchange: Exchange) -> None:
+    """``GET /tokenizer_info``: what a program needs of a tokenizer that it does not have."""
+    async with exchange.server.registry.use(_query(exchange).get("model"), exchange) as served:
+        special = await _special(served)
+        info = served.model.info
+        body = {
+            "tokenizer_class": info.metadata.get("tokenizer.ggml.model", info.architecture),
+            "vocab_size": info.n_vocab,
+            "model_max_length": context_of(served),
+            "chat_template": _template(served) or None,
+            "special_tokens": special,
+            "special_token_ids": dict(info.special_tokens),
+            **{f"{name}_token": special.get(name) for name in ("bos", "eos", "pad", "unk")},
+            **{
+                f"{name}_token_id": info.special_tokens.get(name)
+                for name in ("bos", "eos", "pad", "unk")
+            },
+        }
+    await exchange.respond(body)
+
+
+async def _special(served: Served) -> dict[str, str]:
+    """The texts of special tokens by their usual names."""
+    return {
+        name: (await served.model.adetokenize([token], special=True)).decode(errors="replace")
+        for name, token in served.model.info.special_tokens.items()
+    }
+
+
+def _template(served: Served) -> str:
+    return str(served.model.info.metadata.get("tokenizer.chat_template", ""))
+
+
+async def lora_adapters(exchange: Exchange) -> None:
+    """``GET /lora-adapters``: those of a model, and how strongly each acts."""
+    async with exchange.server.registry.use(_query(exchange).get("model"), exchange) as served:
+        await exchange.respond(served.adapters.told())
+
+
+async def set_lora_adapters(exchange: Exchange) -> None:
+    """``POST /lora-adapters``: how strongly each acts from now on; those left out: not at all."""
+    scales = await exchange.body(list[LoraScale])
+    async with exchange.server.registry.use(_query(exchange).get("model"), exchange) as served:
+        served.adapters.use({each.id: each.scale for each in scales})
+        await served.conversations.use(served.adapters.current)
+    await exchange.respond({"success": True})
