@@ -12,7 +12,7 @@ from starlette.middleware import Middleware
 from starlette.routing import BaseRoute
 
 from headrace.errors import UsageError
-from headrace_server import endpoints
+from headrace_server import endpoints, page
 from headrace_server.access.sites import Sites
 from headrace_server.models.spec import ModelSpec, default_name
 from headrace_server.server import Server
@@ -47,6 +47,8 @@ def create_app(
             await server.aclose()
 
     routes: list[BaseRoute] = list(endpoints.routes(server))
+    if server.settings.page:
+        routes += page.routes()
     sites = Middleware(Sites, settings=server.settings)
     app = Starlette(routes=routes, lifespan=lifespan, middleware=[sites])
     app.state.server = server
