@@ -12,6 +12,7 @@ import { newChat, showing, shownTurns, withChanged, withTurn, without } from './
 import { History } from './store/history.ts';
 import { keep, kept } from './store/kept.ts';
 import { exported, imported, merged, restored, restoredManner } from './store/transfer.ts';
+import { bringColours } from './text/markdown.ts';
 
 export type Scheme = 'system' | 'light' | 'dark';
 export type Sheet = 'settings' | 'chats' | 'key' | null;
@@ -34,6 +35,8 @@ export class Page {
   notice: Notice | null = null;
   scheme: Scheme;
   draft: string;
+  /** Whether code is coloured by now. */
+  colours = false;
   /** Whether the chats that were kept have been read. */
   ready = false;
   private readonly client = new Client();
@@ -58,6 +61,10 @@ export class Page {
     this.others?.addEventListener('message', (event: MessageEvent<unknown>) => void this.reread(event.data));
     addEventListener('hashchange', () => this.showHash());
     void this.refreshModels();
+    void bringColours().then(() => {
+      this.colours = true;
+      this.changed();
+    });
     try {
       this.history = await History.open();
       this.chats = (await this.history.all()).map(settled).sort(byAge);

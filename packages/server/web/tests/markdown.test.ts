@@ -5,7 +5,7 @@ import { JSDOM } from 'jsdom';
 const { window } = new JSDOM('<!doctype html>');
 Object.assign(globalThis, { window, document: window.document, Element: window.Element, DocumentFragment: window.DocumentFragment });
 // It looks for a window when it is imported.
-const { blocksOf, purified, spoken } = await import('../src/text/markdown.ts');
+const { blocksOf, bringColours, purified, spoken } = await import('../src/text/markdown.ts');
 
 function markup(fragment: DocumentFragment): string {
   const holder = document.createElement('div');
@@ -22,7 +22,9 @@ test('Markdown becomes elements', () => {
   assert.match(drawn('3. three\n4. four'), /<ol start="3">/);
 });
 
-test('code is coloured in the languages that are known, and plain in others', () => {
+test('code is coloured once the colours are there, and plain in languages that are not known', async () => {
+  assert.match(drawn('```python\ndef f(): pass\n```'), /<code class="language-python">def f/);
+  await bringColours();
   assert.match(drawn('```python\ndef f(): pass\n```'), /<code class="language-python"><span class="hljs-keyword">def<\/span>/);
   assert.equal(drawn('```brainfuck\n<b>\n```'), '<pre><code class="language-brainfuck">&lt;b&gt;</code></pre>');
 });

@@ -8,7 +8,6 @@ import DOMPurify from 'dompurify';
 import type { Config } from 'dompurify';
 import { Marked } from 'marked';
 import type { Token, TokensList } from 'marked';
-import { highlighted } from './highlight.ts';
 
 const TAGS = [
   'a', 'blockquote', 'br', 'code', 'del', 'em', 'h1', 'h2', 'h3', 'h4', 'h5', 'h6', 'hr', 'img', 'kbd', 'li',
@@ -31,6 +30,14 @@ const POLICY: Config = {
 const MOST_LIVE = 6_000;
 
 let live = false;
+
+let highlighted: (code: string, language: string) => string | null = () => null;
+
+/** Have code coloured from now on; what was drawn before is to be drawn again. */
+export async function bringColours(): Promise<void> {
+  ({ highlighted } = await import('./highlight.ts'));
+  known.clear();
+}
 
 const marked = new Marked({ gfm: true, breaks: true });
 marked.use({

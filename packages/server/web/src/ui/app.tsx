@@ -94,6 +94,7 @@ function Conversation({ page, turns }: { page: Page; turns: readonly Turn[] }) {
               last={turn.id === lastId}
               busy={run !== null}
               live={run?.turn.id === turn.id}
+              colours={page.colours}
             />
           );
         })}

@@ -4,7 +4,15 @@ import { useLayoutEffect, useRef } from 'preact/hooks';
 import { blocksOf, purified } from '../text/markdown.ts';
 import { copied, memo } from './parts.tsx';
 
-export const Markdown = memo(({ text, open }: { text: string; open: boolean }) => (
+interface MarkdownProps {
+  text: string;
+  /** Whether more may follow. */
+  open: boolean;
+  /** Whether code is coloured: another value draws it again. */
+  colours: boolean;
+}
+
+export const Markdown = memo(({ text, open }: MarkdownProps) => (
   <div class="prose" onClick={copyCode}>
     {blocksOf(text, open).map((block, index) => (
       <Drawn key={index} html={block.html} />

@@ -16,6 +16,7 @@ interface TurnProps {
   busy: boolean;
   /** Whether it is being written. */
   live: boolean;
+  colours: boolean;
 }
 
 export const TurnView = memo((props: TurnProps) => {
@@ -109,12 +110,12 @@ export function useGrowing(area: { current: HTMLTextAreaElement | null }, value:
   }, [value]);
 }
 
-function Reply({ page, turn, live, busy, last, ...rest }: TurnProps) {
+function Reply({ page, turn, live, busy, last, colours, ...rest }: TurnProps) {
   const stoppedShort = turn.ending === 'stopped' || turn.ending === 'length' || (turn.ending === 'failed' && turn.content !== '');
   return (
     <article class={`turn reply ${live ? 'live' : ''}`} aria-label={`Answer${turn.model === undefined ? '' : ` of ${turn.model}`}`} aria-busy={live} data-turn={turn.id}>
       {turn.reasoning !== undefined && <Thoughts text={turn.reasoning} thinking={live && turn.content === '' && turn.calls === undefined} />}
-      {turn.content !== '' && <Markdown text={turn.content} open={live} />}
+      {turn.content !== '' && <Markdown text={turn.content} open={live} colours={colours} />}
       {turn.calls !== undefined && <Calls page={page} turn={turn} calls={turn.calls} waits={last && !busy} />}
       {turn.failure !== undefined && (
         <div class="failure" role="group" aria-label="Error">
@@ -236,7 +237,7 @@ function Result({ turn }: TurnProps) {
   );
 }
 
-function Versions({ page, turn, version, versions, busy }: Omit<TurnProps, 'live' | 'last'>) {
+function Versions({ page, turn, version, versions, busy }: Omit<TurnProps, 'live' | 'last' | 'colours'>) {
   if (versions < 2) return null;
   const step = (by: number) => {
     const all = page.current.turns.filter((each) => each.parent === turn.parent && each.role === turn.role);
