@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from starlette.routing import Route
 
-from headrace_server.endpoints import chat, health, native
+from headrace_server.endpoints import chat, health, messages, native, responses
 from headrace_server.endpoints.answering import Answering
 
 if TYPE_CHECKING:
@@ -21,3 +21,5 @@ def routes(server: Server) -> Iterator[Route]:
     yield Route("/health", Answering(server, health.health, public=True), methods=["GET"])
     yield from chat.routes(server)
     yield from native.routes(server)
+    yield from responses.routes(server)
+    yield from messages.routes(server)

@@ -10,7 +10,7 @@ import anyio
 import attrs
 import msgspec
 
-from headrace.params.sampling import MAX_SEED
+from headrace.params.sampling import MAX_SEED, SamplingParams
 from headrace.results import StopReason
 from headrace_server.errors import ApiError
 from headrace_server.wire.common import Timings, Usage
@@ -67,6 +67,8 @@ class Answers:
     """The prompt by itself, where several answers go on from it."""
     logprobs: bool = False
     """Whether there are log-probabilities."""
+    sampling: SamplingParams = attrs.field(factory=SamplingParams)
+    """How the tokens are chosen, with what the request leaves out."""
 
     @property
     def served(self) -> Served:
@@ -138,7 +140,7 @@ async def answering(exchange: Exchange, asked: Asked) -> AsyncIterator[Answers]:
             )
             entered.push_async_callback(_closed, stream)
             streams.append(stream)
-        yield Answers(seat, tuple(streams), prefilled, asked.logprobs is not None)
+        yield Answers(seat, tuple(streams), prefilled, asked.logprobs is not None, sampling)
 
 
 async def _closed(stream: ChatStream) -> None:
