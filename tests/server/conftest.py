@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+import time
 from collections.abc import Iterator
 
 import httpx
@@ -12,6 +13,7 @@ import pytest
 import uvicorn
 
 from headrace_server import ServerSettings, create_app
+from headrace_server.http.record import Record
 
 
 class Listening:
@@ -77,3 +79,28 @@ def serve() -> Iterator:
             return entered.enter_context(Listening(app))
 
         yield start
+
+
+class Asking:
+    """A request, as far as queues and models look at it.
+
+    Args:
+        time_left: Seconds until its deadline; None: there is none.
+    """
+
+    def __init__(self, time_left=None) -> None:
+        self.time_left = time_left
+        self.began = time.monotonic()
+        self.record = Record(method="POST", path="/")
+
+
+@pytest.fixture
+def asking():
+    """Makes requests for tests that need no connection: ``asking(time_left=3)``."""
+    return Asking
+
+
+@pytest.fixture(params=["asyncio", "trio"])
+def anyio_backend(request):
+    """The event loops that tests marked ``anyio`` run on."""
+    return request.param

@@ -7,7 +7,10 @@ import logging
 from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING
 
+from headrace.errors import BackendCrashedError
 from headrace_server.access.keys import Keys
+from headrace_server.errors import ApiError
+from headrace_server.generation.admission import RetiredError
 from headrace_server.generation.seat import Seat
 from headrace_server.models.registry import Registry
 from headrace_server.settings import ServerSettings
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
     from headrace_server.models.spec import ModelSpec
     from headrace_server.settings import ApiKey
 
+TRIES = 3
+"""Models that a request waits for, if they die before it has begun."""
 LOG = logging.getLogger("headrace_server")
 
 
@@ -55,17 +60,48 @@ class Server:
             params: Settings of the session.
             seats: Sequences that the request needs.
         """
-        async with (
-            self.registry.use(model, exchange) as served,
-            served.admission.seat(exchange, seats),
-            served.conversations.session(key, params) as session,
-        ):
-            seat = Seat(served, session, exchange, served.take_slots(exchange, seats))
+        async with contextlib.AsyncExitStack() as entered:
+            seat = await self._seated(entered, exchange, model, key, params, seats)
             try:
                 yield seat
             finally:
-                served.leave_slots(seat.slots)
+                seat.served.leave_slots(seat.slots)
                 await seat.leave()
+
+    async def _seated(
+        self,
+        entered: contextlib.AsyncExitStack,
+        exchange: Exchange,
+        model: str | None,
+        key: Key,
+        params: headrace.SessionParams | None,
+        seats: int,
+    ) -> Seat:
+        """A seat at the model, or at its successor if it dies before there was one."""
+        for tries_left in reversed(range(TRIES)):
+            async with contextlib.AsyncExitStack() as trying:
+                served = await trying.enter_async_context(self.registry.use(model, exchange))
+                try:
+                    await served.check_alive()
+                    await trying.enter_async_context(served.admission.seat(exchange, seats))
+                    session = await trying.enter_async_context(
+                        served.conversations.session(key, params)
+                    )
+                except RetiredError:
+                    continue
+                except BackendCrashedError as error:
+                    if not tries_left:
+                        raise
+                    self.registry.note_end(served, error)
+                    continue  # nothing was begun; the next one is waited for, with its back-off
+                entered.push_async_exit(trying.pop_all())
+                return Seat(served, session, exchange, served.take_slots(exchange, seats))
+        raise ApiError(
+            503,
+            "model_crashed",
+            "the model died again and again while the request waited; ask again later",
+            headers={"retry-after": "10"},
+        )
 
     def note(self, record: Record, key: ApiKey | None) -> None:
         """Take down a request that is over."""

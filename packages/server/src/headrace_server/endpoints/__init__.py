@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from starlette.routing import Route
 
-from headrace_server.endpoints import chat, health, messages, native, responses
+from headrace_server.endpoints import chat, health, messages, models, native, responses
 from headrace_server.endpoints.answering import Answering
 
 if TYPE_CHECKING:
@@ -23,3 +23,4 @@ def routes(server: Server) -> Iterator[Route]:
     yield from native.routes(server)
     yield from responses.routes(server)
     yield from messages.routes(server)
+    yield from models.routes(server)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import time
 from collections import deque
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
@@ -21,6 +20,13 @@ from headrace_server.errors import ApiError
 if TYPE_CHECKING:
     from headrace_server.http.exchange import Exchange
 
+MOST_PATIENCE = 60
+"""Seconds that a refused request is told to wait at most."""
+
+
+class RetiredError(Exception):
+    """The model has died: its successor has a queue of its own."""
+
 
 @attrs.define(eq=False)
 class _Waiting:
@@ -31,6 +37,8 @@ class _Waiting:
 
 class Admission:
     """The seats of one model. For one event loop.
+
+    Seats are given in the order of arrival: one that needs several is overtaken by nobody.
 
     Args:
         seats: Sequences that may generate at the same time.
@@ -43,12 +51,19 @@ class Admission:
         self.taken = 0
         """Seats in use."""
         self._queue: deque[_Waiting] = deque()
+        self._since: dict[object, float] = {}  # when each of those seated sat down
         self._mean_seconds = 1.0
+        self._retired = False
 
     @property
     def queued(self) -> int:
         """Requests that wait."""
         return len(self._queue)
+
+    @property
+    def seated(self) -> int:
+        """Requests that have seats."""
+        return len(self._since)
 
     @contextlib.asynccontextmanager
     async def seat(self, exchange: Exchange, seats: int = 1) -> AsyncIterator[None]:
@@ -61,6 +76,7 @@ class Admission:
         Raises:
             ApiError: 429 if the queue is full or the deadline came; 400 for more seats than there
                 are.
+            RetiredError: If the model has died.
         """
         if seats > self.seats:
             raise ApiError(
@@ -71,18 +87,25 @@ class Admission:
                 "--n-sequences",
                 param="n",
             )
-        came = time.monotonic()
-        await self._taken(exchange, seats)
-        seated = time.monotonic()
-        exchange.record.queue_seconds = seated - came
+        came = anyio.current_time()
+        try:
+            await self._taken(exchange, seats)
+        finally:
+            exchange.record.queue_seconds += anyio.current_time() - came
+        # Nothing is awaited from here to the block: no cancelling comes in between.
+        token = object()
+        self._since[token] = anyio.current_time()
         try:
             yield
         finally:
+            lasted = anyio.current_time() - self._since.pop(token)
+            self._mean_seconds += 0.2 * (lasted - self._mean_seconds)
             self.taken -= seats
-            self._mean_seconds += 0.2 * (time.monotonic() - seated - self._mean_seconds)
             self._seat_next()
 
     async def _taken(self, exchange: Exchange, seats: int) -> None:
+        if self._retired:
+            raise RetiredError
         if not self._queue and self.taken + seats <= self.seats:
             self.taken += seats
             return
@@ -93,8 +116,6 @@ class Admission:
         try:
             with anyio.move_on_after(exchange.time_left):
                 await waiting.event.wait()
-            if not waiting.seated:
-                raise self._refusal("the request's time ran out in the queue")
         except BaseException:
             if waiting.seated:  # in the very moment in which it was cancelled
                 self.taken -= seats
@@ -104,6 +125,10 @@ class Admission:
                 with contextlib.suppress(ValueError):
                     self._queue.remove(waiting)
             self._seat_next()
+        if not waiting.seated:
+            if self._retired:
+                raise RetiredError
+            raise self._refusal("the request's time ran out in the queue")
 
     def _seat_next(self) -> None:
         while self._queue and self.taken + self._queue[0].seats <= self.seats:
@@ -111,6 +136,12 @@ class Admission:
             waiting.seated = True
             self.taken += waiting.seats
             waiting.event.set()
+
+    def close(self) -> None:
+        """Give no more seats; those who wait are told that the model has died."""
+        self._retired = True
+        while self._queue:
+            self._queue.popleft().event.set()
 
     def _refusal(self, why: str) -> ApiError:
         seconds = self.retry_after()
@@ -123,5 +154,12 @@ class Admission:
         )
 
     def retry_after(self) -> int:
-        """Seconds after which a place in the queue is likely free."""
-        return max(1, min(60, math.ceil(self._mean_seconds * (self.queued + 1) / self.seats)))
+        """Seconds after which those who wait now are likely seated.
+
+        Requests last as long as those before did on average, and those under way at least as long
+        as they did so far.
+        """
+        now = anyio.current_time()
+        lasting = [now - since for since in self._since.values()]
+        mean = max(self._mean_seconds, sum(lasting) / len(lasting) if lasting else 0.0)
+        return max(1, min(MOST_PATIENCE, math.ceil(mean * (self.queued + 1) / self.seats)))
