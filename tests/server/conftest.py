@@ -69,9 +69,8 @@ class Listening:
         assert not self._thread.is_alive(), "the server ends"
 
 
-@pytest.fixture
-def serve() -> Iterator:
-    """Start servers: ``serve("fake:…", max_queue=3)``; each ends with the test."""
+@contextlib.contextmanager
+def _starting() -> Iterator:
     with contextlib.ExitStack() as entered:
 
         def start(models="fake:", settings=None, **changes) -> Listening:
@@ -104,3 +103,17 @@ def asking():
 def anyio_backend(request):
     """The event loops that tests marked ``anyio`` run on."""
     return request.param
+
+
+@pytest.fixture
+def serve() -> Iterator:
+    """Start servers: ``serve("fake:…", max_queue=3)``; each ends with the test."""
+    with _starting() as start:
+        yield start
+
+
+@pytest.fixture(scope="module")
+def serve_all() -> Iterator:
+    """The same for all tests of a module, which are to leave no traces."""
+    with _starting() as start:
+        yield start

@@ -9,10 +9,10 @@ from headrace_server import ModelSpec
 from tests.server.asking import ADD, CHAT, HELLO, answer, chat, refused
 
 
-@pytest.fixture
-def client(serve):
+@pytest.fixture(scope="module")
+def client(serve_all):
     """A client of a model that says hello."""
-    with serve("fake:Hello world").client() as client:
+    with serve_all("fake:Hello world").client() as client:
         yield client
 
 

@@ -11,10 +11,10 @@ from headrace_server import ModelSpec, create_app
 from tests.server.asking import ADD, CHAT, HELLO, answer, chat, events, refused, streamed
 
 
-@pytest.fixture
-def client(serve):
+@pytest.fixture(scope="module")
+def client(serve_all):
     """A client of a model that says hello."""
-    with serve("fake:Hello world").client() as client:
+    with serve_all("fake:Hello world").client() as client:
         yield client
 
 

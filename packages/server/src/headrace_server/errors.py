@@ -107,6 +107,16 @@ TABLE: Mapping[type[errors.HeadraceError], Answer] = {
 """For each class of headrace's errors its own line; a subclass of a backend's has its parent's."""
 
 
+def too_late() -> ApiError:
+    """An error for a request whose time has run out."""
+    return ApiError(
+        504,
+        "request_timeout",
+        "the request's time ran out before the answer was complete; ask for less, or start the "
+        "server with a larger --request-timeout",
+    )
+
+
 def told(error: BaseException, names: Mapping[str, str] = _NO_NAMES) -> ApiError:
     """How an error is told; what is no error of headrace's is the server's own fault.
 
@@ -118,10 +128,10 @@ def told(error: BaseException, names: Mapping[str, str] = _NO_NAMES) -> ApiError
         error = group[0]
     if isinstance(error, ApiError):
         return error
-    if isinstance(error, errors.ParamsError):
+    if isinstance(error, (errors.ParamsError, errors.TokenizeError)):
         return in_words_of_requests(error, names)
     if isinstance(error, errors.ContextFullError):
-        return _too_long(error)
+        return _too_long(error, names)
     for kind in type(error).__mro__:
         answer = TABLE.get(kind)
         if answer is not None:
@@ -139,18 +149,24 @@ def _named(answer: Answer, message: str, names: Mapping[str, str]) -> ApiError:
     return ApiError(answer.status, answer.code, f"{field}: {told}", param=field)
 
 
-def _too_long(error: errors.ContextFullError) -> ApiError:
+def _too_long(error: errors.ContextFullError, names: Mapping[str, str]) -> ApiError:
     """A prompt that does not fit: always the same, with both numbers where they are known."""
     answer = TABLE[errors.ContextFullError]
     needed, room = error.n_tokens, error.n_ctx
     if needed is None or room is None:
         return ApiError(answer.status, answer.code, str(error))
+    numbers = {"n_prompt_tokens": needed, "n_ctx": room}
+    one_of_many = _ONE_OF_MANY.match(error.message)
+    if one_of_many is not None:
+        field = names.get(one_of_many[1], one_of_many[1]) + one_of_many[2]
+        message = f"{field}: has {needed} tokens, more than the {room} that fit: send less"
+        return ApiError(answer.status, answer.code, message, param=field, details=numbers)
     return ApiError(
         answer.status,
         answer.code,
         f"the prompt has {needed} tokens and the context holds {room}: send less, or start the "
         "server with a larger --n-ctx",
-        details={"n_prompt_tokens": needed, "n_ctx": room},
+        details=numbers,
     )
 
 
@@ -167,34 +183,38 @@ def openai_body(error: ApiError) -> dict[str, Any]:
     }
 
 
+_ONE_OF_MANY = re.compile(r"(\w+)(\[\d+\]) has ")
 _SAMPLING = re.compile(r"\bSamplingParams\.(\w+)")
 _FIELD = re.compile(
-    r"^(?:[A-Z]\w*\.)?(?P<field>[a-z_]\w*(?:\[\d+\]|\['\w+'\]|\.\w+)*)(?P<rest>\W.*)$", re.DOTALL
+    r"^(?:[A-Z]\w*\.)?(?P<field>[a-z_]\w*(?:\[\d+\]|\['\w+'\]|\.\w+)*)"
+    r"(?P<rest>(?:,|:|=| (?:must|has|is|are|names|cannot|does|needs)\b).*)$",
+    re.DOTALL,
 )
 _INNER = re.compile(r"\['(\w+)'\]")
 _WORDS = {"None": "null", "True": "true", "False": "false", "a dict": "an object"}
 _PYTHON = re.compile(r"\b(?:None|True|False|a dict)\b")
 
 
-def in_words_of_requests(error: errors.ParamsError, names: Mapping[str, str]) -> ApiError:
+def in_words_of_requests(error: errors.HeadraceError, names: Mapping[str, str]) -> ApiError:
     """An error about a parameter of headrace's, as one about a field of a request.
 
     Args:
         error: What headrace says.
         names: Fields that requests call otherwise, by headrace's name.
     """
+    code = "invalid_text" if isinstance(error, errors.TokenizeError) else "invalid_value"
     what, got, value = error.message.partition(", got ")
     hint = f". {error.hint}" if error.hint else ""
     found = _FIELD.match(what)
     if found is None:
-        return ApiError(400, "invalid_value", f"{_in_json(what)}{got}{value}{_in_json(hint)}")
+        return ApiError(BAD, code, f"{_in_json(what)}{got}{value}{_in_json(hint)}")
     field = _INNER.sub(r".\1", found["field"])
     top, _, _ = field.partition(".")
     top, _, _ = top.partition("[")
     field = names.get(top, top) + field[len(top) :]
     rest = found["rest"].lstrip()
     message = f"{field}: {_in_json(rest)}{got}{value}{_in_json(hint)}"
-    return ApiError(400, "invalid_value", message, param=field)
+    return ApiError(BAD, code, message, param=field)
 
 
 def _in_json(text: str) -> str:

@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING
 
 from starlette.routing import Route
 
-from headrace_server.endpoints import chat, health, messages, models, native, responses
+from headrace_server.endpoints import (
+    chat,
+    completions,
+    embeddings,
+    health,
+    messages,
+    models,
+    native,
+    responses,
+    tokenizing,
+)
 from headrace_server.endpoints.answering import Answering
 
 if TYPE_CHECKING:
@@ -19,8 +29,14 @@ __all__ = ["Answering", "routes"]
 def routes(server: Server) -> Iterator[Route]:
     """All of them."""
     yield Route("/health", Answering(server, health.health, public=True), methods=["GET"])
-    yield from chat.routes(server)
-    yield from native.routes(server)
-    yield from responses.routes(server)
-    yield from messages.routes(server)
-    yield from models.routes(server)
+    for module in (
+        chat,
+        completions,
+        embeddings,
+        tokenizing,
+        native,
+        responses,
+        messages,
+        models,
+    ):
+        yield from module.routes(server)

@@ -11,6 +11,7 @@ from starlette.routing import Route
 
 from headrace.results import StopReason
 from headrace_server.endpoints.answering import Answering
+from headrace_server.endpoints.fields import number_of_answers, refusal
 from headrace_server.errors import ApiError
 from headrace_server.generation.chats import (
     UNREAD,
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from headrace_server.http.exchange import Exchange
     from headrace_server.server import Server
 
-_MOST_ANSWERS = 128
 _text = msgspec.json.Encoder().encode
 
 
@@ -84,13 +84,8 @@ def asked_of(request: wire.ChatRequest) -> Asked:
         sampling=request,
         logprobs=_logprobs(request),
         max_tokens=_max_tokens(request),
-        n=_answers(request.n),
+        n=number_of_answers(request.n),
     )
-
-
-def refusal(field: str, why: str) -> ApiError:
-    """An error for a field that is known and cannot be honoured."""
-    return ApiError(400, "unsupported", f"{field}: {why}", param=field)
 
 
 def _refuse_unknown(request: wire.ChatRequest) -> None:
@@ -192,19 +187,6 @@ def _max_tokens(request: wire.ChatRequest) -> int | None:
     if most is None and request.n_predict is not None and request.n_predict >= 0:
         most = request.n_predict
     return most
-
-
-def _answers(n: int | None) -> int:
-    if n is None:
-        return 1
-    if not 1 <= n <= _MOST_ANSWERS:
-        raise ApiError(
-            400,
-            "invalid_value",
-            f"n: must be a whole number in 1 … {_MOST_ANSWERS}, got {n}",
-            param="n",
-        )
-    return n
 
 
 # -- whole answers ------------------------------------------------------------

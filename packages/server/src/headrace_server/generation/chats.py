@@ -12,7 +12,7 @@ import msgspec
 
 from headrace.params.sampling import MAX_SEED, SamplingParams
 from headrace.results import StopReason
-from headrace_server.errors import ApiError
+from headrace_server.errors import ApiError, too_late
 from headrace_server.wire.common import Timings, Usage
 from headrace_server.wire.sampling import Sampling, sampling_params
 
@@ -175,11 +175,6 @@ def check_ended(reason: StopReason) -> None:
         ApiError: 504 if the time ran out, 503 if the server ended it.
     """
     if reason is StopReason.TIMED_OUT:
-        raise ApiError(
-            504,
-            "request_timeout",
-            "the request's time ran out before the answer was complete; ask for fewer tokens, or "
-            "start the server with a larger --request-timeout",
-        )
+        raise too_late()
     if reason is StopReason.CANCELLED:
         raise ApiError(503, "cancelled", "the server ended the answer before it was complete")

@@ -68,7 +68,11 @@ class Sampling(msgspec.Struct, kw_only=True):
 
 
 def sampling_params(
-    asked: Sampling, recommended: headrace.SamplingParams, *, logprobs: int | None = None
+    asked: Sampling,
+    recommended: headrace.SamplingParams,
+    *,
+    logprobs: int | None = None,
+    logprobs_field: str = "top_logprobs",
 ) -> headrace.SamplingParams:
     """The values for headrace.
 
@@ -76,6 +80,7 @@ def sampling_params(
         asked: What the request says.
         recommended: What holds where it says nothing.
         logprobs: Most likely tokens to name beside each; 0: each alone; None: none.
+        logprobs_field: What the request calls that.
 
     Raises:
         ApiError: For a value outside its range, naming the field.
@@ -99,7 +104,7 @@ def sampling_params(
     base = (
         headrace.SamplingParams() if given.get("mirostat") or "samplers" in given else recommended
     )
-    renamed = {"logprobs": "top_logprobs"}
+    renamed = {"logprobs": logprobs_field}
     if asked.repetition_penalty is not None and asked.repeat_penalty is None:
         renamed["repeat_penalty"] = "repetition_penalty"
     try:
