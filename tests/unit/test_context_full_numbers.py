@@ -79,8 +79,8 @@ def test_they_cross_a_pickle(model):
 def test_they_cross_from_a_child_process():
     """What an isolated model raises has them too."""
     params = headrace.ModelParams(isolation="process")
-    with headrace.load_model("fake:Hello", engine=ENGINE, params=params) as model:
-        with model.open_session() as session:
-            error = raised_by(lambda: session.complete("x" * 50))
+    loaded = headrace.load_model("fake:Hello", engine=ENGINE, params=params)
+    with loaded as model, model.open_session() as session:
+        error = raised_by(lambda: session.complete("x" * 50))
     assert error.n_tokens >= 50
     assert error.n_ctx == 32

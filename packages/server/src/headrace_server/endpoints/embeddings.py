@@ -29,8 +29,7 @@ _MOST_TEXTS = 2048
 
 def routes(server: Server) -> Iterator[Route]:
     """What is answered here."""
-    for path in ("/v1/embeddings", "/embeddings"):
-        yield Route(path, Answering(server, embeddings), methods=["POST"])
+    yield Route("/v1/embeddings", Answering(server, embeddings), methods=["POST"])
     for path in ("/v1/rerank", "/rerank", "/v1/reranking", "/reranking"):
         yield Route(path, Answering(server, rerank), methods=["POST"])
 
