@@ -59,4 +59,5 @@ def rendered_chat(told: dict[str, Any], parser: ChatParser) -> RenderedChat:
         grammar=told["grammar"],
         stops=told["stops"],
         spoken=told["spoken"],
+        plain=told["plain"],
     )

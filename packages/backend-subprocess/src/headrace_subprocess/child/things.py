@@ -60,4 +60,5 @@ def told_rendering(rendered: RenderedChat) -> dict[str, Any]:
         "grammar": rendered.grammar,
         "stops": rendered.stops,
         "spoken": rendered.spoken,
+        "plain": rendered.plain,
     }

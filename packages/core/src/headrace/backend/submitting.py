@@ -25,6 +25,7 @@ from headrace.results import StopReason
 from headrace.session import Session
 from headrace.streams.generation import Begun, BegunChat, Delta, Generation, GenerationReport
 from headrace.streams.parser import RenderedChat
+from headrace.streams.plain_text import tokens_of
 
 _Fork = TypeVar("_Fork", bound="SubmittingSession")
 
@@ -66,7 +67,7 @@ class SubmittingSession(Session):
         chat: RenderedChat | None = None
         if isinstance(request, ChatRequest):
             chat = self._model.rendered(request)
-            line = self._model.tokenize(chat.prompt, add_special=True, parse_special=True)
+            line = tokens_of(self._model, chat)
             known, carry = 0, b""
         else:
             new = check_prompt(request.prompt, self._model, history=bool(self._line))

@@ -10,6 +10,7 @@ from headrace.errors import ParamsError
 from headrace.params import SamplingParams
 from headrace.requests.chat import ChatRequest
 from headrace.streams.parser import RenderedChat
+from headrace.streams.plain_text import tokens_of
 
 if TYPE_CHECKING:
     from headrace.model import Model
@@ -37,8 +38,7 @@ def conversation(model: Model, request: ChatRequest) -> Conversation:
     rendered = model.rendered(request)
     return Conversation(
         rendered,
-        # The rendering leaves out the BOS that is added here.
-        model.tokenize(rendered.prompt, add_special=True, parse_special=True),
+        tokens_of(model, rendered),
         _constrained(request.sampling, rendered),
         _spoken(model, rendered),
     )

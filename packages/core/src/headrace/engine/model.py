@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from headrace.results.machine import MemoryUsage, SystemInfo
     from headrace.results.vectors import Embeddings, Ranking
     from headrace.streams.parser import RenderedChat
+    from headrace.streams.plain_text import ControlTexts
 
 _WITHOUT_SESSIONS = {Capability.TOKENIZE, Capability.EMBED, Capability.RERANK}
 
@@ -64,6 +65,7 @@ class EngineModel(Model):
         self._vocabulary = CheckedVocabulary(model.vocabulary, self._seam)
         self._vectors: Vectors | None = None
         self._guide = Guide(self._vocabulary)
+        self._controls: ControlTexts | None = None
         if params.prepare_grammar and Capability.GRAMMAR in self.capabilities:
             self._guide.prepare()
         self._engine: Engine | None = None
@@ -93,9 +95,27 @@ class EngineModel(Model):
             return super()._render(request)
         from headrace.requests.tools_in_prompt import in_prompt
         from headrace.streams.continued import continued
+        from headrace.streams.plain_text import rendered_as_text
         from headrace.streams.prompted import reading_calls
 
-        return reading_calls(request, continued(in_prompt(request), self._formatted))
+        return rendered_as_text(
+            request,
+            self._control_texts(),
+            lambda asked: reading_calls(asked, continued(in_prompt(asked), self._formatted)),
+        )
+
+    def _control_texts(self) -> ControlTexts:
+        """What is not to be read as a token in a message; found once."""
+        if self._controls is None:
+            from headrace.streams.plain_text import ControlTexts
+
+            vocabulary = self._vocabulary
+            silent = [token for token, piece in enumerate(vocabulary.pieces()) if not piece]
+            self._controls = ControlTexts(
+                vocabulary.detokenize([token], special=True).decode(errors="replace")
+                for token in silent
+            )
+        return self._controls
 
     def _formatted(self, request: ChatRequest) -> RenderedChat:
         """A conversation as the backend renders it."""

@@ -126,3 +126,6 @@ class RenderedChat:
     """Strings that end the answer."""
     spoken: tuple[str, ...] = ()
     """Texts of control tokens that belong to the answer: the parser needs to see them."""
+    plain: tuple[tuple[int, int], ...] = ()
+    """Where the prompt is read without control tokens, each place with its end: a message has text
+    there that would be one."""
