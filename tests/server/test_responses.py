@@ -7,7 +7,6 @@ import pytest
 
 from headrace_server import create_app
 from headrace_server.wire.responses import FunctionCall, Message, Reasoning, Response
-
 from tests.server.conftest import Listening
 
 ADD = {

@@ -12,7 +12,6 @@ from headrace_server.endpoints.responses.store import Store
 from headrace_server.errors import ApiError
 from headrace_server.wire import response_events as events
 from headrace_server.wire.responses import Response
-
 from tests.server.test_responses import ADD, CALLING
 
 EVENTS = (

@@ -155,13 +155,11 @@ class _Marks:
         self.request = attrs.evolve(request, messages=tuple(marked)) if self.texts else request
 
     def _message(self, message: ChatMessage) -> ChatMessage:
-        changed = {
-            "content": self._text(message.content),
-            "reasoning": self._text(message.reasoning),
-            "tool_calls": tuple(self._call(each) for each in message.tool_calls),
-        }
-        same = all(getattr(message, name) == value for name, value in changed.items())
-        return message if same else attrs.evolve(message, **changed)
+        content, reasoning = self._text(message.content), self._text(message.reasoning)
+        calls = tuple(self._call(each) for each in message.tool_calls)
+        if (content, reasoning, calls) == (message.content, message.reasoning, message.tool_calls):
+            return message
+        return attrs.evolve(message, content=content, reasoning=reasoning, tool_calls=calls)
 
     def _call(self, call: ToolCall) -> ToolCall:
         arguments = self._text(call.arguments)

@@ -54,7 +54,17 @@ _WORDS += ("re", "on", "▁the", "the", "▁w", "▁s", "en", "▁and", "▁o", 
 N_VOCAB = FIRST_BYTE + 256 + len(_WORDS)
 FIM = {name: N_VOCAB - 5 + index for index, name in enumerate(("pre", "suf", "mid", "rep", "sep"))}
 """Ids of the tokens for filling in the middle, of kinds that have them: the last words' places."""
-_N_FIM = {"": 0, "gap": 3, "infill": 5, "marker": 0}
+TURNS = {
+    text: N_VOCAB - 4 + index
+    for index, text in enumerate(("<|im_start|>", "<|im_end|>", "[INST]", "<end_of_turn>"))
+}
+"""Ids of the control tokens of kinds with ``+chat``, two of which its template writes."""
+TEMPLATE = (
+    "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n"
+    "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+"""The chat template of kinds with ``+chat``."""
+_N_FIM = {"": 0, "gap": 3, "infill": 5, "marker": 0, "chat": 0}
 MARKER = "<start_of_image>"
 """Text of the user-defined token of kinds with ``+marker``, which is the last word's."""
 
@@ -69,7 +79,8 @@ def path(kind: str) -> Path:
             ``recommending`` (attention, with metadata about sampling),
             ``encoder`` (not causal) or ``no_vocabulary``. After ``attention``, ``window`` or
             ``recurrent`` may stand ``+infill``, for all tokens for filling in the middle,
-            ``+gap``, for the three that it takes, or ``+marker``, for a user-defined token.
+            ``+gap``, for the three that it takes, ``+marker``, for a user-defined token, or
+            ``+chat``, for a chat template and its control tokens.
 
     Raises:
         ParamsError: For another kind.
@@ -112,6 +123,7 @@ def _build(kind: str) -> Path:
 def _write(kind: str, target: Path, deltas: Mapping[str, np.ndarray]) -> Path:
     kind, _, tokens = kind.partition("+")
     fim = dict(list(FIM.items())[: _N_FIM[tokens]])
+    turns: Mapping[str, int] = {}
     architecture, layers, tensors = _ARCHITECTURES[kind]
     writer = gguf.GGUFWriter(target, architecture)
     _add_parameters(writer, kind, layers)
@@ -121,8 +133,11 @@ def _write(kind: str, target: Path, deltas: Mapping[str, np.ndarray]) -> Path:
     elif kind == "bpe":
         _add_bpe_vocabulary(writer)
     else:
-        _add_spm_vocabulary(writer, fim, marker=tokens == "marker")
-    control = [UNK, BOS, EOS, *fim.values()]
+        turns = TURNS if tokens == "chat" else {}
+        _add_spm_vocabulary(writer, fim, turns, marker=tokens == "marker")
+        if turns:
+            writer.add_chat_template(TEMPLATE)
+    control = [UNK, BOS, EOS, *fim.values(), *turns.values()]
     tensors(_Weights(writer, np.random.default_rng(SEED), deltas, control), layers)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
@@ -162,7 +177,9 @@ def _add_parameters(writer: gguf.GGUFWriter, kind: str, layers: int) -> None:
         writer.add_float32("general.sampling.temp", 0.25)
 
 
-def _add_spm_vocabulary(writer: gguf.GGUFWriter, fim: Mapping[str, int], *, marker: bool) -> None:
+def _add_spm_vocabulary(
+    writer: gguf.GGUFWriter, fim: Mapping[str, int], turns: Mapping[str, int], *, marker: bool
+) -> None:
     """Every byte, and some words; nothing is added to or taken from a text but BOS."""
     kinds = gguf.TokenType
     tokens = ["<unk>", "<s>", "</s>"]
@@ -173,6 +190,8 @@ def _add_spm_vocabulary(writer: gguf.GGUFWriter, fim: Mapping[str, int], *, mark
     for name, token in fim.items():
         tokens[token], types[token] = f"<fim:{name}>", kinds.CONTROL
         writer.add_uint32(f"tokenizer.ggml.fim_{name}_token_id", token)
+    for text, token in turns.items():
+        tokens[token], types[token] = text, kinds.CONTROL
     if marker:
         tokens[-1], types[-1] = MARKER, kinds.USER_DEFINED
     writer.add_tokenizer_model("llama")
