@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
 import threading
@@ -35,8 +36,6 @@ class Listening:
         self._thread = threading.Thread(target=self._run, name="server", daemon=True)
 
     def _run(self) -> None:
-        import asyncio
-
         async def serve() -> None:
             self._loop = asyncio.get_running_loop()
             await self.uvicorn.serve(sockets=[self._socket])
@@ -47,6 +46,10 @@ class Listening:
     def call(self, function, *arguments) -> None:
         """Have the server's event loop call a function soon."""
         self._loop.call_soon_threadsafe(function, *arguments)
+
+    def start(self, function) -> None:
+        """Have the server's event loop begin a coroutine."""
+        asyncio.run_coroutine_threadsafe(function(), self._loop)
 
     @property
     def state(self):

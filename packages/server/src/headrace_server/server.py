@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from headrace.errors import BackendCrashedError
 from headrace_server.access.keys import Keys
+from headrace_server.ending import Ending
 from headrace_server.errors import ApiError
 from headrace_server.generation.admission import RetiredError
 from headrace_server.generation.seat import Seat
@@ -40,6 +41,7 @@ class Server:
         self.settings = settings
         self.registry = Registry(specs, settings)
         self.keys = Keys(settings.api_keys)
+        self.ending = Ending()
 
     @contextlib.asynccontextmanager
     async def seat(

@@ -85,6 +85,10 @@ class ApiKey:
             )
 
 
+def _all_keys(keys: Iterable[ApiKey]) -> tuple[ApiKey, ...]:
+    return tuple(keys)
+
+
 @strict_names
 @attrs.frozen(kw_only=True)
 class ServerSettings:
@@ -94,11 +98,11 @@ class ServerSettings:
         ParamsError: For an unknown name or a value outside its range.
     """
 
-    api_keys: tuple[ApiKey, ...] = attrs.field(default=(), converter=tuple)
+    api_keys: tuple[ApiKey, ...] = attrs.field(default=(), converter=_all_keys)
     """Keys, one of which a request must show; none: anyone may ask."""
     cors_origins: tuple[str, ...] = attrs.field(default=(), converter=_texts, validator=_origins)
-    """Web sites whose pages may ask, such as ``https://example.org``; none by default. ``*``: all of
-    them, for which keys are needed."""
+    """Web sites whose pages may ask, such as ``https://example.org``; none by default. ``*``: all
+    of them, for which keys are needed."""
     allowed_hosts: tuple[str, ...] = attrs.field(default=(), converter=_texts, validator=_hosts)
     """Names beside ``localhost`` by which a server without keys that listens on this machine alone
     is asked, such as that of a proxy before it. Requests under other names are refused."""

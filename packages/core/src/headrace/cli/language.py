@@ -21,7 +21,7 @@ _TOKEN = re.compile(
     | (?P<quoted> (?<!\w)'(?:[^'\\]|\\.)*' | (?<!\w)"(?:[^"\\]|\\.)*" )
     | (?<![\w./-])
       (?P<owner> [a-z]+(?:_[a-z]+)+'s\  | (?:Model|Engine|Session|Sampling)Params\. | PromptLookup\.
-               | CheckLimits\. | SpeedPlan\. )?
+               | CheckLimits\. | SpeedPlan\. | ServerSettings\. )?
       (?P<name> [a-z][a-z0-9_]* )
       (?P<assigned> = (?P<value> '[^']*' | "[^"]*" | … | [\w.+-]*\w )? )?
       (?!\w|\()

@@ -79,6 +79,10 @@ class Exchange:
         self._group: TaskGroup | None = None
         self._writer: EventWriter | None = None
         self._responded = False
+        self.is_endless = False
+        """Whether it goes on until somebody ends it, as events of a server's state do."""
+        self._endpoint_scope: anyio.CancelScope | None = None
+        self._failure: ApiError | None = None
 
     # -- the request --------------------------------------------------------
 
@@ -228,7 +232,8 @@ class Exchange:
 
     async def _answered(self, endpoint: Callable[[Exchange], Awaitable[None]]) -> None:
         try:
-            await endpoint(self)
+            with self.server.ending.waits_for(self):
+                await self._until_failure(endpoint)
         except GoneError:
             self.record.outcome = "cancelled"
         except Exception as error:
@@ -239,6 +244,18 @@ class Exchange:
             await self._tell_failure(failure)
         else:
             self.record.outcome = self.record.outcome or "ok"
+
+    async def _until_failure(self, endpoint: Callable[[Exchange], Awaitable[None]]) -> None:
+        with anyio.CancelScope() as self._endpoint_scope:
+            await endpoint(self)
+        if self._endpoint_scope.cancelled_caught and self._failure is not None:
+            raise self._failure
+
+    def fail(self, failure: ApiError) -> None:
+        """End it from outside: what the endpoint does is cancelled, and the client told this."""
+        self._failure = failure
+        if self._endpoint_scope is not None:
+            self._endpoint_scope.cancel()
 
     async def _tell_failure(self, failure: ApiError) -> None:
         if not self._responded:
