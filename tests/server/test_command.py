@@ -413,3 +413,13 @@ def test_a_process_that_cannot_serve_says_so():
     """The helper of these tests tells what was wrong."""
     with pytest.raises(AssertionError, match="--max-queue must be"):
         Serving("fake:", "--max-queue", "-1")
+
+
+def test_a_model_that_does_not_fit_ends_it():
+    """What is needed and what is free is asked before it is loaded."""
+    with serving("fake:#memory=2000000") as server:
+        code, error = server.ended()
+    assert code == 1
+    assert "headrace: error: " in error
+    assert "memory" in error
+    assert "defect" not in error

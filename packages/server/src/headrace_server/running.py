@@ -23,9 +23,12 @@ from starlette.applications import Starlette
 
 from headrace.cli.limits import TimedOutError
 from headrace.cli.progress import progress_bar
-from headrace.errors import HeadraceError
+from headrace.errors import ModelLoadError
+from headrace_server.errors import ApiError
 from headrace_server.server import Server
 
+_REDRAWN = 0.1
+"""Seconds from one state of the progress bar to the next."""
 _KEEP_ALIVE = 75
 """Seconds that a silent connection is kept: longer than proxies keep theirs."""
 _LAST_RESORT = 15
@@ -81,37 +84,27 @@ class _Uvicorn(uvicorn.Server):
     async def _load_first(self) -> None:
         limit = self._running.load_timeout
         began = anyio.current_time()
-        try:
-            with anyio.CancelScope() as self._loading, anyio.move_on_after(limit) as timed:
-                await self._load_with_bar()
-        except HeadraceError as error:
-            self._give_up(error)
-            return
-        if timed.cancelled_caught and limit is not None:
-            self._give_up(TimedOutError("loading", limit))
-        elif not self._loading.cancelled_caught:
+        load = self._ours.registry.begin_load(self._ours.registry.place(None))
+        with (
+            progress_bar("Loading") as show,
+            anyio.CancelScope() as self._loading,
+            anyio.move_on_after(limit) as timed,
+        ):
+            while not load.ended.is_set():
+                show(load.progress)
+                with anyio.move_on_after(_REDRAWN):
+                    await load.ended.wait()
+        if not load.ended.is_set():
+            if load.job is not None:
+                load.job.cancel()
+            if timed.cancelled_caught and limit is not None:
+                self._give_up(TimedOutError("loading", limit))
+        elif load.error is not None:
+            told = load.error  # in the words of a response, where the registry itself refused
+            self._give_up(ModelLoadError(told.message) if isinstance(told, ApiError) else told)
+        else:
             self.is_ready = True
             self._running.ready(anyio.current_time() - began)
-
-    async def _load_with_bar(self) -> None:
-        place = self._ours.registry.place(None)
-        with progress_bar("Loading") as show:
-
-            async def watch() -> None:
-                while True:
-                    show(place.progress)
-                    await anyio.sleep(0.1)
-
-            failure = None
-            async with anyio.create_task_group() as group:
-                group.start_soon(watch)
-                try:
-                    await self._ours.registry.loaded(place)
-                except HeadraceError as error:  # which the group would wrap
-                    failure = error
-                group.cancel_scope.cancel()
-        if failure is not None:
-            raise failure
 
     def _give_up(self, failure: BaseException) -> None:
         self.failure = failure

@@ -155,6 +155,7 @@ async def _asked(exchange: Exchange) -> Place:
 
 async def watch_models(exchange: Exchange) -> None:
     """``GET /models/events``: the state of each model, then every change of one."""
+    exchange.is_endless = True
     await exchange.stream(_changes(exchange))
 
 
