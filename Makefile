@@ -12,12 +12,13 @@ INPUTS := Makefile setup.py build_ffi.py pyproject.toml $(shell find native_buil
     \( -name '*.py' -o -name '*.pyi' -o -name '*.toml' -o -name '*.h' -o -name '*.cpp' \) \
     -not -path '*/build/*')
 
-.PHONY: help demo test dev lint docs clean python
+.PHONY: help demo test dev page lint docs clean python
 
 help:
 	@echo "make demo    install into $(DEMO) and watch a model write text"
 	@echo "make test    the tests that need no compiler"
 	@echo "make dev     an editable installation with all tools in $(DEV)"
+	@echo "make page    the server's chat page, with Node.js"
 	@echo "make lint    style and types"
 	@echo "make docs    the documentation site, into build/site"
 	@echo "make clean   remove what these made (the cache of built libraries stays)"
@@ -61,11 +62,14 @@ dev: | python
 	$(DEV)/bin/python -m pip install --quiet --disable-pip-version-check \
 	    "setuptools>=77" "cffi>=2" "cmake>=3.25,<5" ninja \
 	    pytest hypothesis hypothesis-jsonschema huggingface_hub "jsonschema[format-nongpl]" \
-	    pytest-benchmark gguf "jinja2>=3.1.6" ruff mypy types-jsonschema types-setuptools tox
+	    pytest-benchmark gguf "jinja2>=3.1.6" ruff mypy types-jsonschema types-setuptools tox httpx
 	$(DEV)/bin/python -m native_build
 	$(DEV)/bin/python -m pip install --disable-pip-version-check --no-build-isolation \
 	    -e . -e packages/core -e packages/backend-fake -e packages/backend-llamacpp \
-	    -e packages/backend-subprocess
+	    -e packages/backend-subprocess -e packages/server
+
+page:
+	cd packages/server/web && npm ci && npm run build
 
 python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "headrace needs Python 3.10 or later; this is " + sys.version.split()[0] + ". Name another: make PYTHON=python3.12 ...")'
