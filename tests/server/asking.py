@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 HELLO = [{"role": "user", "content": "Hi"}]
 CHAT = "/v1/chat/completions"
@@ -55,3 +56,11 @@ def refused(response, field=None, status=400):
         assert error["param"] == field
         assert error["message"].startswith(field)
     return error
+
+
+def until(condition, seconds=20.0):
+    """Wait for something that a server does in its own thread."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not come to pass"
+        time.sleep(0.002)

@@ -11,7 +11,7 @@ import pytest
 from headrace import EngineParams, ModelParams
 from headrace_server import ModelSpec
 from headrace_server.models.place import STEADY, Place
-from tests.server.asking import CHAT, HELLO, answer, chat, events
+from tests.server.asking import CHAT, HELLO, answer, chat, events, until
 from tests.server.test_registry import wait_for
 
 LONG = "fake:" + "word " * 400
@@ -39,7 +39,7 @@ def kill(server):
 
 def test_a_process_that_dies_gives_its_streams_an_error_and_comes_back(serve):
     """All streams end with an error event; the next request is answered by a new process."""
-    server = serve([isolated(LONG + "#delay=0.01", n_sequences=4)])
+    server = serve([isolated(LONG + "#delay=0.05", n_sequences=4)])
     ends, begun = [], threading.Barrier(4)
 
     def stream():
@@ -68,7 +68,7 @@ def test_a_process_that_dies_gives_its_streams_an_error_and_comes_back(serve):
 
 def test_who_waits_in_the_queue_is_answered_by_the_next_process(serve):
     """The queue moves to the model that is loaded again."""
-    server = serve([isolated(LONG + "#delay=0.01", n_sequences=1)])
+    server = serve([isolated(LONG + "#delay=0.05", n_sequences=1)])
     found = []
 
     def ask():
@@ -82,8 +82,7 @@ def test_who_waits_in_the_queue_is_answered_by_the_next_process(serve):
         queued = threading.Thread(target=ask)
         queued.start()
         admission = served(server).admission
-        while not admission.queued:
-            pass
+        until(lambda: admission.queued)
         kill(server)
         assert any('"model_crashed"' in line for line in lines)
     queued.join(20)

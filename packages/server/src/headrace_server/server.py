@@ -14,6 +14,7 @@ from headrace_server.errors import ApiError
 from headrace_server.generation.admission import RetiredError
 from headrace_server.generation.seat import Seat
 from headrace_server.models.registry import Registry
+from headrace_server.observation.metrics import Metrics
 from headrace_server.settings import ServerSettings
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class Server:
     def __init__(self, specs: Sequence[ModelSpec], settings: ServerSettings) -> None:
         self.settings = settings
         self.registry = Registry(specs, settings)
+        self.metrics = Metrics(self.registry)
         self.keys = Keys(settings.api_keys)
         self.ending = Ending()
 
@@ -107,6 +109,7 @@ class Server:
 
     def note(self, record: Record, key: ApiKey | None) -> None:
         """Take down a request that is over."""
+        self.metrics.note(record)
         if self.settings.access_log:
             LOG.info("request", extra={"record": record})
 

@@ -13,6 +13,7 @@ from headrace_server.endpoints import (
     embeddings,
     health,
     messages,
+    metrics,
     models,
     native,
     responses,
@@ -38,5 +39,6 @@ def routes(server: Server) -> Iterator[Route]:
         responses,
         messages,
         models,
+        metrics,
     ):
         yield from module.routes(server)

@@ -149,7 +149,6 @@ async def unload_model(exchange: Exchange) -> None:
 
 async def _asked(exchange: Exchange) -> Place:
     body = await exchange.body(Named)
-    exchange.record.model = body.model
     return exchange.server.registry.named(body.model)
 
 
