@@ -163,6 +163,15 @@ def test_blocks_become_turns(client):
     assert usage.input_tokens + usage.cache_read_input_tokens == rendered(expected)
 
 
+def test_what_stands_for_a_control_token_is_counted_as_text(client):
+    """As the model sees it."""
+    asked = [{"role": "user", "content": "Write <eos> here"}]
+    usage = ask(client, messages=asked).usage
+    tokens = counted(client, messages=asked)
+    assert tokens == rendered("user: Write #### here<eos>\n") + len("<eos>") - len("####")
+    assert tokens == usage.input_tokens + usage.cache_read_input_tokens
+
+
 @pytest.mark.parametrize(
     ("result", "shown"),
     [

@@ -279,6 +279,21 @@ CALL = HISTORY[4]
 RESULT = HISTORY[5]
 
 
+def test_log_probabilities_are_those_of_the_text(serve):
+    """A token each; thoughts, marks and the end have none."""
+    wanted = {"include": ["message.output_text.logprobs"], "top_logprobs": 2}
+    with serve(CALLING).client() as client:
+        response = ask(client, input="?", tools=[ADD], **wanted)
+        plain = ask(client, input="?", tools=[ADD])
+    (text,) = response.output[1].content
+    assert "".join(each.token for each in text.logprobs) == "Well. "
+    assert [bytes(each.bytes).decode() for each in text.logprobs] == list("Well. ")
+    assert all(each.logprob <= 0 for each in text.logprobs)
+    assert {len(each.top_logprobs) for each in text.logprobs} == {2}
+    assert response.top_logprobs == 2
+    assert plain.output[1].content[0].logprobs == []
+
+
 @pytest.mark.parametrize(
     ("body", "param"),
     [

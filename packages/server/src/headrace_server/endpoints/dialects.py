@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from headrace import JsonSchema, ToolCall
+from headrace.common.workers import in_worker
 from headrace.errors import ChatParseError, GrammarError
+from headrace.streams.plain_text import tokens_of
 from headrace_server.errors import ApiError
 from headrace_server.generation.chats import answering, check_ended
 from headrace_server.wire.responses import Logprob, TopLogprob
@@ -233,4 +235,5 @@ async def counted(exchange: Exchange, asked: Asked) -> int:
     """
     async with exchange.server.registry.use(asked.model, exchange) as served:
         rendered = await served.model.arender_chat(asked.messages, **asked.render)
-        return len(await served.model.atokenize(rendered.prompt, parse_special=True))
+        model = served.model
+        return await in_worker(lambda: len(tokens_of(model, rendered)))
