@@ -87,3 +87,12 @@ def test_the_installed_script_is_there():
 
     (script,) = entry_points(group="console_scripts", name="headrace")
     assert script.value == "headrace_command:main"
+
+
+def test_serving_says_what_to_install():
+    """The server is a distribution of its own."""
+    ended = headrace_command("serve", "model.gguf")
+    assert ended.returncode == 2
+    assert "No such command 'serve'. headrace-server brings it" in ended.stderr
+    assert "pip install 'headrace[server]'" in ended.stderr
+    assert "serve" not in headrace_command("--help").stdout.partition("Commands:")[2]
