@@ -120,3 +120,13 @@ def serve_all() -> Iterator:
     """The same for all tests of a module, which are to leave no traces."""
     with _starting() as start:
         yield start
+
+
+@pytest.fixture
+def serve_once():
+    """Makes servers that a test starts and ends by itself: ``with serve_once("fake:…")``."""
+
+    def make(models="fake:", **changes) -> Listening:
+        return Listening(create_app(models, ServerSettings(), **changes))
+
+    return make

@@ -134,6 +134,8 @@ class ServerSettings:
     """Whether logs may have the text of prompts."""
     state_dir: Path | None = attrs.field(default=None, converter=attrs.converters.optional(Path))
     """Folder in which conversations are kept over a restart; None: in memory only."""
+    state_bytes: int = _number(4_000 * MEGABYTE)
+    """Bytes that conversations of one model may take there; those not used for longest go first."""
 
     def __attrs_post_init__(self) -> None:
         keys = [each.key for each in self.api_keys]

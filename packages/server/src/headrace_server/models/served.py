@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 import anyio
 
 import headrace
+from headrace import Capability
 from headrace.errors import HeadraceError
 from headrace_server.generation.admission import Admission
 from headrace_server.generation.conversations import Conversations
 from headrace_server.generation.pieces import Pieces
+from headrace_server.generation.shelf import Shelf, folder_of
 from headrace_server.models.adapters import Adapters
 from headrace_server.models.pulse import Pulse
 from headrace_server.models.spec import ModelSpec
@@ -40,7 +42,9 @@ class Served:
         self.model = model
         seats = spec.engine.n_sequences
         self.admission = Admission(seats, settings.max_queue)
-        self.conversations = Conversations(model, most=2 * seats)
+        self.shelf = _shelf(spec, model, settings)
+        """Conversations on disk, if they are kept there."""
+        self.conversations = Conversations(model, most=seats, shelf=self.shelf)
         self.pulse = Pulse(settings.stalled_after)
         self.slots: list[Exchange | None] = [None] * seats
         """Which request has which of the sequences."""
@@ -78,6 +82,8 @@ class Served:
         if loaded:
             self.adapters = Adapters(loaded)
             await self.conversations.use(self.adapters.current)
+        if self.shelf is not None:
+            await self.shelf.open()
         with contextlib.suppress(headrace.UnsupportedError):
             self.n_ctx = (await model.amemory_usage()).n_ctx_sequence
         if spec.sampling is not None:
@@ -136,3 +142,9 @@ class Served:
         """Give everything back."""
         await self.conversations.aclose()
         await self.model.aclose()
+
+
+def _shelf(spec: ModelSpec, model: headrace.Model, settings: ServerSettings) -> Shelf | None:
+    if settings.state_dir is None or Capability.STATE not in model.capabilities:
+        return None
+    return Shelf(folder_of(settings.state_dir, spec.name, spec.reference), settings.state_bytes)
