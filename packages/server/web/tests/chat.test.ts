@@ -130,11 +130,13 @@ test('each failure has a remedy of its kind', () => {
   assert.equal(of(400, 'invalid_value').kind, 'request');
   assert.equal(of(500).kind, 'server');
   assert.equal(failureIn(null, 502).message, 'The server answered with status 502.');
-  assert.equal(failureIn({ error: 'told' }, 500).message, 'told');
+  assert.equal(failureIn({ error: 'told by another server' }, 500).message, 'Told by another server');
+  assert.equal(failureIn({ error: { message: 'top_p: must be a number' } }, 400).message, 'top_p: must be a number');
+  assert.equal(of(403).kind, 'request');
 });
 
 test('states of models are read in several words', () => {
-  assert.deepEqual(modelOf({ id: 'm', status: { value: 'loading', progress: 0.5 }, meta: { n_ctx: 4096 } }), { id: 'm', state: 'loading', progress: 0.5, context: 4096, error: null });
+  assert.deepEqual(modelOf({ id: 'm', status: { value: 'loading', progress: 0.5, message: 'was ill' }, meta: { n_ctx: 4096 } }), { id: 'm', state: 'loading', progress: 0.5, context: 4096, error: 'was ill' });
   assert.equal(modelOf({ id: 'm', status: 'loaded' })?.state, 'loaded');
   assert.equal(modelOf({ id: 'm', state: 'failed', error: { message: 'no file' } })?.error, 'no file');
   assert.equal(modelOf({ id: 'm' })?.state, 'unknown');

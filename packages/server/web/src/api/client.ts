@@ -68,6 +68,9 @@ export class Client {
       if (options.signal?.aborted) throw error;
       throw new FailureError(failure('unreachable', `No answer from ${location.host}.`));
     }
+    if (response.status === 401) {
+      throw new FailureError(failure('key', this.key === null ? 'This server needs a key.' : 'The server does not accept this key.'));
+    }
     if (!response.ok) throw new FailureError(await failureOf(response));
     return response;
   }
@@ -91,7 +94,7 @@ export function modelOf(entry: unknown): Model | null {
   if (typeof id !== 'string') return null;
   const status = field(entry, 'status');
   const state = [status, field(status, 'value'), field(entry, 'state')].find((each) => typeof each === 'string');
-  const error = field(entry, 'error') ?? field(status, 'error');
+  const error = field(entry, 'error') ?? field(status, 'error') ?? field(status, 'message');
   const told = typeof error === 'string' ? error : field(error, 'message');
   return {
     id,

@@ -49,7 +49,7 @@ export function failureIn(body: unknown, status: number, wait: number | null = n
   const error = field(body, 'error');
   const code = String(field(error, 'code') ?? '');
   const told = typeof error === 'string' ? error : field(error, 'message');
-  const message = typeof told === 'string' && told !== '' ? told : `The server answered with status ${status}.`;
+  const message = typeof told === 'string' && told !== '' ? sentence(told) : `The server answered with status ${status}.`;
   const kind = kindOf(status, code);
   if (kind === 'busy' && wait !== null) {
     return failure(kind, message, `Others are being answered. Try again in ${Math.ceil(wait)} s.`);
@@ -57,8 +57,13 @@ export function failureIn(body: unknown, status: number, wait: number | null = n
   return failure(kind, message);
 }
 
+/** A message with a capital, unless it begins with the name of a field. */
+function sentence(text: string): string {
+  return /^[\w.[\]]+:|^['"`]/.test(text) ? text : text.charAt(0).toUpperCase() + text.slice(1);
+}
+
 function kindOf(status: number, code: string): FailureKind {
-  if (status === 401 || status === 403) return 'key';
+  if (status === 401) return 'key';
   if (status === 429 || code === 'busy' || code === 'model_loading') return 'busy';
   if (code === 'context_length_exceeded') return 'context';
   if (code.startsWith('model_') || code === 'out_of_memory' || code === 'backend_unavailable') return 'model';

@@ -77,7 +77,8 @@ function Conversation({ page, turns }: { page: Page; turns: readonly Turn[] }) {
         const element = scroller.current;
         if (element === null) return;
         pinned.current = element.scrollHeight - element.scrollTop - element.clientHeight < 40;
-        if (away === pinned.current) setAway(!pinned.current);
+        const far = element.scrollHeight - element.scrollTop - element.clientHeight > 200;
+        if (far !== away) setAway(far);
       }}
     >
       <div class="column">

@@ -15,7 +15,11 @@ export function Composer({ page, turns }: { page: Page; turns: readonly Turn[] }
   }, [page.current.id]);
   const busy = page.run !== null;
   const send = () => {
-    page.send(page.draft);
+    const text = page.draft;
+    if (text.trim() === '') return;
+    // At once: what is typed before the next frame is the next message.
+    if (area.current !== null) area.current.value = '';
+    page.send(text);
     area.current?.focus();
   };
   return (
@@ -33,7 +37,7 @@ export function Composer({ page, turns }: { page: Page; turns: readonly Turn[] }
           onKeyDown={(event) => {
             if (!sends(event)) return;
             event.preventDefault();
-            send();
+            if (!busy) send();
           }}
         />
         {busy ? (

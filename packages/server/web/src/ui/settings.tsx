@@ -138,15 +138,15 @@ function ToolsField({ page }: { page: Page }) {
   );
 }
 
-function KeyField({ page }: { page: Page }) {
+function KeyField({ page, first = false }: { page: Page; first?: boolean }) {
   const [key, setKey] = useState(page.key ?? '');
   return (
     <Field label="Key" hint="If the server asks for one. It is kept in this browser, and goes to this server alone.">
       {(id) => (
         <div class="row">
-          <input id={id} type="password" autocomplete="off" spellcheck={false} value={key} onInput={(event) => setKey(event.currentTarget.value)} onKeyDown={(event) => event.key === 'Enter' && page.useKey(key.trim())} />
+          <input id={id} type="password" autofocus={first} autocomplete="off" spellcheck={false} value={key} onInput={(event) => setKey(event.currentTarget.value)} onKeyDown={(event) => event.key === 'Enter' && page.useKey(key.trim())} />
           <button type="button" class="button" disabled={key.trim() === (page.key ?? '')} onClick={() => page.useKey(key.trim())}>
-            {key.trim() === '' ? 'Forget' : 'Save'}
+            {key.trim() === '' && page.key !== null ? 'Forget' : 'Save'}
           </button>
         </div>
       )}
@@ -157,9 +157,11 @@ function KeyField({ page }: { page: Page }) {
 /** Asked for when the server refuses. */
 export function KeySheet({ page }: { page: Page }) {
   return (
-    <SheetView title="This server needs a key" class="small" close={() => page.open(null)}>
-      <p>Whoever runs the server has it: it was given with --api-key.</p>
-      <KeyField page={page} />
+    <SheetView title={page.key === null ? 'This server needs a key' : 'The server does not accept this key'} class="small" close={() => page.open(null)}>
+      <p>
+        Whoever runs the server has one: it was given with <code>--api-key</code>.
+      </p>
+      <KeyField page={page} first />
     </SheetView>
   );
 }

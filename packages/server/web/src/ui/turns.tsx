@@ -106,12 +106,13 @@ export function useGrowing(area: { current: HTMLTextAreaElement | null }, value:
     const box = area.current;
     if (box === null) return;
     box.style.height = 'auto';
-    box.style.height = `${box.scrollHeight}px`;
+    box.style.height = `${box.scrollHeight + box.offsetHeight - box.clientHeight}px`;
   }, [value]);
 }
 
 function Reply({ page, turn, live, busy, last, colours, ...rest }: TurnProps) {
   const stoppedShort = turn.ending === 'stopped' || turn.ending === 'length' || (turn.ending === 'failed' && turn.content !== '');
+  const full = isFull(turn, page.model?.context ?? null);
   return (
     <article class={`turn reply ${live ? 'live' : ''}`} aria-label={`Answer${turn.model === undefined ? '' : ` of ${turn.model}`}`} aria-busy={live} data-turn={turn.id}>
       {turn.reasoning !== undefined && <Thoughts text={turn.reasoning} thinking={live && turn.content === '' && turn.calls === undefined} />}
@@ -136,18 +137,25 @@ function Reply({ page, turn, live, busy, last, colours, ...rest }: TurnProps) {
           <div class="actions">
             <Versions page={page} turn={turn} busy={busy} {...rest} />
             <Copy text={turn.content} label="Copy answer" />
-            <IconButton icon="again" label="Another answer" disabled={busy} onClick={() => page.again(turn)} />
-            {stoppedShort && last && <IconButton icon="next" label="Continue" text disabled={busy} onClick={() => page.goOn(turn)} />}
+            {!(last && turn.failure !== undefined) && <IconButton icon="again" label="Another answer" disabled={busy} onClick={() => page.again(turn)} />}
+            {stoppedShort && last && !full && <IconButton icon="next" label="Continue" text disabled={busy} onClick={() => page.goOn(turn)} />}
           </div>
-          <p class="figures">{remarks(turn).join(' · ')}</p>
+          <p class="figures">{remarks(turn, full).join(' · ')}</p>
         </div>
       )}
     </article>
   );
 }
 
-function remarks(turn: Turn): string[] {
-  const ended = { stopped: 'stopped', length: 'cut at its greatest length' } as Partial<Record<string, string>>;
+/** Whether an answer was cut because the chat has no room left. */
+function isFull({ ending, figures }: Turn, context: number | null): boolean {
+  const used = (figures?.promptTokens ?? 0) + (figures?.answerTokens ?? 0);
+  return ending === 'length' && context !== null && used >= context - 1;
+}
+
+function remarks(turn: Turn, full: boolean): string[] {
+  const length = full ? 'cut, since the context is full' : 'cut at its greatest length';
+  const ended: Partial<Record<string, string>> = { stopped: 'stopped', length };
   const said = ended[turn.ending ?? ''];
   return [...(said === undefined ? [] : [said]), ...measured(turn.figures ?? {})];
 }
@@ -156,7 +164,7 @@ function measured({ answerTokens, tokensPerSecond, firstTokenSeconds, cachedToke
   const parts: string[] = [];
   if (answerTokens !== undefined) parts.push(`${counted(answerTokens)} tokens`);
   if (tokensPerSecond !== undefined) parts.push(`${rate(tokensPerSecond)} tokens/s`);
-  if (firstTokenSeconds !== undefined) parts.push(`first after ${firstTokenSeconds.toFixed(firstTokenSeconds < 10 ? 1 : 0)} s`);
+  if (firstTokenSeconds !== undefined) parts.push(`first after ${firstTokenSeconds < 0.05 ? '< 0.1' : firstTokenSeconds.toFixed(firstTokenSeconds < 10 ? 1 : 0)} s`);
   if (cachedTokens !== undefined && cachedTokens > 0) parts.push(`${counted(cachedTokens)} remembered`);
   return parts;
 }
