@@ -44,6 +44,7 @@ export class Page {
   private readonly listeners = new Set<() => void>();
   private planned = false;
   private afterKey: (() => void) | null = null;
+  private askAgain: number | undefined;
   private readonly others = 'BroadcastChannel' in window ? new BroadcastChannel('headrace.chats') : null;
 
   constructor() {
@@ -112,14 +113,18 @@ export class Page {
     return this.models.find((model) => model.id === this.current.manner.model) ?? this.models[0] ?? null;
   }
 
-  /** Ask which models there are, and in what state. */
+  /** Ask which models there are, and in what state; again soon, if one is being loaded. */
   async refreshModels(): Promise<void> {
+    clearTimeout(this.askAgain);
     try {
       this.models = await this.client.models();
       this.modelsFailure = null;
     } catch (error) {
       this.modelsFailure = told(error);
       if (this.modelsFailure.kind === 'key' && this.sheet === null) this.askKey(() => undefined);
+    }
+    if (this.models.some((model) => model.state === 'loading')) {
+      this.askAgain = window.setTimeout(() => void this.refreshModels(), 1000);
     }
     this.changed();
   }
