@@ -8,12 +8,16 @@ from typing import Any
 
 import attrs
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute
 
 from headrace.errors import UsageError
 from headrace_server import endpoints, page
 from headrace_server.access.sites import Sites
+from headrace_server.errors import ApiError, openai_body
 from headrace_server.models.spec import ModelSpec, default_name
 from headrace_server.server import Server
 from headrace_server.settings import ServerSettings
@@ -50,9 +54,26 @@ def create_app(
     if server.settings.page:
         routes += page.routes()
     sites = Middleware(Sites, settings=server.settings)
-    app = Starlette(routes=routes, lifespan=lifespan, middleware=[sites])
+    app = Starlette(
+        routes=routes,
+        lifespan=lifespan,
+        middleware=[sites],
+        exception_handlers={HTTPException: _told},
+    )
     app.state.server = server
     return app
+
+
+def _told(request: Request, error: Exception) -> Response:
+    """No such path, or another method: told like all else."""
+    assert isinstance(error, HTTPException), "that is what it handles"
+    code = "not_found" if error.status_code == 404 else "method_not_allowed"
+    failure = ApiError(
+        error.status_code,
+        code,
+        f"{request.method} {request.url.path:.200}: {error.detail}; see GET /openapi.json",
+    )
+    return JSONResponse(openai_body(failure), error.status_code, error.headers)
 
 
 def specs_of(

@@ -136,6 +136,10 @@ def told(error: BaseException, names: Mapping[str, str] = _NO_NAMES) -> ApiError
         answer = TABLE.get(kind)
         if answer is not None:
             return _named(answer, str(error), names)
+    if isinstance(error, RecursionError):
+        return ApiError(
+            BAD, "invalid_value", "the body: its values are nested too deeply; send flatter ones"
+        )
     return ApiError(500, "internal_error", "the server failed; its log says why")
 
 

@@ -16,6 +16,7 @@ from headrace_server.endpoints import (
     metrics,
     models,
     native,
+    openapi,
     responses,
     tokenizing,
 )
@@ -29,7 +30,7 @@ __all__ = ["Answering", "routes"]
 
 def routes(server: Server) -> Iterator[Route]:
     """All of them."""
-    yield Route("/health", Answering(server, health.health, public=True), methods=["GET"])
+    found = [Route("/health", Answering(server, health.health, public=True), methods=["GET"])]
     for module in (
         chat,
         completions,
@@ -41,4 +42,6 @@ def routes(server: Server) -> Iterator[Route]:
         models,
         metrics,
     ):
-        yield from module.routes(server)
+        found += module.routes(server)
+    yield from found
+    yield openapi.route(server, found)

@@ -10,7 +10,7 @@ import msgspec
 from starlette.routing import Route
 
 from headrace.results import StopReason
-from headrace_server.endpoints.answering import Answering
+from headrace_server.endpoints.answering import Answering, described
 from headrace_server.endpoints.fields import number_of_answers, refusal
 from headrace_server.errors import ApiError
 from headrace_server.generation.chats import (
@@ -42,6 +42,7 @@ def routes(server: Server) -> Iterator[Route]:
         yield Route(path, Answering(server, chat_completions), methods=["POST"])
 
 
+@described(wire.ChatRequest, wire.ChatCompletion, events=True)
 async def chat_completions(exchange: Exchange) -> None:
     """Answer a conversation, whole or as a stream."""
     request = await exchange.body(wire.ChatRequest)

@@ -22,7 +22,7 @@ from headrace.grammar import JsonSchema
 from headrace.params.sampling import MAX_SEED
 from headrace.requests.checks import check_range
 from headrace.results import StopReason
-from headrace_server.endpoints.answering import Answering
+from headrace_server.endpoints.answering import Answering, described
 from headrace_server.endpoints.fields import number_of_answers, refusal
 from headrace_server.errors import ApiError
 from headrace_server.generation.chats import check_ended, each_of
@@ -51,6 +51,7 @@ def routes(server: Server) -> Iterator[Route]:
     yield Route("/v1/completions", Answering(server, completions), methods=["POST"])
 
 
+@described(wire.CompletionRequest, wire.Completion, events=True)
 async def completions(exchange: Exchange) -> None:
     """Continue texts, whole or as a stream."""
     request = await exchange.body(wire.CompletionRequest)

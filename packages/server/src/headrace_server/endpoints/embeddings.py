@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import anyio
 from starlette.routing import Route
 
-from headrace_server.endpoints.answering import Answering
+from headrace_server.endpoints.answering import Answering, described
 from headrace_server.endpoints.fields import refusal
 from headrace_server.errors import ApiError, too_late
 from headrace_server.wire import vectors as wire
@@ -34,6 +34,7 @@ def routes(server: Server) -> Iterator[Route]:
         yield Route(path, Answering(server, rerank), methods=["POST"])
 
 
+@described(wire.EmbeddingRequest, wire.EmbeddingList)
 async def embeddings(exchange: Exchange) -> None:
     """Vectors for texts."""
     request = await exchange.body(wire.EmbeddingRequest)
@@ -59,6 +60,7 @@ async def embeddings(exchange: Exchange) -> None:
     await exchange.respond(answer)
 
 
+@described(wire.RerankRequest, wire.Ranking)
 async def rerank(exchange: Exchange) -> None:
     """How well documents answer a query, best first."""
     request = await exchange.body(wire.RerankRequest)

@@ -10,7 +10,7 @@ from starlette.routing import Route
 
 import headrace
 from headrace_server._version import __version__
-from headrace_server.endpoints.answering import Answering
+from headrace_server.endpoints.answering import Answering, described
 from headrace_server.errors import told
 from headrace_server.http.events import event
 from headrace_server.http.exchange import Exchange
@@ -133,6 +133,7 @@ async def show_model(exchange: Exchange) -> None:
     await exchange.respond(listed(place))
 
 
+@described(Named)
 async def load_model(exchange: Exchange) -> None:
     """``POST /models/load``: begin to load, also one whose last load failed a moment ago."""
     place = await _asked(exchange)
@@ -140,6 +141,7 @@ async def load_model(exchange: Exchange) -> None:
     await exchange.respond(Done(success=True, status=status(place)))
 
 
+@described(Named)
 async def unload_model(exchange: Exchange) -> None:
     """``POST /models/unload``: have a model leave that nobody uses."""
     place = await _asked(exchange)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from starlette.routing import Route
 
-from headrace_server.endpoints.answering import Answering
+from headrace_server.endpoints.answering import Answering, described
 from headrace_server.errors import ApiError
 from headrace_server.wire import tokens as wire
 
@@ -23,6 +23,7 @@ def routes(server: Server) -> Iterator[Route]:
     yield Route("/detokenize", Answering(server, detokenize), methods=["POST"])
 
 
+@described(wire.TokenizeRequest, wire.Tokens)
 async def tokenize(exchange: Exchange) -> None:
     """The tokens of a text.
 
@@ -45,7 +46,7 @@ async def tokenize(exchange: Exchange) -> None:
     parse = request.parse_special is not False
     async with exchange.server.registry.use(request.model, exchange) as served:
         found = await served.model.atokenize(text, add_special=special, parse_special=parse)
-        shown: list[int] | list[wire.Piece] = found
+        shown: list[int | wire.Piece] = list(found)
         if request.with_pieces:
             await served.pieces.look_up(found)
             shown = [_piece(token, served.pieces) for token in found]
@@ -61,6 +62,7 @@ def _piece(token: int, pieces: Pieces) -> wire.Piece:
         return wire.Piece(token, list(data))
 
 
+@described(wire.DetokenizeRequest, wire.Text)
 async def detokenize(exchange: Exchange) -> None:
     """The text of tokens."""
     request = await exchange.body(wire.DetokenizeRequest)

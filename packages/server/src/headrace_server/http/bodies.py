@@ -13,7 +13,8 @@ from headrace_server.errors import ApiError
 from headrace_server.settings import ServerSettings
 
 _T = TypeVar("_T")
-_PLACE = re.compile(r" - at `\$(?:\.)?(.*)`$", re.DOTALL)
+_PLACE = re.compile(r" - at `(?:key in )?\$\.?(.*)`$", re.DOTALL)
+_MISSING = re.compile(r"missing required field `(\w+)`")
 
 
 async def received(
@@ -88,8 +89,10 @@ def decoded(body: bytes, content_type: str | None, kind: type[_T]) -> _T:
 
 def _wrong_field(message: str) -> ApiError:
     place = _PLACE.search(message)
-    if place is None:
-        return ApiError(400, "invalid_value", f"the body is not as expected: {message}")
-    field = place[1]
-    what = message[: place.start()]
+    what = message if place is None else message[: place.start()]
+    field = "" if place is None else place[1].removesuffix("[...]")
+    missing = _MISSING.search(what)
+    if missing is not None:
+        field = f"{field}.{missing[1]}" if field else missing[1]
+        what = "is missing"
     return ApiError(400, "invalid_value", f"{field or 'the body'}: {what}", param=field or None)

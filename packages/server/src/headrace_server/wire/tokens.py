@@ -27,7 +27,7 @@ class Piece(msgspec.Struct):
 class Tokens(msgspec.Struct):
     """The tokens of a text."""
 
-    tokens: list[int] | list[Piece]
+    tokens: list[int | Piece]
     count: int
     max_model_len: int
 

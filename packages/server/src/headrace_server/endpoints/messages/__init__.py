@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.routing import Route
 
-from headrace_server.endpoints.answering import Answering
+from headrace_server.endpoints.answering import Answering, described
 from headrace_server.endpoints.dialects import Talk, counted, talk
 from headrace_server.endpoints.messages import asking
 from headrace_server.endpoints.messages.writing import Writing
@@ -30,6 +30,7 @@ _KINDS = {
 }
 
 
+@described(wire.MessagesRequest, events=True)
 async def create(exchange: Exchange) -> None:
     """``POST /v1/messages``."""
     exchange.names = asking.NAMES
@@ -47,6 +48,7 @@ async def create(exchange: Exchange) -> None:
     await exchange.respond(message, headers={"request-id": exchange.record.request_id})
 
 
+@described(wire.Counted)
 async def count(exchange: Exchange) -> None:
     """``POST /v1/messages/count_tokens``."""
     exchange.names = asking.NAMES

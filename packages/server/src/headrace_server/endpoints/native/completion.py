@@ -13,6 +13,7 @@ import msgspec
 
 import headrace
 from headrace.params.sampling import MAX_SEED
+from headrace_server.endpoints.answering import described
 from headrace_server.endpoints.native.prompts import prompts_of, tokens_of
 from headrace_server.endpoints.native.requests import (
     NAMES,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from headrace_server.models.served import Served
 
 
+@described(CompletionRequest, events=True)
 async def completion(exchange: Exchange) -> None:
     """``POST /completion``."""
     request = await exchange.body(CompletionRequest)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from headrace_server.endpoints.answering import described
 from headrace_server.endpoints.native.completion import answer
 from headrace_server.endpoints.native.requests import Generating
 from headrace_server.errors import ApiError
@@ -60,6 +61,7 @@ class Between:
         return await session.ainfill(self._prefix, self._suffix, extra=self._extra, **keywords)
 
 
+@described(InfillRequest, events=True)
 async def infill(exchange: Exchange) -> None:
     """``POST /infill``."""
     request = await exchange.body(InfillRequest)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
 from headrace_server._version import __version__
+from headrace_server.endpoints.answering import described
 from headrace_server.endpoints.native.requests import Generating, LoraScale
 from headrace_server.endpoints.native.results import settings
 from headrace_server.errors import ApiError
@@ -121,6 +122,7 @@ async def lora_adapters(exchange: Exchange) -> None:
         await exchange.respond(served.adapters.told())
 
 
+@described(list[LoraScale])
 async def set_lora_adapters(exchange: Exchange) -> None:
     """``POST /lora-adapters``: how strongly each acts from now on; those left out: not at all."""
     scales = await exchange.body(list[LoraScale])

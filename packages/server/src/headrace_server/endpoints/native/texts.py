@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from headrace_server.endpoints.answering import described
 from headrace_server.endpoints.native.prompts import prompts_of, tokens_of
 from headrace_server.errors import ApiError
 
@@ -26,6 +27,7 @@ class TemplateRequest(msgspec.Struct, kw_only=True):
     add_generation_prompt: bool | None = None
 
 
+@described(TemplateRequest)
 async def apply_template(exchange: Exchange) -> None:
     """``POST /apply-template``: a conversation as the model would see it."""
     request = await exchange.body(TemplateRequest)
@@ -65,6 +67,7 @@ class EmbeddingRequest(msgspec.Struct, kw_only=True):
     pooling: str | None = None
 
 
+@described(EmbeddingRequest)
 async def embedding(exchange: Exchange) -> None:
     """``POST /embedding``: of each text its vectors, one where they are pooled."""
     request = await exchange.body(EmbeddingRequest)

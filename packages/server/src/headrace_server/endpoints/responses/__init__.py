@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.routing import Route
 
-from headrace_server.endpoints.answering import Answering
+from headrace_server.endpoints.answering import Answering, described
 from headrace_server.endpoints.dialects import Talk, counted, talk
 from headrace_server.endpoints.responses import asking
 from headrace_server.endpoints.responses.store import Store
@@ -31,6 +31,7 @@ class Responses:
     def __init__(self) -> None:
         self.store = Store()
 
+    @described(ResponsesRequest, events=True)
     async def create(self, exchange: Exchange) -> None:
         """``POST /v1/responses``."""
         exchange.names = asking.NAMES
@@ -47,6 +48,7 @@ class Responses:
             self._finish(exchange, said, talking, writing)
         await exchange.respond(response)
 
+    @described(Counted)
     async def count(self, exchange: Exchange) -> None:
         """``POST /v1/responses/input_tokens``."""
         exchange.names = asking.NAMES
