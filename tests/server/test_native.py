@@ -361,9 +361,12 @@ def test_the_tokenizer_is_told(client):
 
 
 def test_slots_of_a_model_that_is_not_loaded(serve):
-    """There are none."""
-    with serve(SCRIPT).client() as client:
-        assert client.get("/slots").json() == []
+    """All are idle, and it stays unloaded."""
+    server = serve(SCRIPT)
+    with server.client() as client:
+        slots = client.get("/slots").json()
+    assert [slot["is_processing"] for slot in slots] == [False] * 8
+    assert server.state.registry.place(None).served is None
 
 
 def test_slots_tell_who_is_at_work(serve):
@@ -423,3 +426,10 @@ def test_an_adapter_that_there_is_not_is_named(adapted):
     assert answer.status_code == 400
     assert "adapter 2" in answer.json()["error"]["message"]
     assert [each["scale"] for each in adapted.get("/lora-adapters").json()] == [1.0, 0.0]
+
+
+def test_each_token_of_a_stream_has_a_part_with_its_probability(client):
+    """Also where several come at once; together they are the text."""
+    parts = streamed(client, prompt="Hi", n_probs=1)[:-1]
+    assert [len(part["completion_probabilities"]) for part in parts] == [1] * len(parts)
+    assert "".join(part["content"] for part in parts) == "The race carries water."

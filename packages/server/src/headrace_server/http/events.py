@@ -28,10 +28,16 @@ def comment(text: str) -> bytes:
     return f": {text}\n\n".encode()
 
 
+BUFFER = 256_000
+"""Bytes that may wait for a client that reads more slowly than a model writes."""
+
+
 class EventWriter:
     """Sends events to one client, and a comment where none comes for a while.
 
-    A client that takes nothing for ``write_timeout`` seconds is given up.
+    What a client has not taken yet waits here, up to a limit, so that an answer ends, and gives
+    its sequence back, when it is written and not when it is read. A client that takes nothing for
+    ``write_timeout`` seconds is given up.
     """
 
     def __init__(
@@ -41,32 +47,57 @@ class EventWriter:
         self._settings = settings
         self._sent = time.monotonic()
         self._since: float | None = None  # when what is being sent was begun with
-        self._lock = anyio.Lock(fast_acquire=True)
+        self._waiting: list[bytes] = []
+        self._size = 0
+        self._ending = False
+        self._come = anyio.Event()
+        self._room = anyio.Event()
+        self._over = anyio.Event()
         self.finished = False
-        """Whether the last byte was sent."""
-
-    async def begin(self, start: dict[str, Any]) -> None:
-        """Send the headers."""
-        async with self._lock:
-            await self._send(start)
+        """Whether the last byte was sent, or is about to be."""
 
     async def send(self, data: bytes) -> None:
-        """Send an event; nothing once the end was sent."""
-        async with self._lock:
-            if self.finished:
-                return
-            self._since = time.monotonic()
-            await self._send({"type": "http.response.body", "body": data, "more_body": True})
-            self._sent, self._since = time.monotonic(), None
+        """Have an event sent; nothing once the end was said. Waits if too much waits already."""
+        while self._size >= BUFFER and not self._ending:
+            if self._room.is_set():
+                self._room = anyio.Event()
+            await self._room.wait()
+        if not self._ending:
+            self._waiting.append(data)
+            self._size += len(data)
+            self._come.set()
 
-    async def finish(self) -> None:
-        """Send the end."""
-        async with self._lock:
-            if not self.finished:
+    def finish(self) -> None:
+        """Say that this is the end; it is sent behind what waits."""
+        self._ending = True
+        self._come.set()
+
+    async def over(self) -> None:
+        """Wait until the last byte was sent."""
+        await self._over.wait()
+
+    async def write(self, start: dict[str, Any]) -> None:
+        """Send the headers, and then what comes, until the end."""
+        await self._sending(start)
+        while True:
+            if self._waiting:
+                data, self._waiting = b"".join(self._waiting), []
+                self._size = 0
+                await self._sending({"type": "http.response.body", "body": data, "more_body": True})
+                self._room.set()
+            elif self._ending:
                 self.finished = True
-                self._since = time.monotonic()
-                await self._send({"type": "http.response.body", "body": b""})
-                self._since = None
+                await self._sending({"type": "http.response.body", "body": b""})
+                self._over.set()
+                return
+            else:
+                self._come = anyio.Event()
+                await self._come.wait()
+
+    async def _sending(self, message: dict[str, Any]) -> None:
+        self._since = time.monotonic()
+        await self._send(message)
+        self._sent, self._since = time.monotonic(), None
 
     async def watch(self) -> None:
         """Send comments into silences, until cancelled.
@@ -77,27 +108,16 @@ class EventWriter:
         from headrace_server.http.exchange import GoneError
 
         interval, patience = self._settings.ping_interval, self._settings.write_timeout
-        while True:
+        while not self._over.is_set():
             now = time.monotonic()
             if self._since is not None:
                 left = self._since + patience - now
                 if left <= 0:
                     raise GoneError
-            elif self.finished:
-                return
             else:
                 left = self._sent + interval - now
                 if left <= 0:
-                    await self._ping()
-                    continue
+                    await self.send(comment("ping"))
+                    left = interval
             # What is sent from now on has its whole time.
             await anyio.sleep(min(left, interval, patience))
-
-    async def _ping(self) -> None:
-        """Send a comment; a client that takes nothing is seen to by the next turn."""
-        with anyio.move_on_after(self._settings.write_timeout) as scope:
-            await self.send(comment("ping"))
-        if scope.cancelled_caught:
-            from headrace_server.http.exchange import GoneError
-
-            raise GoneError

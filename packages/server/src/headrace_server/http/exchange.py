@@ -155,7 +155,7 @@ class Exchange:
         """
         writer = self._writer
         if writer is None:
-            writer = await self._begin_events()
+            writer = self._begin_events()
         await writer.send(event)
 
     async def finish(self) -> None:
@@ -163,7 +163,7 @@ class Exchange:
         if self._writer is None:
             await self.send(comment(""))
         assert self._writer is not None, "the first event makes it"
-        await self._writer.finish()
+        self._writer.finish()
 
     async def stream(self, events: AsyncIterator[bytes]) -> None:
         """Answer with events of an iterator, which is closed in any case."""
@@ -177,25 +177,24 @@ class Exchange:
                 with anyio.CancelScope(shield=True):
                     await closes()
 
-    async def _begin_events(self) -> EventWriter:
+    def _begin_events(self) -> EventWriter:
         self._responded = True
         self.record.status = 200
         self.record.streamed = True
         self._writer = writer = EventWriter(self._send, self.server.settings)
-        await writer.begin(
-            {
-                "type": "http.response.start",
-                "status": 200,
-                "headers": self._header_lines(
-                    {
-                        "content-type": "text/event-stream; charset=utf-8",
-                        "cache-control": "no-cache",
-                        "x-accel-buffering": "no",
-                    }
-                ),
-            }
-        )
+        start = {
+            "type": "http.response.start",
+            "status": 200,
+            "headers": self._header_lines(
+                {
+                    "content-type": "text/event-stream; charset=utf-8",
+                    "cache-control": "no-cache",
+                    "x-accel-buffering": "no",
+                }
+            ),
+        }
         assert self._group is not None, "events are sent while the exchange runs"
+        self._group.start_soon(writer.write, start)
         self._group.start_soon(self._watch_writer, writer)
         return writer
 
@@ -203,7 +202,13 @@ class Exchange:
         try:
             await writer.watch()
         except GoneError:
-            self._end()
+            self._leave()
+
+    def _leave(self) -> None:
+        """End it all: nobody is there any more."""
+        if self.record.outcome in (None, "ok"):
+            self.record.outcome = "cancelled"
+        self._end()
 
     def _end(self) -> None:
         if self._group is not None:
@@ -223,6 +228,8 @@ class Exchange:
             async with anyio.create_task_group() as self._group:
                 self._group.start_soon(self._watch)
                 await self._answered(endpoint)
+                if self._writer is not None:
+                    await self._writer.over()
                 self._end()
         finally:
             if self.record.outcome is None:
@@ -266,12 +273,14 @@ class Exchange:
             else:
                 event = b"data: " + _encoder.encode(self._tell(failure)) + b"\n\n"
             await self._writer.send(event)
-            await self._writer.finish()
+            self._writer.finish()
 
     async def _watch(self) -> None:
         """End it all when the client goes away; while the body is read, its reader sees that."""
         await self._body_read.wait()
         while (await self._receive())["type"] != "http.disconnect":
             pass
-        if self._writer is None or not self._writer.finished:
+        if self._writer is None:
             self._end()
+        elif not self._writer.finished:
+            self._leave()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from codecs import getincrementaldecoder
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
@@ -207,8 +208,9 @@ class _Run:
     ) -> AsyncGenerator[dict[str, Any], None]:
         async with await self._stream(session, task, written) as stream:
             async for chunk in seat.watched(stream):
-                if chunk.text or chunk.tokens:
-                    yield await self._part(written, chunk)
+                for each in await self._single(chunk):
+                    if each.text or each.tokens:
+                        yield await self._part(written, each)
                 if self._is_late(written, chunk):
                     stream.cancel()
         result = stream.result
@@ -247,6 +249,25 @@ class _Run:
         if written.late_at is None:
             written.late_at = now + limit / 1000
         return written.newline and now > written.late_at
+
+    async def _single(self, chunk: headrace.Chunk) -> Sequence[headrace.Chunk]:
+        """A chunk with probabilities as one for each token, if its text falls apart so."""
+        if len(chunk.logprobs) < 2:
+            return (chunk,)
+        pieces, decoder = self._served.pieces, getincrementaldecoder("utf-8")("replace")
+        await pieces.look_up(chunk.tokens)
+        texts = [decoder.decode(pieces[token]) for token in chunk.tokens]
+        if "".join(texts) != chunk.text or len(texts) != len(chunk.logprobs):
+            return (chunk,)
+        return [
+            headrace.Chunk(*each)
+            for each in zip(
+                texts,
+                ((token,) for token in chunk.tokens),
+                ((logprob,) for logprob in chunk.logprobs),
+                strict=True,
+            )
+        ]
 
     async def _part(self, written: _Written, chunk: headrace.Chunk) -> dict[str, Any]:
         written.n_tokens += len(chunk.tokens)

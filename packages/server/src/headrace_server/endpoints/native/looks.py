@@ -27,7 +27,11 @@ async def slots(exchange: Exchange) -> None:
     query = _query(exchange)
     place = exchange.server.registry.place(query.get("model"))
     served = place.served
-    found = [] if served is None else [_slot(served, number) for number in range(len(served.slots))]
+    if served is None:
+        n_ctx = place.spec.engine.n_ctx
+        found = [_idle(number, n_ctx) for number in range(place.spec.engine.n_sequences)]
+    else:
+        found = [_slot(served, number) for number in range(len(served.slots))]
     if "fail_on_no_slot" in query and not any(not each["is_processing"] for each in found):
         raise ApiError(
             503, "no_slot", f"all sequences of {place.spec.name!r} are at work; ask again later"
@@ -36,19 +40,18 @@ async def slots(exchange: Exchange) -> None:
 
 
 def _slot(served: Served, number: int) -> dict[str, Any]:
-    exchange = served.slots[number]
-    slot: dict[str, Any] = {
-        "id": number,
-        "n_ctx": context_of(served),
-        "speculative": False,
-        "is_processing": exchange is not None,
-    }
+    slot, exchange = _idle(number, context_of(served)), served.slots[number]
     if exchange is not None:
         record = exchange.record
+        slot["is_processing"] = True
         slot["id_task"] = record.request_id
         slot["path"] = record.path
         slot["has_first_token"] = record.first_token_seconds is not None
     return slot
+
+
+def _idle(number: int, n_ctx: int | None) -> dict[str, Any]:
+    return {"id": number, "n_ctx": n_ctx, "speculative": False, "is_processing": False}
 
 
 async def props(exchange: Exchange) -> None:
