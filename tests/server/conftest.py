@@ -124,7 +124,7 @@ def serve_all() -> Iterator:
 
 @pytest.fixture
 def serve_once():
-    """Makes servers that a test starts and ends by itself: ``with serve_once("fake:…")``."""
+    """Makes servers, each of which a test starts and ends by a ``with`` block."""
 
     def make(models="fake:", **changes) -> Listening:
         return Listening(create_app(models, ServerSettings(), **changes))

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from headrace_server.http.exchange import Exchange
     from headrace_server.http.record import Record
     from headrace_server.models.spec import ModelSpec
+    from headrace_server.observation.tracing import Tracing
     from headrace_server.settings import ApiKey
 
 TRIES = 3
@@ -42,6 +43,7 @@ class Server:
         self.settings = settings
         self.registry = Registry(specs, settings)
         self.metrics = Metrics(self.registry)
+        self.tracing = _tracing() if settings.tracing else None
         self.keys = Keys(settings.api_keys)
         self.ending = Ending()
 
@@ -110,6 +112,8 @@ class Server:
     def note(self, record: Record, key: ApiKey | None) -> None:
         """Take down a request that is over."""
         self.metrics.note(record)
+        if self.tracing is not None:
+            self.tracing.note(record)
         if self.settings.access_log:
             LOG.info("request", extra={"record": record})
 
@@ -120,3 +124,9 @@ class Server:
     async def aclose(self) -> None:
         """End everything."""
         await self.registry.aclose()
+
+
+def _tracing() -> Tracing:
+    from headrace_server.observation.tracing import Tracing
+
+    return Tracing()

@@ -128,6 +128,8 @@ class ServerSettings:
     """Whether the chat page is served at ``/``."""
     metrics: bool = False
     """Whether ``/metrics`` is there."""
+    tracing: bool = False
+    """Whether OpenTelemetry, if it is installed, is told of requests."""
     access_log: bool = True
     """Whether each request is logged, as a line of JSON."""
     log_prompts: bool = False

@@ -70,7 +70,11 @@ class Exchange:
             name.decode("latin-1").lower(): value.decode("latin-1")
             for name, value in scope["headers"]
         }
-        self.record = Record(method=scope["method"], path=scope["path"])
+        self.record = Record(
+            method=scope["method"],
+            path=scope["path"],
+            traceparent=self.headers.get("traceparent"),
+        )
         self.key: ApiKey | None = None
         self.names: Mapping[str, str] = {}
         """Fields that this interface calls otherwise than headrace does, for its errors."""
@@ -116,6 +120,8 @@ class Exchange:
         if self._body is None:
             self._body = await bodies.received(self._receive, self.headers, self.server.settings)
             self._body_read.set()
+            if self.server.settings.log_prompts:
+                self.record.prompt = self._body.decode("utf-8", "replace")
         return self._body
 
     # -- the response -------------------------------------------------------

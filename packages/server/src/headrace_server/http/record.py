@@ -31,7 +31,9 @@ class Record:
     first_token_seconds: float | None = None
     seconds: float = 0.0
     prompt: str | None = None
-    """The prompt's text, where logs may have it."""
+    """The request's text, where logs may have it."""
+    traceparent: str | None = None
+    """What trace the client says that it belongs to; W3C's header."""
     between_tokens: Histogram = attrs.field(factory=Histogram, repr=False)
     """Seconds from token to token."""
     prefill_tokens: int = 0
