@@ -236,23 +236,8 @@ async def _told(logprobs: tuple[TokenLogprob, ...], pieces: Pieces) -> wire.Logp
     """Log-probabilities in OpenAI's shape; None for none."""
     if not logprobs:
         return None
-    await pieces.look_up(
-        token for each in logprobs for token in (each.token, *(id for id, _ in each.top))
-    )
-    return wire.Logprobs([_told_one(each, pieces) for each in logprobs])
-
-
-def _told_one(each: TokenLogprob, pieces: Pieces) -> wire.TokenLogprob:
-    piece = pieces[each.token]
-    return wire.TokenLogprob(
-        token=piece.decode(errors="replace"),
-        logprob=each.logprob,
-        bytes=list(piece),
-        top_logprobs=[
-            wire.TopLogprob(pieces[id].decode(errors="replace"), value, list(pieces[id]))
-            for id, value in each.top
-        ],
-    )
+    await pieces.know(logprobs)
+    return wire.Logprobs([pieces.shown(each) for each in logprobs])
 
 
 # -- streams ------------------------------------------------------------------

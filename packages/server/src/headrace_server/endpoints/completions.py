@@ -23,7 +23,7 @@ from headrace.params.sampling import MAX_SEED
 from headrace.requests.checks import check_range
 from headrace.results import StopReason
 from headrace_server.endpoints.answering import Answering, described
-from headrace_server.endpoints.fields import number_of_answers, refusal
+from headrace_server.endpoints.fields import number_of_answers, refusal, wrong
 from headrace_server.errors import ApiError
 from headrace_server.generation.chats import check_ended, each_of
 from headrace_server.generation.prompts import begun, tokens_of
@@ -108,7 +108,7 @@ def _prompts(given: str | list[str | int | list[int]]) -> list[str | tuple[int, 
     if given and all(isinstance(each, int) for each in given):
         return [_ids(given, "prompt")]
     if not 1 <= len(given) <= _MOST_PROMPTS:
-        raise _wrong(
+        raise wrong(
             "prompt",
             f"must be a text, token ids, or 1 to {_MOST_PROMPTS} of either, got {len(given)}",
         )
@@ -116,25 +116,21 @@ def _prompts(given: str | list[str | int | list[int]]) -> list[str | tuple[int, 
     for index, each in enumerate(given):
         where = f"prompt[{index}]"
         if isinstance(each, int):
-            raise _wrong(where, "is a token id beside texts or lists; put ids into a list")
+            raise wrong(where, "is a token id beside texts or lists; put ids into a list")
         found.append(_whole(each, where) if isinstance(each, str) else _ids(each, where))
     return found
 
 
 def _whole(text: str, where: str) -> str:
     if not text:
-        raise _wrong(where, "must not be empty; write at least a space")
+        raise wrong(where, "must not be empty; write at least a space")
     return text
 
 
 def _ids(given: Sequence[Any], where: str) -> tuple[int, ...]:
     if not given:
-        raise _wrong(where, "is a list of token ids without one")
+        raise wrong(where, "is a list of token ids without one")
     return tuple(given)
-
-
-def _wrong(field: str, why: str) -> ApiError:
-    return ApiError(400, "invalid_value", f"{field}: {why}", param=field)
 
 
 def _sampling(request: wire.CompletionRequest, served: Served) -> headrace.SamplingParams:

@@ -17,9 +17,10 @@ from headrace import JsonSchema, ToolCall
 from headrace.common.workers import in_worker
 from headrace.errors import ChatParseError, GrammarError
 from headrace.streams.plain_text import tokens_of
+from headrace_server.endpoints.fields import refusal, wrong
 from headrace_server.errors import ApiError
 from headrace_server.generation.chats import answering, check_ended
-from headrace_server.wire.responses import Logprob, TopLogprob
+from headrace_server.http.bodies import wrong_field
 
 if TYPE_CHECKING:
     from headrace.results import TokenLogprob
@@ -27,19 +28,9 @@ if TYPE_CHECKING:
     from headrace_server.generation.chats import Answers, Asked
     from headrace_server.generation.seat import Watched
     from headrace_server.http.exchange import Exchange
+    from headrace_server.wire import chat as wire
 
 _T = TypeVar("_T")
-
-
-def refusal(where: str, what: str, code: str = "invalid_value") -> ApiError:
-    """The error for what stands at a place in a request.
-
-    Args:
-        where: The place, as the request spells it.
-        what: What is wrong there and what to do.
-        code: What programs look at.
-    """
-    return ApiError(400, code, f"{where}: {what}", param=where)
 
 
 def converted(value: Any, kind: type[_T], where: str) -> _T:
@@ -51,8 +42,7 @@ def converted(value: Any, kind: type[_T], where: str) -> _T:
     try:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
-        what, _, place = str(error).partition(" - at `$")
-        raise refusal(where + place.rstrip("`"), what) from None
+        raise wrong_field(str(error), where) from None
 
 
 def texts(parts: str | Sequence[Mapping[str, Any]], where: str, kinds: Sequence[str]) -> str:
@@ -76,12 +66,11 @@ def _text(part: Mapping[str, Any], where: str, kinds: Sequence[str]) -> str:
         raise refusal(
             f"{where}.type",
             f"{part.get('type')!r:.60} cannot stand here; text can: {' or '.join(kinds)}",
-            "unsupported",
         )
     field = "refusal" if part["type"] == "refusal" else "text"
     text = part.get(field)
     if not isinstance(text, str):
-        raise refusal(f"{where}.{field}", f"must be a string, got {text!r:.60}")
+        raise wrong(f"{where}.{field}", f"must be a string, got {text!r:.60}")
     return text
 
 
@@ -101,7 +90,7 @@ def call(where: str, *, name: str, id: str, arguments: str) -> ToolCall:
     try:
         found.parsed()
     except ChatParseError as error:
-        raise refusal(
+        raise wrong(
             where,
             f"must be a JSON object: {error.message}. A call that was cut short cannot be gone on "
             "with: leave it out, or give it the arguments {}",
@@ -123,7 +112,7 @@ def schema(where: str, wanted: Mapping[str, Any], *, strict: bool) -> Mapping[st
     try:
         JsonSchema(json.dumps(wanted), strict=strict)
     except GrammarError as error:
-        raise refusal(where, str(error), "invalid_grammar") from None
+        raise ApiError(400, "invalid_grammar", f"{where}: {error}", param=where) from None
     return {"type": "json_schema", "json_schema": {"schema": wanted}}
 
 
@@ -142,7 +131,7 @@ class Talk:
         self._pieces = answers.served.pieces
         self._told = 0 if answers.logprobs else None
         self._passed: list[TokenLogprob] = []  # tokens of which no text was handed out yet
-        self.logprobs: list[TokenLogprob] = []
+        self.logprobs: list[wire.TokenLogprob] = []
         """Of the tokens of the last piece's text, if the request asks for them."""
         self.reasoning_tokens = 0
         """Tokens up to the last thought, the format's own marks included."""
@@ -164,14 +153,10 @@ class Talk:
             new = self.stream.logprobs[self._told :]
             self._told += len(new)
             self._passed.extend(new)
-            await self._look_up(new)
-            self.logprobs = self._of_text(chunk.content)
+            await self._pieces.know(new)
+            found = self._of_text(chunk.content)
+            self.logprobs = [self._pieces.shown(each) for each in found]
         return chunk
-
-    async def _look_up(self, logprobs: Sequence[TokenLogprob]) -> None:
-        await self._pieces.look_up(
-            token for each in logprobs for token in (each.token, *(id for id, _ in each.top))
-        )
 
     def _of_text(self, text: str) -> list[TokenLogprob]:
         """The tokens that a text was written with: not those of marks and thoughts before it."""
@@ -179,6 +164,9 @@ class Talk:
             return []
         pieces = [self._pieces[each.token] for each in self._passed]
         begins = b"".join(pieces).find(text.encode())
+        if begins < 0:  # characters that no bytes of theirs stand for
+            found, self._passed = self._passed, []
+            return found
         ends = begins + len(text.encode())
         found, rest, place = [], [], 0
         for each, piece in zip(self._passed, pieces, strict=True):
@@ -189,18 +177,6 @@ class Talk:
             place += len(piece)
         self._passed = rest
         return found
-
-    def shown(self, each: TokenLogprob) -> Logprob:
-        """A token of the last piece's text, as it is told."""
-        return Logprob(
-            **self._shown(each.token, each.logprob),
-            top_logprobs=[TopLogprob(**self._shown(*one)) for one in each.top],
-        )
-
-    def _shown(self, token: int, logprob: float) -> dict[str, Any]:
-        piece = self._pieces[token]
-        text = piece.decode(errors="replace")
-        return {"token": text, "bytes": list(piece), "logprob": logprob}
 
     @property
     def result(self) -> ChatCompletion:

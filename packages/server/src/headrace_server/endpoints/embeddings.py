@@ -14,8 +14,8 @@ import anyio
 from starlette.routing import Route
 
 from headrace_server.endpoints.answering import Answering, described
-from headrace_server.endpoints.fields import refusal
-from headrace_server.errors import ApiError, too_late
+from headrace_server.endpoints.fields import refusal, wrong
+from headrace_server.errors import too_late
 from headrace_server.wire import vectors as wire
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ async def embeddings(exchange: Exchange) -> None:
     request = await exchange.body(wire.EmbeddingRequest)
     exchange.names = {"texts": "input"}
     if request.encoding_format not in (None, "float", "base64"):
-        raise _wrong(
+        raise wrong(
             "encoding_format", f"must be 'float' or 'base64', got {request.encoding_format!r:.60}"
         )
     texts = _texts(request.input)
@@ -65,9 +65,9 @@ async def rerank(exchange: Exchange) -> None:
     """How well documents answer a query, best first."""
     request = await exchange.body(wire.RerankRequest)
     if not 1 <= len(request.documents) <= _MOST_TEXTS:
-        raise _wrong("documents", f"must be 1 to {_MOST_TEXTS} texts, got {len(request.documents)}")
+        raise wrong("documents", f"must be 1 to {_MOST_TEXTS} texts, got {len(request.documents)}")
     if request.top_n is not None and request.top_n < 1:
-        raise _wrong("top_n", f"must be a whole number ≥ 1, got {request.top_n}")
+        raise wrong("top_n", f"must be a whole number ≥ 1, got {request.top_n}")
     texts = [each if isinstance(each, str) else each.text for each in request.documents]
     async with _at_work(exchange, request.model) as served:
         ranking = await _in_time(
@@ -111,10 +111,10 @@ def _texts(given: str | list[str | int | list[int]]) -> Any:
     if given and all(isinstance(each, int) for each in given):
         return [given]
     if not 1 <= len(given) <= _MOST_TEXTS:
-        raise _wrong("input", f"must be 1 to {_MOST_TEXTS} texts, got {len(given)}")
+        raise wrong("input", f"must be 1 to {_MOST_TEXTS} texts, got {len(given)}")
     for index, each in enumerate(given):
         if isinstance(each, int):
-            raise _wrong(
+            raise wrong(
                 f"input[{index}]", "is a token id beside texts or lists; put ids into a list"
             )
     return given
@@ -126,7 +126,3 @@ def _base64(vector: Sequence[float]) -> str:
         numbers.byteswap()
     assert numbers.itemsize == struct.calcsize("<f")
     return base64.b64encode(numbers.tobytes()).decode()
-
-
-def _wrong(field: str, why: str) -> ApiError:
-    return ApiError(400, "invalid_value", f"{field}: {why}", param=field)

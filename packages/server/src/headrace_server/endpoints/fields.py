@@ -25,6 +25,16 @@ def number_of_answers(n: int | None) -> int:
     return n
 
 
+def wrong(field: str, why: str) -> ApiError:
+    """An error for a field whose value cannot be.
+
+    Args:
+        field: Its place, as the request spells it.
+        why: What is wrong and what to do.
+    """
+    return ApiError(400, "invalid_value", f"{field}: {why}", param=field)
+
+
 def refusal(field: str, why: str) -> ApiError:
     """An error for a field that is known and cannot be honoured."""
     return ApiError(400, "unsupported", f"{field}: {why}", param=field)

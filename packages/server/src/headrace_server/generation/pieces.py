@@ -6,9 +6,11 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from headrace.common.workers import in_worker
+from headrace_server.wire import chat as wire
 
 if TYPE_CHECKING:
     import headrace
+    from headrace.results import TokenLogprob
 
 
 class Pieces:
@@ -25,6 +27,25 @@ class Pieces:
     def __getitem__(self, token: int) -> bytes:
         """The bytes of a token that was looked up."""
         return self._known[token]
+
+    async def know(self, logprobs: Iterable[TokenLogprob]) -> None:
+        """Know all tokens of log-probabilities."""
+        await self.look_up(
+            token for each in logprobs for token in (each.token, *(id for id, _ in each.top))
+        )
+
+    def shown(self, each: TokenLogprob) -> wire.TokenLogprob:
+        """A token that was looked up with its log-probability, in OpenAI's shape."""
+        piece = self[each.token]
+        return wire.TokenLogprob(
+            token=piece.decode(errors="replace"),
+            logprob=each.logprob,
+            bytes=list(piece),
+            top_logprobs=[
+                wire.TopLogprob(self[id].decode(errors="replace"), value, list(self[id]))
+                for id, value in each.top
+            ],
+        )
 
     async def look_up(self, tokens: Iterable[int]) -> None:
         """Know these tokens; a worker thread asks for those that are new."""

@@ -80,19 +80,27 @@ def decoded(body: bytes, content_type: str | None, kind: type[_T]) -> _T:
     try:
         return msgspec.json.decode(body, type=kind)
     except msgspec.ValidationError as error:
-        raise _wrong_field(str(error)) from None
+        raise wrong_field(str(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ApiError(
             400, "invalid_json", f"the body is no JSON: {error}; send one JSON object in UTF-8"
         ) from None
 
 
-def _wrong_field(message: str) -> ApiError:
+def wrong_field(message: str, where: str = "") -> ApiError:
+    """The error for what msgspec says of a value.
+
+    Args:
+        message: What it says, with a place where it has one.
+        where: The place of the value in the request; empty: it is the body.
+    """
     place = _PLACE.search(message)
     what = message if place is None else message[: place.start()]
-    field = "" if place is None else place[1].removesuffix("[...]")
+    inner = "" if place is None else place[1].removesuffix("[...]")
     missing = _MISSING.search(what)
     if missing is not None:
-        field = f"{field}.{missing[1]}" if field else missing[1]
+        inner = f"{inner}.{missing[1]}" if inner else missing[1]
         what = "is missing"
+    apart = "." if where and inner and not inner.startswith("[") else ""
+    field = f"{where}{apart}{inner}"
     return ApiError(400, "invalid_value", f"{field or 'the body'}: {what}", param=field or None)

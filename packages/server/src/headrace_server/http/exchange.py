@@ -64,7 +64,9 @@ class Exchange:
         self.server = server
         self.scope = scope
         self._receive, self._send = receive, send
-        self._tell, self._tell_event = tell, tell_event
+        self._tell = tell
+        self.tell_event = tell_event
+        """Makes the event of an error after the headers; an endpoint may put its own here."""
         self.began = time.monotonic()
         self.headers: dict[str, str] = {
             name.decode("latin-1").lower(): value.decode("latin-1")
@@ -274,8 +276,8 @@ class Exchange:
         if not self._responded:
             await self.respond(self._tell(failure), failure.status, failure.headers)
         elif self._writer is not None:
-            if self._tell_event is not None:
-                event = self._tell_event(failure)
+            if self.tell_event is not None:
+                event = self.tell_event(failure)
             else:
                 event = b"data: " + _encoder.encode(self._tell(failure)) + b"\n\n"
             await self._writer.send(event)

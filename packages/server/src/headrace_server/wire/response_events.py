@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import msgspec
 
+from headrace_server.wire.chat import TokenLogprob
 from headrace_server.wire.responses import (
     Item,
-    Logprob,
     OutputText,
     ReasoningText,
     Response,
@@ -91,14 +91,14 @@ class TextDelta(InContent, tag="response.output_text.delta", kw_only=True):
     """New text."""
 
     delta: str
-    logprobs: Sequence[Logprob] = ()
+    logprobs: Sequence[TokenLogprob] = ()
 
 
 class TextDone(InContent, tag="response.output_text.done", kw_only=True):
     """The text is whole."""
 
     text: str
-    logprobs: Sequence[Logprob] = ()
+    logprobs: Sequence[TokenLogprob] = ()
 
 
 class ReasoningDelta(InContent, tag="response.reasoning_text.delta", kw_only=True):

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from headrace_server.wire.chat import TokenLogprob
 from headrace_server.wire.sampling import Sampling
 
 Values = Mapping[str, Any]
@@ -141,26 +142,12 @@ class AllowedTools(msgspec.Struct, kw_only=True):
     tools: list[NamedTool]
 
 
-class TopLogprob(msgspec.Struct, kw_only=True):
-    """A token that was likely, too."""
-
-    token: str
-    bytes: list[int]
-    logprob: float
-
-
-class Logprob(TopLogprob, kw_only=True):
-    """A token of the answer."""
-
-    top_logprobs: list[TopLogprob] = []
-
-
 class OutputText(msgspec.Struct, tag="output_text", kw_only=True):
     """Text of a message."""
 
     text: str = ""
     annotations: list[Any] = []
-    logprobs: list[Logprob] = []
+    logprobs: list[TokenLogprob] = []
 
 
 class ReasoningText(msgspec.Struct, tag="reasoning_text", kw_only=True):

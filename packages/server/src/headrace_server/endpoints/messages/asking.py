@@ -12,7 +12,8 @@ from headrace import ChatMessage, ToolCall
 from headrace.errors import ParamsError
 from headrace.requests.tool_schemas import check_tool_schema
 from headrace_server.endpoints import dialects
-from headrace_server.endpoints.dialects import converted, refusal, texts
+from headrace_server.endpoints.dialects import converted, texts
+from headrace_server.endpoints.fields import refusal, wrong
 from headrace_server.generation.chats import Asked
 from headrace_server.wire.messages import (
     Counted,
@@ -59,13 +60,13 @@ def asked(body: Counted) -> Asked:
 
 def _check(body: MessagesRequest) -> None:
     if body.max_tokens < 1:
-        raise refusal("max_tokens", f"must be at least 1, got {body.max_tokens}")
+        raise wrong("max_tokens", f"must be at least 1, got {body.max_tokens}")
     for name in ("container", "mcp_servers", "context_management"):
         if getattr(body, name):
-            raise refusal(name, "is not supported by this server; leave it out", "unsupported")
+            raise refusal(name, "is not supported by this server; leave it out")
     for at, stop in enumerate(body.stop_sequences or ()):
         if not stop:
-            raise refusal(f"stop_sequences[{at}]", "must not be empty")
+            raise wrong(f"stop_sequences[{at}]", "must not be empty")
 
 
 # -- messages ---------------------------------------------------------------
@@ -73,7 +74,7 @@ def _check(body: MessagesRequest) -> None:
 
 def _messages(body: Counted) -> list[ChatMessage]:
     if not body.messages:
-        raise refusal("messages", "must have at least one message")
+        raise wrong("messages", "must have at least one message")
     reader = _Reader()
     system = texts(body.system or "", "system", ("text",))
     if system:
@@ -114,7 +115,7 @@ class _Reader:
     def check_answered(self, where: str) -> None:
         """Each call needs a result in the next turn."""
         for name in self._waiting:
-            raise refusal(
+            raise wrong(
                 where,
                 f"there is no tool_result for the tool_use {name!r:.80} in the turn right after "
                 "it; add it",
@@ -134,13 +135,13 @@ class _Reader:
                 rest.append(block)
                 continue
             if rest:
-                raise refusal(place, "a tool_result must come before the turn's text")
+                raise wrong(place, "a tool_result must come before the turn's text")
             self._result(converted(block, ToolResultParam, place), place)
         return rest
 
     def _result(self, result: ToolResultParam, where: str) -> None:
         if result.tool_use_id not in self._waiting:
-            raise refusal(
+            raise wrong(
                 f"{where}.tool_use_id",
                 f"the turn before has no tool_use with the id {result.tool_use_id!r:.80} that "
                 "waits for a result",
@@ -173,10 +174,9 @@ class _Reader:
                 raise refusal(
                     f"{place}.type",
                     f"{kind!r:.60} cannot stand here; an answer has: text, thinking or tool_use",
-                    "unsupported",
                 )
         if not (any(said) or any(thoughts) or calls):
-            raise refusal(where, "must not be empty in a turn of the assistant's")
+            raise wrong(where, "must not be empty in a turn of the assistant's")
         last = self.messages[-1] if self.messages else None
         if last is not None and last.role == "assistant":
             self.messages.pop()
@@ -193,7 +193,7 @@ class _Reader:
 
     def _call(self, call: ToolUseParam, where: str) -> ToolCall:
         if call.id in self._waiting:
-            raise refusal(f"{where}.id", f"{call.id!r:.80} is an earlier call's in this turn")
+            raise wrong(f"{where}.id", f"{call.id!r:.80} is an earlier call's in this turn")
         self._waiting[call.id] = call.name
         arguments = json.dumps(call.input, ensure_ascii=False)
         return dialects.call(f"{where}.input", name=call.name, id=call.id, arguments=arguments)
@@ -204,7 +204,6 @@ def _check_text(block: Values, where: str) -> None:
         raise refusal(
             f"{where}.type",
             f"{block.get('type')!r:.60} cannot stand here; a user's turn has: text or tool_result",
-            "unsupported",
         )
     converted(block, TextParam, where)
 
@@ -225,7 +224,7 @@ def _rendering(body: Counted) -> dict[str, Any]:
         choice = body.tool_choice
         found["parallel_tool_calls"] = not (choice and choice.disable_parallel_tool_use)
     elif body.tool_choice is not None and body.tool_choice.type in ("any", "tool"):
-        raise refusal("tool_choice", f"is {body.tool_choice.type!r}, but there are no tools")
+        raise wrong("tool_choice", f"is {body.tool_choice.type!r}, but there are no tools")
     config = body.output_config
     if config is not None and config.effort is not None:
         found["template_args"] = {"reasoning_effort": config.effort}
@@ -239,12 +238,10 @@ def _check_thinking(body: Counted) -> None:
     thinking = body.thinking
     assert thinking is not None, "it is looked at where it is there"
     if thinking.type == "enabled" and (thinking.budget_tokens or 0) < 1:
-        raise refusal("thinking.budget_tokens", f"must be at least 1, got {thinking.budget_tokens}")
+        raise wrong("thinking.budget_tokens", f"must be at least 1, got {thinking.budget_tokens}")
     if thinking.display not in (None, "summarized"):
         raise refusal(
-            "thinking.display",
-            f"must be 'summarized' or left out, got {thinking.display!r:.60}",
-            "unsupported",
+            "thinking.display", f"must be 'summarized' or left out, got {thinking.display!r:.60}"
         )
 
 
@@ -254,13 +251,12 @@ def _tool(tool: Values, where: str) -> dict[str, Any]:
             f"{where}.type",
             f"{tool.get('type')!r:.60} is no kind of tool that this server has; describe it as a "
             "'custom' one with an input_schema, and call it yourself",
-            "unsupported",
         )
     read = converted(tool, ToolParam, where)
     try:
         check_tool_schema(f"{where}.input_schema", read.input_schema)
     except ParamsError as error:
-        raise refusal(f"{where}.input_schema", str(error)) from None
+        raise wrong(f"{where}.input_schema", str(error)) from None
     given = {"name": read.name, "description": read.description, "parameters": read.input_schema}
     return {name: value for name, value in given.items() if value is not None}
 
@@ -273,7 +269,7 @@ def _choice(body: Counted, tools: Sequence[Values]) -> Any:
         return "required"
     if all(tool["name"] != choice.name for tool in tools):
         known = ", ".join(repr(tool["name"]) for tool in tools)
-        raise refusal(
+        raise wrong(
             "tool_choice.name", f"must name one of the tools ({known}), got {choice.name!r:.60}"
         )
     return {"type": "function", "function": {"name": choice.name}}

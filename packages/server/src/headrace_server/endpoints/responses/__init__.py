@@ -12,7 +12,6 @@ from headrace_server.endpoints.dialects import Talk, counted, talk
 from headrace_server.endpoints.responses import asking
 from headrace_server.endpoints.responses.store import Store
 from headrace_server.endpoints.responses.writing import Writing
-from headrace_server.errors import told
 from headrace_server.http.events import event
 from headrace_server.wire.response_events import Event
 from headrace_server.wire.responses import Counted, Response, ResponsesRequest
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from headrace import ChatMessage
+    from headrace_server.errors import ApiError
     from headrace_server.http.exchange import Exchange
     from headrace_server.server import Server
 
@@ -44,7 +44,7 @@ class Responses:
                 return
             writing = Writing(response, lambda event: None)
             async for chunk in talking:
-                writing.add(chunk, [talking.shown(each) for each in talking.logprobs])
+                writing.add(chunk, talking.logprobs)
             self._finish(exchange, said, talking, writing)
         await exchange.respond(response)
 
@@ -93,24 +93,20 @@ class Responses:
             written.clear()
             return data
 
+        def failed(error: ApiError) -> bytes:
+            writing.fail(error)
+            return drained()
+
         writing = Writing(response, emit)
         chunk = await anext(talking, None)
-        try:
-            writing.begin()
+        exchange.tell_event = failed
+        writing.begin()
+        while chunk is not None:
+            writing.add(chunk, talking.logprobs)
             yield drained()
-            while chunk is not None:
-                writing.add(chunk, [talking.shown(each) for each in talking.logprobs])
-                yield drained()
-                chunk = await anext(talking, None)
-            self._finish(exchange, said, talking, writing)
-            yield drained()
-        except Exception as error:
-            failure = told(error, exchange.names)
-            exchange.record.fail(failure.code)
-            if failure.code == "internal_error":
-                exchange.server.note_failure(exchange.record, error)
-            writing.fail(failure)
-            yield drained()
+            chunk = await anext(talking, None)
+        self._finish(exchange, said, talking, writing)
+        yield drained()
 
     def _finish(
         self, exchange: Exchange, said: Sequence[ChatMessage], talking: Talk, writing: Writing

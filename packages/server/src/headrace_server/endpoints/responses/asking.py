@@ -9,7 +9,8 @@ import attrs
 
 from headrace import ChatMessage, ToolCall
 from headrace_server.endpoints import dialects
-from headrace_server.endpoints.dialects import converted, refusal, texts
+from headrace_server.endpoints.dialects import converted, texts
+from headrace_server.endpoints.fields import refusal, wrong
 from headrace_server.generation.chats import Asked
 from headrace_server.wire.responses import (
     AllowedTools,
@@ -51,7 +52,7 @@ def conversation(body: Counted, earlier: Sequence[ChatMessage]) -> list[ChatMess
     known = {call.id for each in earlier for call in each.tool_calls}
     said = [*earlier, *_input(body.input, known)]
     if not said:
-        raise refusal("input", "must have at least one message")
+        raise wrong("input", "must have at least one message")
     _check_answered(said)
     return said
 
@@ -87,30 +88,29 @@ def _check(body: Counted) -> None:
             "truncation",
             f"must be 'disabled', got {body.truncation!r:.60}: nothing is cut silently here; send "
             "fewer items",
-            "unsupported",
         )
     if body.conversation is not None:
-        raise refusal("conversation", "is not kept here; send previous_response_id", "unsupported")
+        raise refusal("conversation", "is not kept here; send previous_response_id")
     if not isinstance(body, ResponsesRequest):
         return
     for name in ("background", "prompt", "max_tool_calls", "context_management", "moderation"):
         if getattr(body, name):
-            raise refusal(name, "is not supported by this server; leave it out", "unsupported")
+            raise refusal(name, "is not supported by this server; leave it out")
     if body.max_output_tokens is not None and body.max_output_tokens < 1:
-        raise refusal("max_output_tokens", f"must be at least 1, got {body.max_output_tokens}")
+        raise wrong("max_output_tokens", f"must be at least 1, got {body.max_output_tokens}")
     for at, name in enumerate(body.include or ()):
         if name not in _INCLUDED:
             allowed = " or ".join(map(repr, _INCLUDED))
-            raise refusal(f"include[{at}]", f"must be {allowed}, got {name!r:.60}", "unsupported")
+            raise refusal(f"include[{at}]", f"must be {allowed}, got {name!r:.60}")
     _check_metadata(body.metadata or {})
 
 
 def _check_metadata(metadata: Mapping[str, str]) -> None:
     if len(metadata) > _MOST_METADATA:
-        raise refusal("metadata", f"may have {_MOST_METADATA} pairs at most, got {len(metadata)}")
+        raise wrong("metadata", f"may have {_MOST_METADATA} pairs at most, got {len(metadata)}")
     for name, value in metadata.items():
         if len(name) > _LONGEST_NAME or len(value) > _LONGEST_VALUE:
-            raise refusal(
+            raise wrong(
                 "metadata",
                 f"a name may have {_LONGEST_NAME} characters and a value {_LONGEST_VALUE}, got "
                 f"{len(name)} and {len(value)} at {name!r:.60}",
@@ -120,10 +120,10 @@ def _check_metadata(metadata: Mapping[str, str]) -> None:
 def _logprobs(body: ResponsesRequest) -> int | None:
     most = body.top_logprobs
     if most is not None and not 0 <= most <= 20:
-        raise refusal("top_logprobs", f"must be 0 to 20, got {most}")
+        raise wrong("top_logprobs", f"must be 0 to 20, got {most}")
     wanted = "message.output_text.logprobs" in (body.include or ())
     if most and not wanted:
-        raise refusal("top_logprobs", "needs 'message.output_text.logprobs' in include")
+        raise wrong("top_logprobs", "needs 'message.output_text.logprobs' in include")
     return (most or 0) if wanted else None
 
 
@@ -196,7 +196,7 @@ class _Reader:
         """A call of the answer that is being read."""
         call = converted(item, InputCall, where)
         if any(call.call_id == each.id for each in self._turn.calls):
-            raise refusal(f"{where}.call_id", f"{call.call_id!r:.80} is another call's already")
+            raise wrong(f"{where}.call_id", f"{call.call_id!r:.80} is another call's already")
         self._known.add(call.call_id)
         self._names[call.call_id] = call.name
         self._turn.calls.append(
@@ -209,7 +209,7 @@ class _Reader:
         """What came of a call."""
         result = converted(item, InputResult, where)
         if result.call_id not in self._known:
-            raise refusal(
+            raise wrong(
                 f"{where}.call_id",
                 f"there is no function_call with the call_id {result.call_id!r:.80} before it",
             )
@@ -243,7 +243,6 @@ def _input(items: str | Sequence[Values] | None, known: set[str]) -> list[ChatMe
             raise refusal(
                 f"input[{at}].type",
                 f"{kind!r:.60} is not supported; items can be: {', '.join(readers)}",
-                "unsupported",
             )
         read(item, f"input[{at}]")
     reader.end_turn()
@@ -256,14 +255,14 @@ def _check_answered(messages: Sequence[ChatMessage]) -> None:
     for message in messages:
         if message.role == "tool":
             if message.tool_call_id not in waiting:
-                raise refusal("input", f"the call {message.tool_call_id!r:.80} has a second output")
+                raise wrong("input", f"the call {message.tool_call_id!r:.80} has a second output")
             waiting.remove(message.tool_call_id)
             continue
         if waiting:
             break
         waiting = [call.id for call in message.tool_calls]
     if waiting:
-        raise refusal(
+        raise wrong(
             "input",
             f"there is no function_call_output for the function_call with the call_id "
             f"{waiting[0]!r:.80} right after it; add it",
@@ -281,7 +280,7 @@ def _rendering(body: Counted) -> dict[str, Any]:
         parallel = body.parallel_tool_calls is not False
         found.update(tools=tools, tool_choice=choice, parallel_tool_calls=parallel)
     elif body.tool_choice not in (None, "auto", "none"):
-        raise refusal(
+        raise wrong(
             "tool_choice", f"there are no tools for {body.tool_choice!r:.80} to choose from"
         )
     effort = body.reasoning.effort if body.reasoning else None
@@ -301,7 +300,6 @@ def _tool(tool: Values, where: str) -> dict[str, Any]:
             f"{where}.type",
             f"{tool.get('type')!r:.60} is no kind of tool that this server has; describe it as a "
             "'function', and call it yourself",
-            "unsupported",
         )
     read = converted(tool, FunctionTool, where)
     given = {"name": read.name, "description": read.description, "parameters": read.parameters}
@@ -324,9 +322,9 @@ def _choice(choice: Any, tools: list[dict[str, Any]]) -> tuple[Any, list[dict[st
             for at, each in enumerate(allowed.tools)
         ]
         if not kept:
-            raise refusal("tool_choice.tools", "must name at least one tool")
+            raise wrong("tool_choice.tools", "must name at least one tool")
         return allowed.mode, kept
-    raise refusal(
+    raise wrong(
         "tool_choice",
         "must be 'auto', 'none', 'required', or of type 'function' or 'allowed_tools', got "
         f"{kind!r:.60}",
@@ -338,7 +336,7 @@ def _named(name: str, where: str, tools: Sequence[dict[str, Any]]) -> dict[str, 
         if tool["name"] == name:
             return tool
     known = ", ".join(repr(tool["name"]) for tool in tools)
-    raise refusal(where, f"must name one of the tools ({known}), got {name!r:.60}")
+    raise wrong(where, f"must name one of the tools ({known}), got {name!r:.60}")
 
 
 def _format(body: Counted) -> Any:
@@ -348,5 +346,5 @@ def _format(body: Counted) -> Any:
     if wanted.type == "json_object":
         return "json_object"
     if wanted.schema is None:
-        raise refusal("text.format.schema", "is missing; a format of type 'json_schema' needs it")
+        raise wrong("text.format.schema", "is missing; a format of type 'json_schema' needs it")
     return dialects.schema("text.format.schema", wanted.schema, strict=wanted.strict is not False)

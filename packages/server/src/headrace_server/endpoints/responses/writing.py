@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 from headrace import StopReason
 from headrace_server.generation.chats import UNREAD
 from headrace_server.wire import response_events as events
+from headrace_server.wire.chat import TokenLogprob
 from headrace_server.wire.responses import (
     FunctionCall,
     InputDetails,
     Item,
-    Logprob,
     Message,
     OutputDetails,
     OutputText,
@@ -48,7 +48,7 @@ class Writing:
         self._count = 0
         self._open: Item | None = None
         self._texts: list[str] = []
-        self._logprobs: list[Logprob] = []
+        self._logprobs: list[TokenLogprob] = []
         self._call: int | None = None
 
     # -- the steps ----------------------------------------------------------
@@ -58,7 +58,7 @@ class Writing:
         self._emit(events.Created(response=self.response))
         self._emit(events.InProgress(response=self.response))
 
-    def add(self, chunk: ChatChunk, logprobs: Sequence[Logprob] = ()) -> None:
+    def add(self, chunk: ChatChunk, logprobs: Sequence[TokenLogprob] = ()) -> None:
         """Take a piece of the answer.
 
         Args:
@@ -122,7 +122,7 @@ class Writing:
         self._texts.append(text)
         self._emit(events.ReasoningDelta(**self._place, delta=text))
 
-    def _add_text(self, text: str, logprobs: Sequence[Logprob]) -> None:
+    def _add_text(self, text: str, logprobs: Sequence[TokenLogprob]) -> None:
         if not isinstance(self._open, Message):
             self._add_item(Message(id=new_id("msg")))
             self._add_part(OutputText())
