@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { EventReader, eventsOf } from '../src/api/events.ts';
 
-const STREAM = ': ping\r\n\r\ndata: {"a":1}\r\n\r\nevent: error\ndata: one\ndata:two\n\nid: 7\rdata:  x\r\rdata: [DONE]\n\n';
+const STREAM = ': ping\r\n\r\ndata: {"a":1}\r\n\r\nevent: error\r\ndata: one\r\ndata:two\n\nid: 7\rdata:  x\r\rdata: [DONE]\n\n';
 const EVENTS = [
   { name: '', data: '{"a":1}' },
   { name: 'error', data: 'one\ntwo' },

@@ -146,9 +146,9 @@ function waitingFor(page: Page): string {
   const reading = page.run?.answer.reading ?? null;
   const model = page.models.find((each) => each.id === page.run?.turn.model);
   if (model?.state === 'loading') {
-    return model.progress === null ? 'The model is loaded…' : `The model is loaded: ${Math.round(model.progress * 100)} %`;
+    return model.progress === null ? 'Loading the model…' : `Loading the model: ${Math.round(model.progress * 100)} %`;
   }
-  if (reading !== null && reading.done < reading.total) return `The prompt is read: ${counted(reading.done)} of ${counted(reading.total)} tokens`;
+  if (reading !== null && reading.done < reading.total) return `Reading the prompt: ${counted(reading.done)} of ${counted(reading.total)} tokens`;
   return 'Waiting for the answer…';
 }
 
