@@ -21,7 +21,7 @@ from headrace_server import cli
 from headrace_server.endpoints import Answering
 from headrace_server.http.events import DONE, event
 
-go_on = anyio.Event()
+go_on, inside = anyio.Event(), anyio.Event()
 
 async def held(exchange):
     async def events():
@@ -36,25 +36,27 @@ async def endless(exchange):
     await held(exchange)
 
 async def silent(exchange):
+    inside.set()
     await go_on.wait()
     await exchange.respond("answered")
 
-async def release(exchange):
-    go_on.set()
-    await exchange.respond("released")
+async def asked(exchange):
+    await inside.wait()
+    await exchange.respond("asked")
 
 plain = cli.create_app
 
 def create_app(*arguments, **more):
     app = plain(*arguments, **more)
-    for path, endpoint in dict(held=held, endless=endless, silent=silent, release=release).items():
+    for path, endpoint in dict(held=held, endless=endless, silent=silent, asked=asked).items():
         answering = Answering(app.state.server, endpoint)
         app.router.routes.insert(0, Route("/" + path, answering, methods=["GET"]))
     return app
 
 cli.create_app = create_app
 """
-"""Endpoints beside the others, whose answers wait until another request lets them go."""
+"""Endpoints beside the others, whose answers wait until somebody lets them go; ``/asked`` answers
+when somebody has asked for ``/silent``."""
 
 
 class Serving:

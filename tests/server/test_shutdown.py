@@ -117,12 +117,11 @@ def test_what_has_no_answer_yet_gets_a_status():
         server.wait_until_ready()
         answers = []
         asking = threading.Thread(target=lambda: answers.append(client.get("/silent")))
-        with server.client() as other, other.stream("GET", "/held") as stream:
-            asking.start()
-            lines = stream.iter_lines()
-            assert next(lines) == 'data: "first"'
-            server.send(signal.SIGTERM)
-            asking.join(60)
+        asking.start()
+        with server.client() as other:
+            assert other.get("/asked").status_code == 200
+        server.send(signal.SIGTERM)
+        asking.join(60)
         (answer,) = answers
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
         assert answer.json()["error"]["code"] == "server_ending"
@@ -156,7 +155,8 @@ def test_a_second_interrupt_ends_it_at_once():
 
 def test_an_interrupt_while_the_model_is_loaded_ends_the_load():
     """As that of any other command."""
-    with serving("fake:Hello#load_delay=600") as server:
+    with serving("fake:Hello#load_delay=600") as server, server.client() as client:
+        assert client.get("/health").json()["status"] == "loading"
         server.send(signal.SIGINT)
         code, error = server.ended()
     assert code == 130
