@@ -9,6 +9,7 @@ import ssl
 import subprocess
 import sys
 
+import attrs
 import click
 import pytest
 
@@ -64,6 +65,8 @@ def test_options_become_settings(call, ran, tmp_path):
         "--allowed-host", "chat.example", "--max-queue", "3", "--request-timeout", "4.5",
         "--max-body", "2M", "--body-timeout", "7", "--no-page", "--metrics", "--idle-unload", "9",
         "--shutdown-grace", "11", "--state-dir", str(tmp_path), "--log-prompts", "--no-access-log",
+        "--state-bytes", "5M", "--write-timeout", "13", "--ping-interval", "14",
+        "--stalled-after", "15",
     )  # fmt: skip
     assert (ended.code, ended.err) == (0, "")
     settings = ran[0][0].settings
@@ -72,9 +75,40 @@ def test_options_become_settings(call, ran, tmp_path):
         api_keys=settings.api_keys, cors_origins=("https://a.example", "https://b.example"),
         allowed_hosts=("chat.example",), max_queue=3, request_timeout=4.5, max_body=2_000_000,
         body_timeout=7.0, page=False, metrics=True, idle_unload=9.0, shutdown_grace=11.0,
-        state_dir=tmp_path, log_prompts=True, access_log=False,
+        state_dir=tmp_path, log_prompts=True, access_log=False, state_bytes=5_000_000,
+        write_timeout=13.0, ping_interval=14.0, stalled_after=15.0,
     )  # fmt: skip
     assert "page" not in ended.out
+
+
+def test_every_setting_has_an_option():
+    """Of the same name, but for those that it turns around or that have a shorter one."""
+    options = {name for each in cli.serve.params for name in each.opts}
+    others = {
+        "--api-keys": "--api-key",
+        "--cors-origins": "--cors-origin",
+        "--allowed-hosts": "--allowed-host",
+        "--page": "--no-page",
+        "--access-log": "--no-access-log",
+    }
+    for field in attrs.fields(ServerSettings):
+        name = "--" + field.name.replace("_", "-")
+        assert others.get(name, name) in options, field.name
+
+
+def test_tracing_is_asked_for(monkeypatch):
+    """It needs a library that may not be installed, so the option alone is looked at."""
+    context = cli.serve.make_context("serve", ["fake:", "--tracing"])
+    assert cli.ServeOptions(**context.params).settings().tracing is True
+
+
+def test_adapters_are_of_the_first_model(call, ran):
+    """With their scales."""
+    adapters = ("--lora", "a.gguf", "--lora", "b.gguf:0.5")
+    assert call("serve", "a=fake:", "b=fake:", "--port", "0", *adapters).code == 0
+    first, second = specs(ran[0][0])
+    assert first.adapters == (("a.gguf", 1.0), ("b.gguf", 0.5))
+    assert second.adapters == ()
 
 
 def test_a_request_may_take_as_long_as_it_likes(call, ran):
@@ -289,6 +323,9 @@ def test_the_help_tells_the_defaults_that_hold():
     assert f"[default: {settings.max_body // 10**6}M]" in helps["max_body"]
     assert f"[default: {settings.body_timeout:g}]" in helps["body_timeout"]
     assert f"[default: {settings.shutdown_grace:g}]" in helps["shutdown_grace"]
+    assert f"[default: {settings.state_bytes // 10**9}G]" in helps["state_bytes"]
+    for name in ("write_timeout", "ping_interval", "stalled_after"):
+        assert f"[default: {getattr(settings, name):g}]" in helps[name]
     assert f"[default: {EngineParams().n_sequences}]" in helps["n_sequences"]
 
 

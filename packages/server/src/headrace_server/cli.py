@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import attrs
 import click
 
+from headrace.cli.adapters import scaled
 from headrace.cli.load import with_options
 from headrace.cli.model_options import model_options
 from headrace.cli.options import Option, debug_option, expanded, gathered, given, kept
@@ -30,6 +31,12 @@ _FILE = click.Path(path_type=Path)
 
 def _file(context: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
     return None if path is None else Path(expanded(str(path)))
+
+
+def _scaled(
+    context: click.Context, parameter: click.Parameter, texts: tuple[str, ...]
+) -> tuple[tuple[str, float], ...]:
+    return tuple(map(scaled, texts))
 
 
 def _bytes(context: click.Context, parameter: click.Parameter, text: str | None) -> int | None:
@@ -104,6 +111,30 @@ _OPTIONS = (
         "--state-dir", type=_FILE, callback=_file, metavar="FOLDER",
         help="Keep conversations there over a restart.",
     ),
+    click.option(
+        "--state-bytes", callback=_bytes, metavar="SIZE",
+        help="Most that conversations of a model may take there  [default: 4G].",
+    ),
+    click.option(
+        "--lora", multiple=True, callback=_scaled, metavar="FILE[:SCALE]",
+        help="LoRA adapter of the first model; repeatable. Requests can name other scales.",
+    ),
+    click.option(
+        "--write-timeout", type=float, metavar="SECONDS",
+        help="Cut off a client that takes nothing of its stream so long  [default: 60].",
+    ),
+    click.option(
+        "--ping-interval", type=float, metavar="SECONDS",
+        help="Send a comment into a stream that is silent so long  [default: 10].",
+    ),
+    click.option(
+        "--stalled-after", type=float, metavar="SECONDS",
+        help="Let health tell of a model without progress after so long  [default: 60].",
+    ),
+    click.option(
+        "--tracing", is_flag=True,
+        help="Tell OpenTelemetry of requests; its own variables say where they go.",
+    ),
     click.option("--log-prompts", is_flag=True, help="Write the text of prompts to the log."),
     click.option("--no-access-log", is_flag=True, help="Log no line for each request."),
 )  # fmt: skip
@@ -137,6 +168,12 @@ class ServeOptions:
     idle_unload: float | None
     shutdown_grace: float | None
     state_dir: Path | None
+    state_bytes: int | None
+    lora: tuple[tuple[str, float], ...]
+    write_timeout: float | None
+    ping_interval: float | None
+    stalled_after: float | None
+    tracing: bool
     log_prompts: bool
     no_access_log: bool
 
@@ -154,6 +191,10 @@ class ServeOptions:
             body_timeout=self.body_timeout,
             idle_unload=self.idle_unload,
             shutdown_grace=self.shutdown_grace,
+            state_bytes=self.state_bytes,
+            write_timeout=self.write_timeout,
+            ping_interval=self.ping_interval,
+            stalled_after=self.stalled_after,
         )
         if self.request_timeout == 0:
             numbers["request_timeout"] = None
@@ -163,6 +204,7 @@ class ServeOptions:
             allowed_hosts=self.allowed_hosts,
             page=not self.no_page,
             metrics=self.metrics,
+            tracing=self.tracing,
             state_dir=self.state_dir,
             log_prompts=self.log_prompts,
             access_log=not self.no_access_log,
@@ -199,7 +241,9 @@ def serve(options: ServeOptions) -> None:
     how = options.settings()
     found = listening.addresses(options.host)
     listening.check_reach(options.host, found, has_keys=bool(how.api_keys))
-    specs = specs_of(list(map(_spec, options.models)))
+    first, *others = map(_spec, options.models)
+    adapted: dict[str, Any] = {"adapters": options.lora}
+    specs = specs_of([attrs.evolve(first, **adapted), *others])
     with listening.bound(options.host, found, options.port) as sockets:
         app = create_app(specs, how)
         logging.set_up()

@@ -21,10 +21,10 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 def _keep(context: click.Context, parameter: click.Parameter, texts: tuple[str, ...]) -> None:
     kept = context.ensure_object(Settings).adapters
-    kept[str(parameter.name)] = tuple(map(_scaled, texts))
+    kept[str(parameter.name)] = tuple(map(scaled, texts))
 
 
-def _scaled(text: str) -> tuple[str, float]:
+def scaled(text: str) -> tuple[str, float]:
     """A file and a scale; a colon that no number follows belongs to the file's name."""
     name, colon, scale = text.rpartition(":")
     try:
