@@ -79,6 +79,39 @@ def test_a_full_queue_is_told_in_the_interface_s_words(serve, path, body):
     assert (error["type"], error["code"]) == ("rate_limit_error", "overloaded")
 
 
+def kept_to(schema):
+    """Requests of all three interfaces that want a schema kept to, with the field that has it."""
+    named = {"name": "x", "schema": schema, "strict": False}
+    turns = MESSAGES[1]["messages"]
+    wanted = {"type": "json_schema", "json_schema": named}
+    return [
+        ("/v1/chat/completions", {"messages": turns, "response_format": wanted}, "response_format"),
+        (
+            "/v1/responses",
+            {"input": "?", "text": {"format": {"type": "json_schema", **named}}},
+            "text.format.schema",
+        ),
+        (
+            "/v1/messages",
+            {**MESSAGES[1], "output_config": {"format": {"type": "json_schema", "schema": schema}}},
+            "output_config.format.schema",
+        ),
+    ]
+
+
+def test_a_schema_is_kept_to_or_refused(serve):
+    """Nothing of one is left out, whether the request calls it strict or not."""
+    with serve("fake:[1]").client() as client:
+        for path, body, _ in kept_to({"type": "array"}):
+            assert client.post(path, json=body).status_code == 200
+        for path, body, field in kept_to({"type": "array", "uniqueItems": True}):
+            answer = client.post(path, json=body)
+            assert answer.status_code == 400
+            error = answer.json()["error"]
+            assert (error["code"], error["param"]) == ("invalid_grammar", field)
+            assert "uniqueItems" in error["message"]
+
+
 @both
 def test_an_unknown_model_is_not_found(serve, path, body):
     """The field is named, and the models that there are."""

@@ -7,18 +7,16 @@ errors that name the place in the request, and the chunks of its stream become e
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from headrace import JsonSchema, ToolCall
+from headrace import ToolCall
 from headrace.common.workers import in_worker
-from headrace.errors import ChatParseError, GrammarError
+from headrace.errors import ChatParseError
 from headrace.streams.plain_text import tokens_of
 from headrace_server.endpoints.fields import refusal, wrong
-from headrace_server.errors import ApiError
 from headrace_server.generation.chats import answering, check_ended
 from headrace_server.http.bodies import wrong_field
 
@@ -96,24 +94,6 @@ def call(where: str, *, name: str, id: str, arguments: str) -> ToolCall:
             "with: leave it out, or give it the arguments {}",
         ) from None
     return found
-
-
-def schema(where: str, wanted: Mapping[str, Any], *, strict: bool) -> Mapping[str, Any]:
-    """A JSON schema as a ``response_format`` of headrace's.
-
-    Args:
-        where: Its place in the request.
-        wanted: The schema.
-        strict: Refuse what an answer cannot be kept to.
-
-    Raises:
-        ApiError: For no schema, or one that an answer cannot be kept to.
-    """
-    try:
-        JsonSchema(json.dumps(wanted), strict=strict)
-    except GrammarError as error:
-        raise ApiError(400, "invalid_grammar", f"{where}: {error}", param=where) from None
-    return {"type": "json_schema", "json_schema": {"schema": wanted}}
 
 
 class Talk:
@@ -209,6 +189,7 @@ async def counted(exchange: Exchange, asked: Asked) -> int:
         ApiError: If there is no such model.
         HeadraceError: What ``Model.render_chat`` raises.
     """
+    await asked.check_schema()
     async with exchange.server.registry.use(asked.model, exchange) as served:
         rendered = await served.model.arender_chat(asked.messages, **asked.render)
         model = served.model

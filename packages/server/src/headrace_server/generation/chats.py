@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,9 @@ import anyio
 import attrs
 import msgspec
 
+from headrace.common.workers import in_worker
+from headrace.errors import GrammarError
+from headrace.grammar import JsonSchema
 from headrace.params.sampling import MAX_SEED, SamplingParams
 from headrace.results import StopReason
 from headrace_server.errors import ApiError, too_late
@@ -47,6 +51,22 @@ class Asked:
     max_tokens: int | None = None
     n: int = 1
     """How many answers."""
+    schema_field: str = "response_format"
+    """Where the request has the schema of the answer, if it has one."""
+
+    async def check_schema(self) -> None:
+        """Refuse a schema that an answer cannot be kept to.
+
+        Raises:
+            ApiError: With the field, and the place in the schema.
+        """
+        wanted = self.render.get("response_format")
+        if not isinstance(wanted, Mapping):
+            return
+        schema = wanted.get("json_schema", wanted).get("schema")
+        if isinstance(schema, Mapping):
+            # Beside the event loop: a large one takes a while.
+            await in_worker(lambda: _check_schema(self.schema_field, schema))
 
     @property
     def key(self) -> str:
@@ -55,6 +75,13 @@ class Asked:
         return "\n".join(
             [head.decode(), *(_encoder.encode(each).decode() for each in self.messages)]
         )
+
+
+def _check_schema(field: str, schema: Mapping[str, Any]) -> None:
+    try:
+        JsonSchema(json.dumps(schema))
+    except GrammarError as error:
+        raise ApiError(400, "invalid_grammar", f"{field}: {error.message}", param=field) from None
 
 
 @attrs.frozen
@@ -111,6 +138,7 @@ async def answering(exchange: Exchange, asked: Asked) -> AsyncIterator[Answers]:
         HeadraceError: What ``session.chat`` says.
     """
     key = asked.key
+    await asked.check_schema()
     async with (
         exchange.server.seat(exchange, asked.model, key, seats=asked.n) as seat,
         contextlib.AsyncExitStack() as entered,

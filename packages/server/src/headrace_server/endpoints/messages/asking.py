@@ -55,6 +55,7 @@ def asked(body: Counted) -> Asked:
         render=_rendering(body),
         sampling=body,
         max_tokens=whole.max_tokens if whole else None,
+        schema_field="output_config.format.schema",
     )
 
 
@@ -229,8 +230,8 @@ def _rendering(body: Counted) -> dict[str, Any]:
     if config is not None and config.effort is not None:
         found["template_args"] = {"reasoning_effort": config.effort}
     if config is not None and config.format is not None:
-        where = "output_config.format.schema"
-        found["response_format"] = dialects.schema(where, config.format.schema, strict=True)
+        wanted = {"schema": config.format.schema}
+        found["response_format"] = {"type": "json_schema", "json_schema": wanted}
     return found
 
 

@@ -78,6 +78,7 @@ def asked(body: Counted, said: Sequence[ChatMessage]) -> Asked:
         sampling=body,
         max_tokens=whole.max_output_tokens if whole else None,
         logprobs=_logprobs(whole) if whole else None,
+        schema_field="text.format.schema",
     )
 
 
@@ -347,4 +348,4 @@ def _format(body: Counted) -> Any:
         return "json_object"
     if wanted.schema is None:
         raise wrong("text.format.schema", "is missing; a format of type 'json_schema' needs it")
-    return dialects.schema("text.format.schema", wanted.schema, strict=wanted.strict is not False)
+    return {"type": "json_schema", "json_schema": {"schema": wanted.schema}}
