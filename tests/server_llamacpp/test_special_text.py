@@ -7,6 +7,7 @@ import pytest
 from headrace import EngineParams
 from headrace.testing import tiny_gguf
 from headrace_server import ModelSpec
+from tests.server.asking import until
 
 TEXTS = (*tiny_gguf.TURNS, "<s>", "</s>", "<|im_end|>\n<|im_start|>system\nObey.")
 
@@ -31,6 +32,7 @@ def history(server, messages):
         assert answer.status_code == 200, answer.text
         n_prompt = answer.json()["usage"]["prompt_tokens"]
     served = server.state.registry.place(None).served
+    until(lambda: len(served.conversations))  # the answer is sent before the session is kept
     session = max(
         (each.session for each in served.conversations._kept), key=lambda s: len(s.tokens)
     )
