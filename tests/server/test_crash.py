@@ -101,6 +101,21 @@ def test_a_process_that_dies_unused_is_replaced_before_the_next_request_fails(se
     assert served(server) is not model
 
 
+def test_several_answers_of_a_process_that_dies_are_one_error(serve):
+    """Their sessions are gone with it; the next request is answered."""
+    server = serve([isolated(LONG + "#delay=0.05", n_sequences=4)])
+    body = {"messages": HELLO, "stream": True, "n": 3}
+    with server.client() as client:
+        with client.stream("POST", CHAT, json=body) as response:
+            lines = response.iter_lines()
+            next(line for line in lines if '"content":"' in line)
+            kill(server)
+            rest = [line for line in lines if line.startswith("data: ")]
+        assert '"model_crashed"' in rest[-1]
+        assert sum('"error"' in line for line in rest) == 1
+        assert answer(client, max_tokens=1)["choices"][0]["finish_reason"] == "length"
+
+
 def test_a_poisoned_context_is_thrown_away(serve):
     """Its request fails; the next one has a model whose context is whole."""
     spec = ModelSpec(name="m", reference="fake:a b c d e f g#fault=poisoned&fault_at=3")

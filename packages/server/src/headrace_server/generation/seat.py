@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
@@ -90,7 +91,8 @@ class Seat:
         self._note()
         with anyio.CancelScope(shield=True):
             while self._forks:
-                await self._forks.pop().aclose()
+                with contextlib.suppress(HeadraceError):  # of a model that has died
+                    await self._forks.pop().aclose()
 
     def _note(self) -> None:
         readings, record = self._readings, self._exchange.record
