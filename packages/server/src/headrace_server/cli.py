@@ -17,7 +17,7 @@ from headrace.cli.options import Option, debug_option, expanded, gathered, given
 from headrace.cli.settings import settings, timeout
 from headrace.cli.sizes import number_of_bytes
 from headrace.errors import ParamsError
-from headrace_server import listening, logging
+from headrace_server import listening, logging, page
 from headrace_server.access.key_file import keys_of
 from headrace_server.app import create_app, specs_of
 from headrace_server.models.spec import ModelSpec, default_name
@@ -266,9 +266,10 @@ def serve(options: ServeOptions) -> None:
 
 
 def _say_where(url: str, how: ServerSettings) -> None:
-    click.echo(
-        f"Serving OpenAI's clients at {url}/v1" + (f", a page at {url}/" if how.page else "")
-    )
+    shown = f", a page at {url}/" if how.page else ""
+    click.echo(f"Serving OpenAI's clients at {url}/v1{shown}")
+    if how.page and not (page.FOLDER / "index.html").is_file():
+        click.echo("The page was not built; what is there instead says how.", err=True)
 
 
 def _spec(text: str) -> ModelSpec:
