@@ -66,6 +66,7 @@ class TokenStream(Closing):
         self._lock = threading.RLock()
         # Chunks with the number of pieces in each: one append records both.
         self._handed_out: list[tuple[Chunk, int]] = []
+        self._added_up = (0, 0)  # of so many of these the pieces
         self.added: ChatChunk | HeadraceError | None = None
         """What the chunk read last adds to a message, beside its text; see ``Delta.added``."""
         self._added: ChatChunk | HeadraceError | None = None  # not handed out yet
@@ -431,7 +432,15 @@ class TokenStream(Closing):
     @property
     def _seen(self) -> int:
         """Pieces the reader has seen."""
-        return sum(pieces for _, pieces in self._handed_out)
+        # Only the last chunk is ever taken back: what stands before it is added up once.
+        counted, pieces = self._added_up
+        handed = self._handed_out
+        most = len(handed) - 1
+        if most > counted:
+            pieces += sum(each[1] for each in handed[counted:most])
+            self._added_up = (most, pieces)
+            counted = most
+        return pieces + sum(each[1] for each in handed[counted:])
 
     def _refuse_beside_task(self) -> None:
         if self._task_reads:
