@@ -7,6 +7,7 @@ from collections import deque
 
 import pytest
 
+import headrace
 from headrace import DecodeError, Receipt, StopReason, Timings, TokenStream, Usage
 from headrace.protocols import Delta, GenerationReport, Piece
 
@@ -177,3 +178,15 @@ def test_cancelling_twice_or_after_the_end_does_nothing():
     stream.close()
     assert stream.result.stop_reason is StopReason.EOG
     assert script.interrupted is None
+
+
+def test_looks_at_what_was_read_take_the_same_time_however_much_it_was():
+    """Chunks that were handed out are added up once; what is said of them stays exact."""
+    model = headrace.load_model("fake:#mean_length=0")
+    with model, model.open_session() as session, session.generate("a", max_tokens=30) as stream:
+        read = 0
+        for chunk in stream:
+            read += len(chunk.tokens)
+            assert stream.statistics().delivered_tokens == read
+            assert stream._added_up[0] >= len(stream._handed_out) - 1
+    assert read

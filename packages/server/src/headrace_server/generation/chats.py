@@ -143,32 +143,36 @@ async def answering(exchange: Exchange, asked: Asked) -> AsyncIterator[Answers]:
         exchange.server.seat(exchange, asked.model, key, seats=asked.n) as seat,
         contextlib.AsyncExitStack() as entered,
     ):
-        sampling = sampling_params(asked.sampling, seat.served.recommended, logprobs=asked.logprobs)
-        request: dict[str, Any] = {
-            **asked.render,
-            "sampling": sampling,
-            "max_tokens": asked.max_tokens,
-            "stop": asked.sampling.stops,
-        }
-        prefilled = None
-        if asked.n > 1:
-            prefill = {**request, "max_tokens": 0, "timeout": exchange.time_left}
-            async with await seat.session.achat(asked.messages, **prefill) as stream:
-                prefilled = await seat.read(stream)
-            check_ended(prefilled.stop_reason)
-        streams = []
-        for index, session in enumerate(await seat.sessions(asked.n)):
-            if sampling.seed is not None:
-                # Answers that differ, each of which its own seed gives again.
-                request["sampling"] = attrs.evolve(
-                    sampling, seed=(sampling.seed + index) % (MAX_SEED + 1)
-                )
-            stream = await session.achat(
-                asked.messages, **{**request, "timeout": exchange.time_left}
+        # One deadline for all of it: a time-out of a stream's own is set up at every read.
+        with anyio.move_on_after(exchange.time_left) as deadline:
+            sampling = sampling_params(
+                asked.sampling, seat.served.recommended, logprobs=asked.logprobs
             )
-            entered.push_async_callback(_closed, stream)
-            streams.append(stream)
-        yield Answers(seat, tuple(streams), prefilled, asked.logprobs is not None, sampling)
+            request: dict[str, Any] = {
+                **asked.render,
+                "sampling": sampling,
+                "max_tokens": asked.max_tokens,
+                "stop": asked.sampling.stops,
+            }
+            prefilled = None
+            if asked.n > 1:
+                prefill = {**request, "max_tokens": 0}
+                async with await seat.session.achat(asked.messages, **prefill) as stream:
+                    prefilled = await seat.read(stream)
+                check_ended(prefilled.stop_reason)
+            streams = []
+            for index, session in enumerate(await seat.sessions(asked.n)):
+                if sampling.seed is not None:
+                    # Answers that differ, each of which its own seed gives again.
+                    request["sampling"] = attrs.evolve(
+                        sampling, seed=(sampling.seed + index) % (MAX_SEED + 1)
+                    )
+                stream = await session.achat(asked.messages, **request)
+                entered.push_async_callback(_closed, stream)
+                streams.append(stream)
+            yield Answers(seat, tuple(streams), prefilled, asked.logprobs is not None, sampling)
+    if deadline.cancelled_caught:
+        raise too_late()
 
 
 async def _closed(stream: ChatStream) -> None:
