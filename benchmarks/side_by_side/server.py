@@ -70,6 +70,13 @@ class Server:
         return False
 
 
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
 @contextlib.contextmanager
 def serving(folder: Path, model: str, *arguments: object) -> Iterator[Server]:
     """A llama-server with a model, ended afterwards.
@@ -82,9 +89,7 @@ def serving(folder: Path, model: str, *arguments: object) -> Iterator[Server]:
     Raises:
         RuntimeError: It ended, or took too long to load.
     """
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     command = [folder / "llama-server", "-m", model, "--port", port, "--host", "127.0.0.1"]
     process = subprocess.Popen(
         [*map(str, command), *map(str, arguments)],

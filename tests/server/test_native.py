@@ -433,3 +433,11 @@ def test_each_token_of_a_stream_has_a_part_with_its_probability(client):
     parts = streamed(client, prompt="Hi", n_probs=1)[:-1]
     assert [len(part["completion_probabilities"]) for part in parts] == [1] * len(parts)
     assert "".join(part["content"] for part in parts) == "The race carries water."
+
+
+def test_tokens_that_are_never_chosen_are_shown(client):
+    """As llama-server does: with no end, those that end a text have a bias of null."""
+    body = client.post(
+        "/completion", json={"prompt": "Hi", "n_predict": 2, "ignore_eos": True}
+    ).json()
+    assert body["generation_settings"]["logit_bias"] == [{"token": 257, "bias": None}]

@@ -59,7 +59,7 @@ def covered(name: str, known: Iterable[str]) -> str | None:
 def outcomes(report: Path) -> dict[str, str]:
     """Each test's outcome: ``passed``, ``failed`` or ``skipped``."""
     found = {}
-    for case in ElementTree.parse(report).getroot().iter("testcase"):  # noqa: S314 - pytest's own
+    for case in ElementTree.parse(report).getroot().iter("testcase"):
         name = f"{case.get('classname', '').rpartition('.')[2]}::{case.get('name')}"
         kinds = {child.tag for child in case}
         outcome = "failed" if kinds & {"failure", "error"} else "passed"

@@ -21,21 +21,17 @@ from headrace_server import ApiKey, ModelSpec, ServerSettings, create_app
 MODEL = "HEADRACE_PEERS_MODEL"
 """A model file to be used for all that write text; without it they are tiny, and write nonsense."""
 
-IGNORED = {
-    0: (
-        "offline cont-batching embedding embeddings kv-unified-off swa-full no-slots slots verbose "
-        "no-jinja jinja no-mmproj ui-mcp-proxy backend_sampling no-cache-idle-slots props "
-        "no-models-autoload no-ui-mcp-proxy"
-    ).split(),
-    1: (
-        "hf-repo hf-file model-url n-gpu-layers grp-attn-n grp-attn-w spec-type spec-draft-n-max "
-        "spec-draft-n-min spec-synth-len spec-synth-rates reasoning-format reasoning chat-template "
-        "chat-template-file mmproj-url media-path cache-ram tools tools-runtime tags "
-        "mcp-servers-config mcp-servers-json models-dir models-max models-preset model-draft "
-        "slot-save-path n-predict"
-    ).split(),
-}
-"""Flags with no counterpart, by the number of their values; some are looked at for the model."""
+_ALONE = """
+offline cont-batching embedding swa-full no-slots slots verbose no-jinja jinja no-mmproj
+ui-mcp-proxy backend_sampling no-cache-idle-slots no-models-autoload
+"""
+_WITH_VALUE = """
+hf-repo hf-file model-url n-gpu-layers grp-attn-n grp-attn-w spec-type spec-draft-n-max
+spec-draft-n-min spec-synth-len spec-synth-rates reasoning-format reasoning chat-template
+chat-template-file mmproj-url media-path cache-ram tools tools-runtime tags mcp-servers-config
+mcp-servers-json models-dir models-max models-preset model-draft slot-save-path n-predict
+"""
+"""Flags with no counterpart; some are looked at for the model."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -66,10 +62,10 @@ def parser() -> argparse.ArgumentParser:
     add("-ctv", dest="cache_type_v")
     add("-fa", dest="flash_attention")
     add("--context-shift", action="store_true")
-    for names in IGNORED[0]:
-        add(f"--{names}", action="store_true")
-    for names in IGNORED[1]:
-        add(f"--{names}")
+    for name in _ALONE.split():
+        add(f"--{name}", action="store_true")
+    for name in _WITH_VALUE.split():
+        add(f"--{name}")
     return found
 
 
@@ -81,7 +77,9 @@ def reference(flags: argparse.Namespace) -> str:
     if flags.reranking or "rerank" in wanted:
         return "fake:"
     if "bert" in wanted:
-        return str(tiny_gguf.path("encoder"))
+        from tests.support import minilm
+
+        return str(minilm.path())
     if "infill" in wanted:
         return str(tiny_gguf.path("attention+infill"))
     return os.environ.get(MODEL) or str(tiny_gguf.path("attention+chat"))
@@ -146,5 +144,5 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).parents[2]))
+    sys.path.insert(0, str(Path(__file__).parents[2]))  # for tests.support
     sys.exit(main(sys.argv[1:]))

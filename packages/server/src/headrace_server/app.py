@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -21,6 +22,20 @@ from headrace_server.errors import ApiError, openai_body
 from headrace_server.models.spec import ModelSpec, default_name
 from headrace_server.server import Server
 from headrace_server.settings import ServerSettings
+
+_IMPORTED_EARLY = (
+    "headrace.engine.chat",
+    "headrace.engine.checked_parser",
+    "headrace.engine.infill",
+    "headrace.engine.vectors",
+    "headrace.requests.conversation",
+    "headrace.streams.chat",
+    "headrace.streams.continued",
+    "headrace.streams.plain_text",
+    "headrace.streams.prompted",
+)
+"""What sessions import when they are first asked: else the first requests would do it all at once,
+in threads that wait for each other's half-made modules."""
 
 
 def create_app(
@@ -41,6 +56,8 @@ def create_app(
         ParamsError: For a value outside its range.
         UsageError: For no model, or two of one name.
     """
+    for module in _IMPORTED_EARLY:
+        importlib.import_module(module)
     server = Server(specs_of(models), attrs.evolve(settings or ServerSettings(), **changes))
 
     @contextlib.asynccontextmanager

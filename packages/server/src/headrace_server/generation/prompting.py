@@ -34,8 +34,8 @@ def check_length(served: Served, n_tokens: int, field: str = "prompt") -> None:
         raise ApiError(
             400,
             "context_length_exceeded",
-            f"{field}: the request's {n_tokens} tokens exceed the available context size of "
-            f"{n_ctx} tokens; shorten it, or start the server with a larger --n-ctx",
+            f"{field} has {n_tokens} tokens, which exceeds the available context size of "
+            f"{n_ctx} tokens: shorten it, or start the server with a larger --n-ctx",
             param=field,
             details={"n_prompt_tokens": n_tokens, "n_ctx": n_ctx},
         )

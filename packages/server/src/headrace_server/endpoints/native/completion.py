@@ -301,7 +301,12 @@ class _Run:
             "model": self._served.name,
             "tokens_predicted": result.usage.completion_tokens,
             "tokens_evaluated": written.n_prompt,
-            "generation_settings": settings(request, self._sampling, result.receipt.seed),
+            "generation_settings": settings(
+                request,
+                self._sampling,
+                result.receipt.seed,
+                self._served.model.info.special_tokens,
+            ),
             "prompt": await self._text(prompt),
             "has_new_line": "\n" in result.text,
             "truncated": result.stop_reason in unfinished,

@@ -70,7 +70,12 @@ async def props(exchange: Exchange) -> None:
         return
     async with registry.use(place.spec.name, exchange) as served:
         special = await _special(served)
-        defaults = settings(Generating(), served.recommended, served.recommended.seed)
+        defaults = settings(
+            Generating(),
+            served.recommended,
+            served.recommended.seed,
+            served.model.info.special_tokens,
+        )
         body = {
             "default_generation_settings": {"n_ctx": context_of(served), "params": defaults},
             "total_slots": served.admission.seats,

@@ -59,6 +59,7 @@ def timings(n_prompt: int, result: headrace.Completion) -> dict[str, Any]:
     cached = min(result.usage.cached_tokens, n_prompt)
     computed = n_prompt - cached
     written = result.usage.completion_tokens
+    steps = max(0, written - 1)  # the first token comes out of the prompt
     prompt_ms = 1000 * result.timings.prefill_seconds
     predicted_ms = 1000 * result.timings.decode_seconds
     return {
@@ -69,15 +70,30 @@ def timings(n_prompt: int, result: headrace.Completion) -> dict[str, Any]:
         "prompt_per_second": 1000 * computed / prompt_ms if prompt_ms else 0.0,
         "predicted_n": written,
         "predicted_ms": predicted_ms,
-        "predicted_per_token_ms": predicted_ms / written if written else 0.0,
-        "predicted_per_second": 1000 * written / predicted_ms if predicted_ms else 0.0,
+        "predicted_per_token_ms": predicted_ms / steps if steps else 0.0,
+        "predicted_per_second": 1000 * steps / predicted_ms if predicted_ms else 0.0,
     }
 
 
 def settings(
-    request: Generating, sampling: headrace.SamplingParams, seed: int | None
+    request: Generating,
+    sampling: headrace.SamplingParams,
+    seed: int | None,
+    special: Mapping[str, int],
 ) -> dict[str, Any]:
-    """``generation_settings``: what a request was answered with."""
+    """``generation_settings``: what a request was answered with.
+
+    Args:
+        request: What was asked for.
+        sampling: How tokens were chosen.
+        seed: The seed used.
+        special: The model's special tokens by their names; those that end a text are never chosen
+            if the request wants it so, which llama-server shows as biases.
+    """
+    ends = {special[name] for name in ("eos", "eot") if name in special}
+    biases = {**dict(sampling.logit_bias)}
+    if request.ignore_eos:
+        biases |= dict.fromkeys(ends, -math.inf)
     values = attrs.asdict(sampling, recurse=False)
     most = request.most
     grammar = sampling.grammar
@@ -92,7 +108,7 @@ def settings(
         "stream": bool(request.stream),
         "logit_bias": [
             {"token": token, "bias": None if math.isinf(bias) else bias}
-            for token, bias in sampling.logit_bias
+            for token, bias in biases.items()
         ],
         "n_probs": sampling.logprobs or 0,
         "grammar": getattr(grammar, "text", ""),
