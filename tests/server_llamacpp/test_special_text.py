@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from headrace import EngineParams
@@ -26,11 +28,15 @@ def server(serve):
 
 def history(server, messages):
     """The tokens of a conversation, without its answer."""
+    over = threading.Event()
+    noted = server.state.note
+    server.state.note = lambda *given: (noted(*given), over.set())
     with server.client() as client:
         body = {"messages": messages, "max_tokens": 1, "temperature": 0}
         answer = client.post("/v1/chat/completions", json=body)
         assert answer.status_code == 200, answer.text
         n_prompt = answer.json()["usage"]["prompt_tokens"]
+    assert over.wait(30)  # the session is kept a moment after its answer
     served = server.state.registry.place(None).served
     until(lambda: len(served.conversations))  # the answer is sent before the session is kept
     session = max(
