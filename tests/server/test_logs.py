@@ -9,19 +9,23 @@ import pytest
 
 from headrace_server import ApiKey
 from headrace_server.logging import JsonLines
-from tests.server.asking import answer, chat, streamed
+from tests.server.asking import answer, chat, streamed, until
 
 
 @pytest.fixture
 def lines(caplog):
-    """The lines of the access log so far."""
+    """The lines of the access log, once there are as many as there must be."""
     caplog.set_level(logging.INFO, "headrace_server")
 
-    def read():
-        written = [JsonLines().format(each) for each in caplog.records]
-        assert all("\n" not in each for each in written)
-        found = [json.loads(each) for each in written]
-        return [each for each in found if "request_id" in each and each["path"] != "/health"]
+    def written():
+        found = [JsonLines().format(each) for each in list(caplog.records)]
+        assert all("\n" not in each for each in found)
+        read = [json.loads(each) for each in found]
+        return [each for each in read if "request_id" in each and each["path"] != "/health"]
+
+    def read(number):
+        until(lambda: len(written()) >= number)  # a line comes after the answer
+        return written()
 
     return read
 
@@ -35,7 +39,7 @@ def test_a_request_is_a_line_of_json(serve, lines, stream):
         usage = answer(client, model="m")["usage"]
         ask = streamed if stream else answer
         ask(client, model="m", messages=[{"role": "user", "content": "Tell nobody"}])
-    first, line = lines()
+    first, line = lines(2)
     assert line["path"] == "/v1/chat/completions"
     assert (line["model"], line["key_name"], line["status"]) == ("m", "team", 200)
     assert (line["outcome"], line["stop_reason"], line["streamed"]) == ("ok", "eog", stream)
@@ -43,7 +47,7 @@ def test_a_request_is_a_line_of_json(serve, lines, stream):
     assert first["completion_tokens"] == usage["completion_tokens"] == line["completion_tokens"]
     assert 0 < line["first_token_seconds"] <= line["seconds"]
     assert line["request_id"] != first["request_id"]
-    text = json.dumps(lines())
+    text = json.dumps(lines(2))
     for secret in ("Tell nobody", "The answer", "very-secret-key"):
         assert secret not in text
 
@@ -53,7 +57,7 @@ def test_a_refused_request_is_a_line_too(serve, lines):
     with serve("fake:").client() as client:
         chat(client, n=0)
         client.post("/v1/chat/completions", content=b"{")
-    first, second = lines()
+    first, second = lines(2)
     assert (first["status"], first["outcome"]) == (400, "invalid_value")
     assert (second["status"], second["outcome"]) == (400, "invalid_json")
 
@@ -62,12 +66,12 @@ def test_prompts_are_logged_where_they_may_be(serve, lines):
     """And nowhere else."""
     with serve("fake:", log_prompts=True).client() as client:
         answer(client, messages=[{"role": "user", "content": "Tell everybody"}])
-    (line,) = lines()
+    (line,) = lines(1)
     assert "Tell everybody" in line["prompt"]
 
 
-def test_without_an_access_log_there_are_no_lines(serve, lines):
+def test_without_an_access_log_there_are_no_lines(serve_once, lines):
     """A front server may write its own."""
-    with serve("fake:", access_log=False).client() as client:
+    with serve_once("fake:", access_log=False) as server, server.client() as client:
         answer(client)
-    assert lines() == []
+    assert lines(0) == []

@@ -20,9 +20,13 @@ class Read:
 
     Args:
         client: Of the server.
+        over: Requests that have to be counted; one is after its answer.
     """
 
-    def __init__(self, client) -> None:
+    def __init__(self, client, over=0) -> None:
+        until(lambda: self._read(client) >= over)
+
+    def _read(self, client):
         response = client.get("/metrics")
         assert response.status_code == 200, response.text
         assert response.headers["content-type"].startswith("text/plain; version=0.0.4")
@@ -32,6 +36,9 @@ class Read:
             for family in self.families.values()
             for each in family.samples
         }
+        return sum(
+            value for (name, _), value in self.samples.items() if name == "headrace_requests_total"
+        )
 
     def __call__(self, name, **labels):
         """The value of a sample."""
@@ -58,7 +65,7 @@ def test_requests_and_tokens_are_counted_by_model(server):
     """As in the answers' own usage."""
     with server.client() as client:
         usages = [answer(client, model="m")["usage"] for _ in range(3)]
-        read = Read(client)
+        read = Read(client, over=3)
     assert read("headrace_requests_total", model="m", outcome="ok") == 3
     prompt = sum(each["prompt_tokens"] for each in usages)
     cached = sum(each["prompt_tokens_details"]["cached_tokens"] for each in usages)
@@ -81,7 +88,7 @@ def test_times_are_counted_once_a_request_and_once_a_token(server, stream):
     with server.client() as client:
         usage = answer(client, model="m")["usage"]
         chat(client, model="m", stream=stream)
-        read = Read(client)
+        read = Read(client, over=2)
     labels = {"model": "m", "outcome": "ok"}
     for name in ("queue", "first_token", "request"):
         assert read(f"headrace_{name}_seconds_count", **labels) == 2
@@ -99,7 +106,7 @@ def test_outcomes_have_labels_of_their_own(server):
         chat(client, model="m", max_tokens=-1)
         chat(client, model="m", n=3)
         chat(client, model="nobody's secret")
-        read = Read(client)
+        read = Read(client, over=1)
     outcomes = {
         dict(labels)["outcome"]: value
         for (name, labels), value in read.samples.items()
@@ -143,7 +150,7 @@ def test_what_goes_on_is_seen(serve):
             lines.close()
         waiting.join(20)
         until(lambda: not admission.taken)
-        after = Read(client)
+        after = Read(client, over=2)
     assert after("headrace_requests_total", model="m", outcome="cancelled") == 1
     assert after("headrace_requests_running", model="m") == 0
     assert after("headrace_kept_sessions", model="m") == 1
@@ -160,7 +167,7 @@ def test_a_failed_load_is_seen(serve):
     with server.client() as client:
         chat(client)
         wait_for(server, "m", "failed")
-        read = Read(client)
+        read = Read(client, over=1)
     assert read("headrace_model_state", model="m", state="failed") == 1
     assert read("headrace_requests_total", model="m", outcome="model_damaged") == 1
 
@@ -173,7 +180,7 @@ def test_a_model_that_does_not_tell_its_memory_delays_nobody(serve, monkeypatch)
         answer(client)
         model = next(iter(server.state.registry.places.values())).served.model
         monkeypatch.setattr(model, "amemory_usage", anyio.sleep_forever)
-        read = Read(client)
+        read = Read(client, over=1)
     assert any(name == "headrace_requests_total" for name, _ in read.samples)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from headrace.errors import UsageError
 from headrace_server import create_app
-from tests.server.asking import answer, chat
+from tests.server.asking import answer, chat, until
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 SPAN = "b7ad6b7169203331"
@@ -53,6 +53,7 @@ def test_a_request_is_a_span_of_its_clients_trace(told, serve):
         usage = answer(client, model="m")["usage"]
         chat(client, model="m", n=0)
         client.get("/health")
+    until(lambda: len(spans.get_finished_spans()) >= 2)  # each is told after its answer
     good, bad = spans.get_finished_spans()
     assert good.name == "chat m"
     assert format(good.context.trace_id, "032x") == TRACE
