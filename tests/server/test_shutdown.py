@@ -144,7 +144,8 @@ def test_a_second_interrupt_ends_it_at_once():
     with serving("fake:Hello", *GRACE, prepare=HELD) as server, server.client() as client:
         server.wait_until_ready()
         with client.stream("GET", "/held") as stream:
-            assert next(stream.iter_lines()) == 'data: "first"'
+            lines = stream.iter_lines()  # kept: without it the stream would be closed
+            assert next(lines) == 'data: "first"'
             server.send(signal.SIGINT)
             refuses_connections(server)
             server.send(signal.SIGINT)
