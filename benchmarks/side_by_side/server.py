@@ -23,11 +23,11 @@ class Server:
     """
 
     def __init__(self, port: int) -> None:
-        self._port = port
+        self.port = port
 
     def begin(self, prompt: list[int], new: int, **settings: object) -> http.client.HTTPConnection:
         """Ask for a streamed completion, greedy by default, and do not wait for it."""
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=5 * _PATIENCE)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5 * _PATIENCE)
         asked = {
             "prompt": prompt,
             "n_predict": new,
@@ -63,7 +63,7 @@ class Server:
 
     def is_ready(self) -> bool:
         """Whether the model is loaded."""
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=1)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=1)
         with contextlib.suppress(OSError, http.client.HTTPException):
             connection.request("GET", "/health")
             return connection.getresponse().status == 200
