@@ -441,3 +441,15 @@ def test_tokens_that_are_never_chosen_are_shown(client):
         "/completion", json={"prompt": "Hi", "n_predict": 2, "ignore_eos": True}
     ).json()
     assert body["generation_settings"]["logit_bias"] == [{"token": 257, "bias": None}]
+
+
+def test_a_look_at_a_model_that_left_does_not_wake_it(serve):
+    """What was told while it was loaded is told again, with the word that it sleeps."""
+    server = serve(SCRIPT)
+    with server.client() as client:
+        before = client.get("/props").json()
+        assert client.post("/models/unload", json={"model": SCRIPT}).status_code == 200
+        after = client.get("/props").json()
+    assert (before.pop("is_sleeping"), after.pop("is_sleeping")) == (False, True)
+    assert before == after
+    assert server.state.registry.place(None).served is None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from typing import Any
 
 import anyio
 import attrs
@@ -65,6 +67,8 @@ class Place:
     """How often it has died."""
     changed_at: float = attrs.field(factory=time.time)
     """When its state changed last, in seconds since 1970."""
+    props: Mapping[str, Any] | None = None
+    """What ``/props`` told of it while it was loaded: told again without waking it."""
 
     @property
     def state(self) -> str:

@@ -57,16 +57,20 @@ def _idle(number: int, n_ctx: int | None) -> dict[str, Any]:
 async def props(exchange: Exchange) -> None:
     """``GET /props``: the model's, and what requests leave out.
 
-    The model is loaded for it, unless ``autoload=false`` is in the query.
+    The model is loaded for it once, unless ``autoload=false`` is in the query; later looks neither
+    wake it nor keep it awake.
     """
     query = _query(exchange)
     registry = exchange.server.registry
     place = registry.place(query.get("model"))
-    if place.served is None and query.get("autoload") in ("false", "0"):
+    if place.served is None and place.props is None and query.get("autoload") in ("false", "0"):
         await exchange.respond(
             {"model_alias": place.spec.name, "model_path": place.spec.reference}
             | {"is_sleeping": True, "total_slots": place.spec.engine.n_sequences}
         )
+        return
+    if place.props is not None:
+        await exchange.respond({**place.props, "is_sleeping": place.served is None})
         return
     async with registry.use(place.spec.name, exchange) as served:
         special = await _special(served)
@@ -86,9 +90,9 @@ async def props(exchange: Exchange) -> None:
             "bos_token": special.get("bos", ""),
             "eos_token": special.get("eos", ""),
             "build_info": f"headrace-{__version__} {served.model.info.build}",
-            "is_sleeping": False,
         }
-    await exchange.respond(body)
+    place.props = body
+    await exchange.respond({**body, "is_sleeping": False})
 
 
 async def tokenizer_info(exchange: Exchange) -> None:
