@@ -33,6 +33,10 @@ UNREAD = (
 )
 """The note beside such content."""
 
+_AT_THE_BEGINNING = ("tools", "template_args")
+"""What templates show before the messages. Which tool must be called, what the answer keeps to and
+whether the model may think changes from turn to turn, and little of the prompt."""
+
 _encoder = msgspec.json.Encoder(order="deterministic")
 
 
@@ -71,7 +75,7 @@ class Asked:
     @property
     def key(self) -> str:
         """What the conversation begins with; that of a next turn begins with it."""
-        head = _encoder.encode({name: self.render[name] for name in sorted(self.render)})
+        head = _encoder.encode({name: self.render.get(name) for name in _AT_THE_BEGINNING})
         return "\n".join(
             [head.decode(), *(_encoder.encode(each).decode() for each in self.messages)]
         )
