@@ -98,3 +98,11 @@ def test_the_body_is_openais():
             "more": 1,
         }
     }
+
+
+def test_a_remedy_that_only_python_has_is_left_out():
+    """Whoever sends a request has no keywords; other remedies stay."""
+    keyword = errors.TemplateError("no template", hint="Give one: template=….")
+    assert told(keyword).message == "no template"
+    plain = errors.TemplateError("no template", hint="Load another model.")
+    assert told(plain).message == "no template. Load another model."

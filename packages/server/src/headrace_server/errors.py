@@ -135,12 +135,20 @@ def told(error: BaseException, names: Mapping[str, str] = _NO_NAMES) -> ApiError
     for kind in type(error).__mro__:
         answer = TABLE.get(kind)
         if answer is not None:
-            return _named(answer, str(error), names)
+            return _named(answer, _message(error), names)
     if isinstance(error, RecursionError):
         return ApiError(
             BAD, "invalid_value", "the body: its values are nested too deeply; send flatter ones"
         )
     return ApiError(500, "internal_error", "the server failed; its log says why")
+
+
+def _message(error: BaseException) -> str:
+    """What an error says; without a remedy that only a program in Python has."""
+    hint = getattr(error, "hint", None)
+    if isinstance(error, errors.HeadraceError) and hint and _KEYWORD.search(hint):
+        return error.message
+    return str(error)
 
 
 def _named(answer: Answer, message: str, names: Mapping[str, str]) -> ApiError:
@@ -188,6 +196,7 @@ def openai_body(error: ApiError) -> dict[str, Any]:
 
 
 _ONE_OF_MANY = re.compile(r"(\w+)(\[\d+\]) has ")
+_KEYWORD = re.compile(r"\b\w+=")
 _SAMPLING = re.compile(r"\bSamplingParams\.(\w+)")
 _FIELD = re.compile(
     r"^(?:[A-Z]\w*\.)?(?P<field>[a-z_]\w*(?:\[\d+\]|\['\w+'\]|\.\w+)*)"
