@@ -106,3 +106,10 @@ def test_a_remedy_that_only_python_has_is_left_out():
     assert told(keyword).message == "no template"
     plain = errors.TemplateError("no template", hint="Load another model.")
     assert told(plain).message == "no template. Load another model."
+
+
+def test_values_that_are_nested_too_deeply_are_the_requests_fault():
+    """Whatever runs out of stack over them."""
+    found = told(RecursionError())
+    assert (found.status, found.code) == (400, "invalid_value")
+    assert "nested" in found.message
