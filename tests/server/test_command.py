@@ -123,6 +123,17 @@ def test_adapters_are_of_the_first_model(call, ran):
     assert second.adapters == ()
 
 
+def test_a_template_is_the_first_models(call, ran, tmp_path):
+    """Its text; a file that is not there is named."""
+    (tmp_path / "t.jinja").write_text("{{ messages }}")
+    path = str(tmp_path / "t.jinja")
+    assert call("serve", "a=fake:", "b=fake:", "--port", "0", "--template", path).code == 0
+    assert [spec.template for spec in specs(ran[0][0])] == ["{{ messages }}", None]
+    ended = call("serve", "fake:", "--template", str(tmp_path / "none.jinja"))
+    assert ended.code == 2
+    assert "none.jinja" in ended.err
+
+
 def test_a_request_may_take_as_long_as_it_likes(call, ran):
     """Nought is no limit."""
     assert call("serve", "fake:", "--port", "0", "--request-timeout", "0").code == 0

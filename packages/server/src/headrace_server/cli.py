@@ -11,6 +11,7 @@ import attrs
 import click
 
 from headrace.cli.adapters import scaled
+from headrace.cli.chat import read_template
 from headrace.cli.load import with_options
 from headrace.cli.model_options import model_options
 from headrace.cli.options import Option, debug_option, expanded, gathered, given, kept
@@ -120,6 +121,10 @@ _OPTIONS = (
         help="LoRA adapter of the first model; repeatable. Requests can name other scales.",
     ),
     click.option(
+        "--template", type=_FILE, callback=_file, metavar="FILE",
+        help="Jinja chat template of the first model  [default: its own].",
+    ),
+    click.option(
         "--write-timeout", type=float, metavar="SECONDS",
         help="Cut off a client that takes nothing of its stream so long  [default: 60].",
     ),
@@ -170,6 +175,7 @@ class ServeOptions:
     state_dir: Path | None
     state_bytes: int | None
     lora: tuple[tuple[str, float], ...]
+    template: Path | None
     write_timeout: float | None
     ping_interval: float | None
     stalled_after: float | None
@@ -242,8 +248,10 @@ def serve(options: ServeOptions) -> None:
     found = listening.addresses(options.host)
     listening.check_reach(options.host, found, has_keys=bool(how.api_keys))
     first, *others = map(_spec, options.models)
-    adapted: dict[str, Any] = {"adapters": options.lora}
-    specs = specs_of([attrs.evolve(first, **adapted), *others])
+    changes: dict[str, Any] = {"adapters": options.lora}
+    if options.template is not None:
+        changes["template"] = read_template(options.template)
+    specs = specs_of([attrs.evolve(first, **changes), *others])
     with listening.bound(options.host, found, options.port) as sockets:
         app = create_app(specs, how)
         logging.set_up()

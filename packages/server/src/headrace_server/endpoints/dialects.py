@@ -191,6 +191,6 @@ async def counted(exchange: Exchange, asked: Asked) -> int:
     """
     await asked.check_schema()
     async with exchange.server.registry.use(asked.model, exchange) as served:
-        rendered = await served.model.arender_chat(asked.messages, **asked.render)
+        rendered = await served.model.arender_chat(asked.messages, **served.shown(asked.render))
         model = served.model
         return await in_worker(lambda: len(tokens_of(model, rendered)))

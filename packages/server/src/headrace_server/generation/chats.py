@@ -153,7 +153,7 @@ async def answering(exchange: Exchange, asked: Asked) -> AsyncIterator[Answers]:
                 asked.sampling, seat.served.recommended, logprobs=asked.logprobs
             )
             request: dict[str, Any] = {
-                **asked.render,
+                **seat.served.shown(asked.render),
                 "sampling": sampling,
                 "max_tokens": asked.max_tokens,
                 "stop": asked.sampling.stops,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import anyio
 
@@ -91,6 +91,17 @@ class Served:
         else:
             with contextlib.suppress(HeadraceError):
                 self.recommended = await model.arecommended_sampling()
+
+    def shown(self, render: Mapping[str, Any]) -> dict[str, Any]:
+        """Keywords of ``session.chat`` that say what the model sees, with its own template."""
+        own = {} if self.spec.template is None else {"template": self.spec.template}
+        return {**own, **render}
+
+    @property
+    def template(self) -> str:
+        """Source of the template that conversations are shown with; empty: there is none."""
+        given = self.spec.template
+        return given or str(self.model.info.metadata.get("tokenizer.chat_template", ""))
 
     def take_slots(self, exchange: Exchange, n: int) -> Sequence[int]:
         """Numbers of sequences for a request that was admitted; give them back."""

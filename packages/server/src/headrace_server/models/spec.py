@@ -57,6 +57,12 @@ class ModelSpec:
         validator=attrs.validators.optional(attrs.validators.instance_of(SamplingParams)),
     )
     """How tokens are chosen where a request leaves it out; None: as the model's makers say."""
+    template: str | None = attrs.field(
+        default=None,
+        repr=False,
+        validator=attrs.validators.optional(attrs.validators.instance_of(str)),
+    )
+    """Source of a Jinja chat template to use instead of the model's own; None: the model's."""
     options: Mapping[str, object] | None = attrs.field(default=None, repr=False)
     """What the backend alone understands."""
 

@@ -86,7 +86,7 @@ async def props(exchange: Exchange) -> None:
             "model_alias": served.name,
             "model_path": served.spec.reference,
             "modalities": {"vision": False, "audio": False},
-            "chat_template": _template(served),
+            "chat_template": served.template,
             "bos_token": special.get("bos", ""),
             "eos_token": special.get("eos", ""),
             "build_info": f"headrace-{__version__} {served.model.info.build}",
@@ -104,7 +104,7 @@ async def tokenizer_info(exchange: Exchange) -> None:
             "tokenizer_class": info.metadata.get("tokenizer.ggml.model", info.architecture),
             "vocab_size": info.n_vocab,
             "model_max_length": context_of(served),
-            "chat_template": _template(served) or None,
+            "chat_template": served.template or None,
             "special_tokens": special,
             "special_token_ids": dict(info.special_tokens),
             **{f"{name}_token": special.get(name) for name in ("bos", "eos", "pad", "unk")},
@@ -122,10 +122,6 @@ async def _special(served: Served) -> dict[str, str]:
         name: (await served.model.adetokenize([token], special=True)).decode(errors="replace")
         for name, token in served.model.info.special_tokens.items()
     }
-
-
-def _template(served: Served) -> str:
-    return str(served.model.info.metadata.get("tokenizer.chat_template", ""))
 
 
 async def lora_adapters(exchange: Exchange) -> None:

@@ -52,7 +52,7 @@ async def apply_template(exchange: Exchange) -> None:
         keywords["reasoning"] = thinks
     async with exchange.server.registry.use(request.model, exchange) as served:
         rendered = await served.model.arender_chat(
-            request.messages, template_args=args or None, **keywords
+            request.messages, template_args=args or None, **served.shown(keywords)
         )
     await exchange.respond({"prompt": rendered.prompt})
 
