@@ -127,6 +127,7 @@ test('each failure has a remedy of its kind', () => {
   assert.equal(of(429, '', 3).remedy, 'Others are being answered. Try again in 3 s.');
   assert.equal(of(400, 'context_length_exceeded').kind, 'context');
   assert.equal(of(503, 'model_load_failed').kind, 'model');
+  assert.equal(of(400, 'template_error').kind, 'model');
   assert.equal(of(400, 'invalid_value').kind, 'request');
   assert.equal(of(500).kind, 'server');
   assert.equal(failureIn(null, 502).message, 'The server answered with status 502.');

@@ -66,7 +66,7 @@ function kindOf(status: number, code: string): FailureKind {
   if (status === 401) return 'key';
   if (status === 429 || code === 'busy' || code === 'model_loading') return 'busy';
   if (code === 'context_length_exceeded') return 'context';
-  if (code.startsWith('model_') || code === 'out_of_memory' || code === 'backend_unavailable') return 'model';
+  if (code.startsWith('model_') || code === 'template_error' || code === 'out_of_memory' || code === 'backend_unavailable') return 'model';
   return status >= 400 && status < 500 ? 'request' : 'server';
 }
 
