@@ -10,6 +10,7 @@ from urllib.parse import quote, urlsplit
 
 import pytest
 from selenium import webdriver
+from selenium.common.exceptions import StaleElementReferenceException, TimeoutException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
@@ -91,12 +92,13 @@ class Browser:
 
     def until(self, condition: Callable[[], object], what: str = "it") -> WebElement:
         """Wait for something, and return it."""
-        from selenium.common.exceptions import StaleElementReferenceException
-
         wait = WebDriverWait(
             self.driver, PATIENCE, 0.05, ignored_exceptions=[StaleElementReferenceException]
         )
-        return wait.until(lambda _: condition(), f"{what} did not come; {self.text()[-600:]!r}")
+        try:
+            return wait.until(lambda _: condition())
+        except TimeoutException:
+            raise AssertionError(f"{what} did not come; {self.text()[-600:]!r}") from None
 
     def text(self) -> str:
         """All that can be read."""

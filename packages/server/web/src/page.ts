@@ -43,6 +43,9 @@ export class Page {
   private history: History | null = null;
   private readonly listeners = new Set<() => void>();
   private planned = false;
+  /** When the page was drawn last, and how long that took, in milliseconds. */
+  private drawn = 0;
+  private cost = 0;
   private afterKey: (() => void) | null = null;
   private askAgain: number | undefined;
   private readonly others = 'BroadcastChannel' in window ? new BroadcastChannel('headrace.chats') : null;
@@ -85,13 +88,24 @@ export class Page {
     return () => this.listeners.delete(listener);
   }
 
-  /** Something is different: it is shown with the next frame. */
+  /** Something is different: it is shown with the next frame, or later where drawing takes long. */
   changed(): void {
     if (this.planned) return;
     this.planned = true;
-    requestAnimationFrame(() => {
+    const rest = this.drawn + 3 * this.cost - performance.now();
+    if (rest > 16) setTimeout(() => this.plan(), Math.min(rest, 1000));
+    else this.plan();
+  }
+
+  private plan(): void {
+    requestAnimationFrame((begun) => {
       this.planned = false;
       for (const listener of this.listeners) listener();
+      // The components are drawn after this task; a task of its own comes when they are.
+      setTimeout(() => {
+        this.drawn = performance.now();
+        this.cost = this.drawn - begun;
+      });
     });
   }
 
