@@ -200,6 +200,7 @@ def test_the_chosen_scheme_stays(chat, driver):
     ground = "return getComputedStyle(document.documentElement).backgroundColor"
     assert page.js(ground) == "rgb(247, 246, 241)"
     page.button("Settings").click()
+    page.one("dialog[open]")
     page.js("document.querySelector('input[value=dark]').click()")
     page.until(lambda: page.js(ground) == "rgb(18, 25, 27)", "the dark")
     page.driver.refresh()

@@ -84,6 +84,7 @@ def bring(page, content: str) -> None:
     path = page.driver.downloads / "import.json"
     path.write_text(content)
     page.button("Settings").click()
+    page.one("dialog[open]")
     page.driver.find_element(By.ID, "import").send_keys(str(path))
 
 

@@ -75,6 +75,7 @@ def test_an_edited_question_is_a_branch(chat):
     page.answered()
     before = page.answers()
     page.button("Edit message").click()
+    page.one(".editor textarea")
     page.type(Keys.END, " and more", Keys.ENTER)
     page.until(lambda: page.questions() == ["First and more"], "the edited question")
     page.answered()
@@ -92,6 +93,7 @@ def test_escape_leaves_a_question_as_it_is(chat):
     page.ask("First")
     page.answered()
     page.button("Edit message").click()
+    page.one(".editor textarea")
     page.type("something else", Keys.ESCAPE)
     page.until(lambda: page.questions() == ["First"], "the question")
     page.until(
@@ -176,6 +178,7 @@ def test_calls_are_shown_and_their_results_sent(chat):
     """The page runs nothing: its reader says what the tool gave."""
     page = chat(fake('I add.<tool_call>{"name": "add", "arguments": {"a": 1}}</tool_call>'))
     page.button("Settings").click()
+    page.one("dialog[open]")
     write(page, "Tools", json.dumps(TOOLS))
     page.type(Keys.ESCAPE)
     page.ask("Add")
@@ -192,6 +195,7 @@ def test_settings_are_sent_and_kept(chat):
     """Of numbers only those that can be; the system prompt with each question."""
     page = chat("fake:one two three four five six")
     page.button("Settings").click()
+    page.one("dialog[open]")
     write(page, "Most tokens", "5")
     write(page, "Temperature", "9")
     page.until(lambda: "Write a number from 0 to 5" in page.text(), "the range")
@@ -204,6 +208,7 @@ def test_settings_are_sent_and_kept(chat):
     page.driver.refresh()
     page.answered()
     page.button("Settings").click()
+    page.one("dialog[open]")
     fields = {
         each.text.split("\n")[0]: each.find_element(By.CSS_SELECTOR, "input, textarea")
         for each in page.all(".field")

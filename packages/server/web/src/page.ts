@@ -46,6 +46,7 @@ export class Page {
   /** When the page was drawn last, and how long that took, in milliseconds. */
   private drawn = 0;
   private cost = 0;
+  private later: ReturnType<typeof setTimeout> | undefined;
   private afterKey: (() => void) | null = null;
   private askAgain: number | undefined;
   private readonly others = 'BroadcastChannel' in window ? new BroadcastChannel('headrace.chats') : null;
@@ -88,16 +89,10 @@ export class Page {
     return () => this.listeners.delete(listener);
   }
 
-  /** Something is different: it is shown with the next frame, or later where drawing takes long. */
+  /** Something is different: it is shown with the next frame. */
   changed(): void {
     if (this.planned) return;
     this.planned = true;
-    const rest = this.drawn + 3 * this.cost - performance.now();
-    if (rest > 16) setTimeout(() => this.plan(), Math.min(rest, 1000));
-    else this.plan();
-  }
-
-  private plan(): void {
     requestAnimationFrame((begun) => {
       this.planned = false;
       for (const listener of this.listeners) listener();
@@ -107,6 +102,16 @@ export class Page {
         this.cost = this.drawn - begun;
       });
     });
+  }
+
+  /** An answer has grown: where drawing takes long, most of the time is left for the reader. */
+  private grown(): void {
+    const rest = this.drawn + 3 * this.cost - performance.now();
+    if (rest < 16) this.changed();
+    else this.later ??= setTimeout(() => {
+      this.later = undefined;
+      this.changed();
+    }, Math.min(rest, 1000));
   }
 
   tell(notice: Notice | null): void {
@@ -224,7 +229,8 @@ export class Page {
       this.chats = [chat, ...this.chats.filter((each) => each.id !== chat.id)].sort(byAge);
       if (whole) this.save(chat);
     }
-    this.changed();
+    if (whole) this.changed();
+    else this.grown();
   }
 
   private save(chat: Chat): void {
