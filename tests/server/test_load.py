@@ -93,6 +93,15 @@ def raw(server, body, path="/completion", **options):
     return connection
 
 
+def read_until(connection, mark):
+    """Read until something has come."""
+    data = b""
+    while mark not in data:
+        part = connection.recv(65536)
+        assert part, data
+        data += part
+
+
 def spec(reference="fake:", *, engine=EIGHT, **options):
     """A model of the fake, with options that no reference can hold."""
     return ModelSpec(name="m", reference=reference, engine=engine, backend=FakeBackend(**options))
@@ -231,7 +240,7 @@ def test_a_client_that_goes_away_frees_its_sequence(serve, moment):
         if moment == "prefill":
             assert gate.entered.wait(PATIENCE)
         else:
-            assert b"data: " in going.recv(65536)
+            read_until(going, b"data: ")
         other = pool.submit(complete, server, {**asked, "prompt": "Other"})
         going.close()
         if moment == "prefill":
