@@ -38,6 +38,8 @@ class Eyes:
 
         def note(record, key):
             noted(record, key)
+            if record.method == "GET":  # what asked whether it has started
+                return
             with self._changed:
                 self.records.append(record)
                 self._changed.notify_all()
