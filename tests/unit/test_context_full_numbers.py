@@ -74,13 +74,3 @@ def test_they_cross_a_pickle(model):
         error = raised_by(lambda: session.complete("x" * 50))
     again = pickle.loads(pickle.dumps(error))
     assert (again.n_tokens, again.n_ctx) == (error.n_tokens, 32)
-
-
-def test_they_cross_from_a_child_process():
-    """What an isolated model raises has them too."""
-    params = headrace.ModelParams(isolation="process")
-    loaded = headrace.load_model("fake:Hello", engine=ENGINE, params=params)
-    with loaded as model, model.open_session() as session:
-        error = raised_by(lambda: session.complete("x" * 50))
-    assert error.n_tokens >= 50
-    assert error.n_ctx == 32
