@@ -403,7 +403,7 @@ def test_a_model_that_is_not_there_ends_it():
 
 def test_a_load_that_takes_too_long_ends_it():
     """As it ends other commands."""
-    with serving("fake:Hello#load_delay=600", "--timeout", "0.01") as server:
+    with serving("fake:Hello#load_delay=30", "--timeout", "0.01") as server:
         code, error = server.ended()
     assert code == 1
     assert "loading took longer than --timeout 0.01" in error
@@ -419,7 +419,7 @@ def test_only_the_first_model_is_loaded_at_once():
 
 def test_it_listens_while_it_loads():
     """Health is known from the beginning."""
-    with serving("fake:Hello#load_delay=600") as server, server.client() as client:
+    with serving("fake:Hello#load_delay=30") as server, server.client() as client:
         assert client.get("/health").status_code in (200, 503)
         server.process.terminate()
         assert server.ended()[0] == 0

@@ -156,7 +156,7 @@ def test_a_second_interrupt_ends_it_at_once():
 
 def test_an_interrupt_while_the_model_is_loaded_ends_the_load():
     """As that of any other command."""
-    with serving("fake:Hello#load_delay=600") as server, server.client() as client:
+    with serving("fake:Hello#load_delay=30") as server, server.client() as client:
         assert client.get("/health").json()["status"] == "loading"
         server.send(signal.SIGINT)
         code, error = server.ended()
