@@ -163,7 +163,11 @@ def test_the_page_of_the_house_names_files_that_are_there():
     """And every floor has its place in the picture."""
     docs = PACKAGES.parent / "docs"
     page = (docs / "house.md").read_text(encoding="utf-8")
-    roots = [PACKAGES / "core/src/headrace", PACKAGES / "backend-subprocess/src"]
+    roots = [
+        PACKAGES / "core/src/headrace",
+        PACKAGES / "backend-subprocess/src",
+        PACKAGES / "server/src",
+    ]
     roots.append(roots[0] / "backend/abilities")
     for name in re.findall(r"`([a-z_/]+\.py)`", page):
         assert any((root / name).is_file() for root in [*roots, PACKAGES.parent]), name
