@@ -95,6 +95,7 @@ def test_a_process_that_dies_unused_is_replaced_before_the_next_request_fails(se
     with server.client() as client:
         answer(client)
         model = served(server)
+        until(lambda: not model.users)  # a request is over a moment after its answer
         kill(server)
         model.used_at -= 60  # nobody has asked for a while
         assert answer(client)["choices"][0]["message"]["content"] == "Hello"
