@@ -13,23 +13,17 @@ from __future__ import annotations
 import argparse
 import contextlib
 import itertools
-import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from server_side_by_side import FIELDS, LENGTHS, Prompts, shown, together
+from server_side_by_side import LENGTHS, Prompts, compared, table
 from side_by_side import reports
-from side_by_side.rounds import Spread, interleaved
-from side_by_side.server import Server, free_port, serving
+from side_by_side.server import Server, free_port, running, serving
 
 import headrace
 from headrace import ModelParams
-
-_PATIENCE = 120.0
 
 
 @contextlib.contextmanager
@@ -44,24 +38,10 @@ def headrace_serving(model: str, *arguments: object) -> Iterator[Server]:
         RuntimeError: It ended, or took too long to load.
     """
     port = free_port()
-    command = [sys.executable, "-m", "headrace", "serve", model, "--port", port]
-    command += ["--no-access-log", "--no-page", "--backend", "llamacpp", *arguments]
-    process = subprocess.Popen(
-        [str(each) for each in command],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        server, until = Server(port), time.monotonic() + _PATIENCE
-        while not server.is_ready():
-            if process.poll() is not None or time.monotonic() > until:
-                raise RuntimeError(f"headrace serve did not load {model}")
-            time.sleep(0.05)
+    command: list[object] = [sys.executable, "-m", "headrace", "serve", model, "--port", port]
+    command += ["--no-access-log", "--no-page", "--backend", "llamacpp"]
+    with running([*command, *arguments], port) as server:
         yield server
-    finally:
-        process.terminate()
-        process.wait()
 
 
 def asking(server: Server, new: int) -> Callable[[list[int], Callable[[], None]], None]:
@@ -88,25 +68,8 @@ def measure(
             "headrace": asking(headrace_server, new),
             "llama-server": asking(llama_server, new),
         }
-        for each in askers.values():  # what both do once, such as loading
-            together(each, prompts.some(1), new)
-        found = interleaved(
-            {
-                program: lambda ask=ask: together(ask, prompts.some(clients), new)
-                for program, ask in askers.items()
-            },
-            arguments.rounds,
-            f"{kind} {clients}:",
-        )
-    cell: dict[str, Any] = {"prompts": kind, "clients": clients}
-    for field in FIELDS:
-        spreads = {
-            program: Spread.of([getattr(each, field) for each in figures])
-            for program, figures in found.items()
-        }
-        ratio = spreads["headrace"].median / spreads["llama-server"].median
-        cell[field] = {"ratio": ratio, **{name: asdict(each) for name, each in spreads.items()}}
-    return cell
+        cell: dict[str, Any] = {"prompts": kind, "clients": clients}
+        return cell | compared(askers, prompts, clients, arguments, f"{kind} {clients}:")
 
 
 def main() -> None:
@@ -131,15 +94,7 @@ def main() -> None:
             cells.append(measure(arguments, vocabulary, kind, clients))
             # After each, because all of them take long.
             reports.write(arguments.json, "serve_side_by_side", cells=cells)
-    heads = ["prompts", "clients"]
-    for what in ("t/s", "decode t/s", "first token, s"):
-        heads += [f"{what}: headrace", "llama-server", "ratio"]
-    rows = [
-        [cell["prompts"], cell["clients"]]
-        + [text for field, digits in FIELDS.items() for text in shown(cell[field], digits)]
-        for cell in cells
-    ]
-    print(reports.table(heads, rows))
+    print(table(cells, {"prompts": "prompts", "clients": "clients"}))
 
 
 if __name__ == "__main__":

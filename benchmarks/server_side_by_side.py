@@ -18,7 +18,7 @@ import itertools
 import statistics
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -152,25 +152,60 @@ def measure(arguments: argparse.Namespace, kind: str, streams: int, name: str) -
 
         with headrace_users(model, ours, new, prompts.common) as ask_headrace:
             askers = {"headrace": ask_headrace, "llama-server": ask_server}
-            for each in askers.values():  # what both do once; the server gets the beginning, too
-                together(each, prompts.some(1), new)
-            found = interleaved(
-                {
-                    program: lambda ask=ask: together(ask, prompts.some(streams), new)
-                    for program, ask in askers.items()
-                },
-                arguments.rounds,
-                f"{kind} {name} {streams}:",
-            )
-    cell: dict[str, Any] = {"prompts": kind, "sampling": name, "streams": streams}
+            cell: dict[str, Any] = {"prompts": kind, "sampling": name, "streams": streams}
+            label = f"{kind} {name} {streams}:"
+            return cell | compared(askers, prompts, streams, arguments, label)
+
+
+def compared(
+    askers: Mapping[str, Ask],
+    prompts: Prompts,
+    streams: int,
+    arguments: argparse.Namespace,
+    label: str,
+) -> dict[str, Any]:
+    """Rounds of both programs by turns: for each field their spreads, and the ratio of medians.
+
+    Args:
+        askers: ``headrace`` and ``llama-server``.
+        prompts: What is sent.
+        streams: Prompts at the same time.
+        arguments: The command line's.
+        label: What stands before the progress.
+    """
+    new = arguments.new
+    for each in askers.values():  # what both do once; the server gets a common beginning, too
+        together(each, prompts.some(1), new)
+    found = interleaved(
+        {
+            program: lambda ask=ask: together(ask, prompts.some(streams), new)
+            for program, ask in askers.items()
+        },
+        arguments.rounds,
+        label,
+    )
+    told: dict[str, Any] = {}
     for field in FIELDS:
         spreads = {
             program: Spread.of([getattr(each, field) for each in figures])
             for program, figures in found.items()
         }
         ratio = spreads["headrace"].median / spreads["llama-server"].median
-        cell[field] = {"ratio": ratio, **{name: asdict(each) for name, each in spreads.items()}}
-    return cell
+        told[field] = {"ratio": ratio, **{name: asdict(each) for name, each in spreads.items()}}
+    return told
+
+
+def table(cells: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> str:
+    """A row for each cell: fields with the head of each, and both programs' figures."""
+    heads = list(names.values())
+    for what in ("t/s", "decode t/s", "first token, s"):
+        heads += [f"{what}: headrace", "llama-server", "ratio"]
+    rows = [
+        [cell[name] for name in names]
+        + [text for field, digits in FIELDS.items() for text in shown(cell[field], digits)]
+        for cell in cells
+    ]
+    return reports.table(heads, rows)
 
 
 def shown(figures: dict[str, Any], digits: int) -> list[str]:
@@ -200,15 +235,7 @@ def main() -> None:
         cells.append(measure(arguments, kind, streams, name))
         # After each, because all of them take long.
         reports.write(arguments.json, "server_side_by_side", cells=cells)
-    heads = ["prompts", "sampling", "users"]
-    for what in ("t/s", "decode t/s", "first token, s"):
-        heads += [f"{what}: headrace", "llama-server", "ratio"]
-    rows = [
-        [cell["prompts"], cell["sampling"], cell["streams"]]
-        + [text for field, digits in FIELDS.items() for text in shown(cell[field], digits)]
-        for cell in cells
-    ]
-    print(reports.table(heads, rows))
+    print(table(cells, {"prompts": "prompts", "sampling": "sampling", "streams": "users"}))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import json
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 _PATIENCE = 120.0
@@ -91,8 +91,23 @@ def serving(folder: Path, model: str, *arguments: object) -> Iterator[Server]:
     """
     port = free_port()
     command = [folder / "llama-server", "-m", model, "--port", port, "--host", "127.0.0.1"]
+    with running([*command, *arguments], port) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def running(command: Sequence[object], port: int) -> Iterator[Server]:
+    """A server that a command runs, from when its model is loaded; ended afterwards.
+
+    Args:
+        command: Its words.
+        port: Where it listens.
+
+    Raises:
+        RuntimeError: It ended, or took too long to load.
+    """
     process = subprocess.Popen(
-        [*map(str, command), *map(str, arguments)],
+        [str(each) for each in command],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -102,7 +117,7 @@ def serving(folder: Path, model: str, *arguments: object) -> Iterator[Server]:
         until = time.monotonic() + _PATIENCE
         while not server.is_ready():
             if process.poll() is not None or time.monotonic() > until:
-                raise RuntimeError(f"llama-server did not load {model}")
+                raise RuntimeError(f"{command[0]} did not load the model")
             time.sleep(0.05)
         yield server
     finally:

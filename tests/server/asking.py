@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import time
 
+import msgspec
+
 HELLO = [{"role": "user", "content": "Hi"}]
 CHAT = "/v1/chat/completions"
 ADD = {
@@ -39,6 +41,31 @@ def events(response):
     assert response.headers["content-type"].startswith("text/event-stream")
     data = [line[6:] for line in response.text.split("\n") if line.startswith("data: ")]
     return [each if each == "[DONE]" else json.loads(each) for each in data]
+
+
+def named_events(response, kind):
+    """The events of a stream whose events have names: each as its struct, and named as its type.
+
+    Args:
+        response: The whole of it.
+        kind: What an event is, for msgspec.
+    """
+    assert response.status_code == 200, response.text
+    assert response.headers["content-type"].startswith("text/event-stream")
+    found = []
+    for block in response.text.split("\n\n"):
+        lines = dict(line.split(": ", 1) for line in block.splitlines() if line[0] != ":")
+        if not lines:
+            continue
+        assert lines["event"] == json.loads(lines["data"])["type"]
+        found.append(msgspec.json.decode(lines["data"], type=kind))
+    return found
+
+
+def kinds(found, prefix=""):
+    """The types of such events without a prefix, each once where several come in a row."""
+    names = [type(each).__struct_config__.tag.removeprefix(prefix) for each in found]
+    return [name for at, name in enumerate(names) if not at or names[at - 1] != name]
 
 
 def streamed(client, **fields):

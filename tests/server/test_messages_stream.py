@@ -17,29 +17,14 @@ from headrace.results.chat import (
 )
 from headrace_server.endpoints.messages.writing import Writing
 from headrace_server.wire import messages as wire
+from tests.server.asking import kinds, named_events
 from tests.server.test_messages import ADD, CALLING, HELLO
 
 
 def streamed(client, **body):
     """The events of a message, each read as its struct and named as its type."""
     asked = {"messages": HELLO, "max_tokens": 500, "stream": True, **body}
-    answer = client.post("/v1/messages", json=asked)
-    assert answer.status_code == 200, answer.text
-    assert answer.headers["content-type"].startswith("text/event-stream")
-    found = []
-    for block in answer.text.split("\n\n"):
-        lines = dict(line.split(": ", 1) for line in block.splitlines() if line[0] != ":")
-        if not lines:
-            continue
-        assert lines["event"] == json.loads(lines["data"])["type"]
-        found.append(msgspec.json.decode(lines["data"], type=wire.Event | wire.ErrorBody))
-    return found
-
-
-def kinds(found):
-    """Their types, each once where several come in a row."""
-    names = [type(each).__struct_config__.tag for each in found]
-    return [name for at, name in enumerate(names) if not at or names[at - 1] != name]
+    return named_events(client.post("/v1/messages", json=asked), wire.Event | wire.ErrorBody)
 
 
 @pytest.fixture

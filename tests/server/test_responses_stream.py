@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import msgspec
 import pytest
 
@@ -12,6 +10,8 @@ from headrace_server.endpoints.responses.store import Store
 from headrace_server.errors import ApiError
 from headrace_server.wire import response_events as events
 from headrace_server.wire.responses import Response
+from tests.server import asking
+from tests.server.asking import named_events
 from tests.server.test_responses import ADD, CALLING
 
 EVENTS = (
@@ -36,24 +36,14 @@ EVENTS = (
 
 def streamed(client, **body):
     """The events of a response, each read as its struct and named as its type."""
-    answer = client.post("/v1/responses", json={"stream": True, **body})
-    assert answer.status_code == 200, answer.text
-    assert answer.headers["content-type"].startswith("text/event-stream")
-    found = []
-    for block in answer.text.split("\n\n"):
-        lines = dict(line.split(": ", 1) for line in block.splitlines() if line[0] != ":")
-        if not lines:
-            continue
-        assert lines["event"] == json.loads(lines["data"])["type"]
-        found.append(msgspec.json.decode(lines["data"], type=EVENTS))
+    found = named_events(client.post("/v1/responses", json={"stream": True, **body}), EVENTS)
     assert [each.sequence_number for each in found] == list(range(len(found)))
     return found
 
 
 def kinds(found):
-    """Their types, without ``response.``, each once where several come in a row."""
-    names = [type(each).__struct_config__.tag.removeprefix("response.") for each in found]
-    return [name for at, name in enumerate(names) if not at or names[at - 1] != name]
+    """Their types, without ``response.``."""
+    return asking.kinds(found, "response.")
 
 
 @pytest.fixture

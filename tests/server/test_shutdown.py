@@ -22,6 +22,14 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSI
 GRACE = ("--shutdown-grace", "60")
 
 
+def after_the_end_was_asked_for(server, stream):
+    """The lines of a stream that come after its first event, when the server was told to end."""
+    lines = stream.iter_lines()
+    assert next(lines) == 'data: "first"'
+    server.send(signal.SIGTERM)
+    return [each for each in lines if each]
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_server_that_does_nothing_ends_at_once(number):
     """Whoever asks, with the exit code of what was done."""
@@ -81,10 +89,7 @@ def test_a_stream_that_is_done_in_time_is_whole():
     with serving("fake:Hello", *GRACE, prepare=prepare) as server, server.client() as client:
         server.wait_until_ready()
         with client.stream("GET", "/held") as stream:
-            lines = stream.iter_lines()
-            assert next(lines) == 'data: "first"'
-            server.send(signal.SIGTERM)
-            rest = [each for each in lines if each]
+            rest = after_the_end_was_asked_for(server, stream)
         assert rest == ['data: "last"', "data: [DONE]"]
         assert server.ended()[0] == 0
 
@@ -97,10 +102,7 @@ def test_a_stream_that_takes_too_long_ends_with_an_error():
     ):
         server.wait_until_ready()
         with client.stream("GET", "/held") as stream:
-            lines = stream.iter_lines()
-            assert next(lines) == 'data: "first"'
-            server.send(signal.SIGTERM)
-            rest = [each for each in lines if each]
+            rest = after_the_end_was_asked_for(server, stream)
         (last,) = rest
         assert '"code":"server_ending"' in last
         code, error = server.ended()
@@ -132,10 +134,7 @@ def test_what_would_never_end_does_not_wait_for_the_grace():
     with serving("fake:Hello", *GRACE, prepare=HELD) as server, server.client() as client:
         server.wait_until_ready()
         with client.stream("GET", "/endless") as stream:
-            lines = stream.iter_lines()
-            assert next(lines) == 'data: "first"'
-            server.send(signal.SIGTERM)
-            assert "server_ending" in "".join(lines)
+            assert "server_ending" in "".join(after_the_end_was_asked_for(server, stream))
         assert server.ended()[0] == 0
 
 

@@ -54,6 +54,10 @@ class ApiError(Exception):
         )
 
 
+class GoneError(Exception):
+    """The client went away, or takes nothing any more."""
+
+
 _NO_NAMES: Mapping[str, str] = {}
 _KINDS = {
     401: "authentication_error",

@@ -19,18 +19,17 @@ from starlette.routing import Route
 
 from headrace.errors import GrammarError, ParamsError
 from headrace.grammar import JsonSchema
-from headrace.params.sampling import MAX_SEED
 from headrace.requests.checks import check_range
 from headrace.results import StopReason
 from headrace_server.endpoints.answering import Answering, described
 from headrace_server.endpoints.fields import number_of_answers, refusal, wrong
 from headrace_server.errors import ApiError
-from headrace_server.generation.chats import check_ended, each_of
+from headrace_server.generation.chats import check_ended, closed, each_of
 from headrace_server.generation.prompts import begun, tokens_of
 from headrace_server.http.events import DONE, event
 from headrace_server.wire import completions as wire
 from headrace_server.wire.common import Timings, Usage, new_id
-from headrace_server.wire.sampling import sampling_params
+from headrace_server.wire.sampling import of_answer, sampling_params
 
 if TYPE_CHECKING:
     import headrace
@@ -201,7 +200,7 @@ async def _answering(exchange: Exchange, asked: _Asked, served: Served) -> Async
                 stream = await session.ainfill(_prompt(asked, tokens), request.suffix, **given)
             else:
                 stream = await begun(session, _prompt(asked, tokens), **given)
-            entered.push_async_callback(_closed, stream)
+            entered.push_async_callback(closed, stream)
             return stream
 
         if asked.n > 1:
@@ -209,10 +208,7 @@ async def _answering(exchange: Exchange, asked: _Asked, served: Served) -> Async
             check_ended(prefilled.stop_reason)
         streams = []
         for at, session in enumerate(await seat.sessions(asked.n)):
-            mine = sampling
-            if sampling.seed is not None:
-                mine = attrs.evolve(sampling, seed=(sampling.seed + at) % (MAX_SEED + 1))
-            streams.append(await begin(session, sampling=mine))
+            streams.append(await begin(session, sampling=of_answer(sampling, at)))
         yield _Begun(seat, asked, tokens, streams, score, prefilled)
 
 
@@ -234,11 +230,6 @@ async def _tokens(asked: _Asked, served: Served) -> tuple[int, ...] | None:
 async def _forget(session: headrace.Session) -> None:
     with anyio.CancelScope(shield=True):
         await session.areset()
-
-
-async def _closed(stream: TokenStream) -> None:
-    with anyio.CancelScope(shield=True):
-        await stream.aclose()
 
 
 # -- telling ------------------------------------------------------------------

@@ -14,13 +14,14 @@ import msgspec
 from headrace.common.workers import in_worker
 from headrace.errors import GrammarError
 from headrace.grammar import JsonSchema
-from headrace.params.sampling import MAX_SEED, SamplingParams
+from headrace.params.sampling import SamplingParams
 from headrace.results import StopReason
 from headrace_server.errors import ApiError, too_late
 from headrace_server.wire.common import Timings, Usage
-from headrace_server.wire.sampling import Sampling, sampling_params
+from headrace_server.wire.sampling import Sampling, of_answer, sampling_params
 
 if TYPE_CHECKING:
+    from headrace.common.closing import Closing
     from headrace.results.chat import ChatCompletion
     from headrace.streams.chat import ChatStream
     from headrace_server.generation.seat import Seat
@@ -166,20 +167,17 @@ async def answering(exchange: Exchange, asked: Asked) -> AsyncIterator[Answers]:
                 check_ended(prefilled.stop_reason)
             streams = []
             for index, session in enumerate(await seat.sessions(asked.n)):
-                if sampling.seed is not None:
-                    # Answers that differ, each of which its own seed gives again.
-                    request["sampling"] = attrs.evolve(
-                        sampling, seed=(sampling.seed + index) % (MAX_SEED + 1)
-                    )
+                request["sampling"] = of_answer(sampling, index)
                 stream = await session.achat(asked.messages, **request)
-                entered.push_async_callback(_closed, stream)
+                entered.push_async_callback(closed, stream)
                 streams.append(stream)
             yield Answers(seat, tuple(streams), prefilled, asked.logprobs is not None, sampling)
     if deadline.cancelled_caught:
         raise too_late()
 
 
-async def _closed(stream: ChatStream) -> None:
+async def closed(stream: Closing) -> None:
+    """Close a stream, also where its request was cancelled."""
     with anyio.CancelScope(shield=True):
         await stream.aclose()
 

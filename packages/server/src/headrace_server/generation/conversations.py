@@ -16,7 +16,7 @@ import anyio
 import attrs
 
 from headrace.errors import BackendError, ClosedError, DecodeError, HeadraceError
-from headrace_server.errors import ApiError
+from headrace_server.errors import ApiError, GoneError
 
 if TYPE_CHECKING:
     import headrace
@@ -155,8 +155,6 @@ def _kept_after(error: Exception, key: Key, before: Key | None) -> Key | None:
         key: The request's.
         before: What it was kept as before that.
     """
-    from headrace_server.http.exchange import GoneError
-
     if isinstance(error, GoneError):
         return key  # a client that goes away is no fault of the session's
     if isinstance(error, (BackendError, ClosedError, DecodeError)):

@@ -1,4 +1,4 @@
-"""Texts to be continued: a prompt becomes the history, which keeps what it begins with."""
+"""Texts to be continued: whether a prompt fits, and how it becomes the history of a session."""
 
 from __future__ import annotations
 
@@ -7,10 +7,42 @@ from typing import TYPE_CHECKING, Any
 
 from headrace.common.workers import in_worker
 from headrace.results import Capability
+from headrace_server.errors import ApiError
 
 if TYPE_CHECKING:
     import headrace
     from headrace.streams.tokens import TokenStream
+    from headrace_server.models.served import Served
+
+
+def context_of(served: Served) -> int:
+    """Tokens that one session of a model can have."""
+    engine = served.spec.engine
+    n_ctx = engine.context_length(served.model.info.n_ctx_train)
+    return n_ctx // engine.n_sequences if engine.divided else n_ctx
+
+
+def check_length(served: Served, n_tokens: int, field: str = "prompt") -> None:
+    """Refuse a prompt that never fits, before it waits for a sequence.
+
+    Args:
+        served: The model.
+        n_tokens: Length of the prompt.
+        field: What the request calls it.
+
+    Raises:
+        ApiError: 400 with both numbers.
+    """
+    n_ctx = context_of(served)
+    if n_tokens >= n_ctx:
+        raise ApiError(
+            400,
+            "context_length_exceeded",
+            f"{field} has {n_tokens} tokens, which exceeds the available context size of "
+            f"{n_ctx} tokens: shorten it, or start the server with a larger --n-ctx",
+            param=field,
+            details={"n_prompt_tokens": n_tokens, "n_ctx": n_ctx},
+        )
 
 
 async def tokens_of(

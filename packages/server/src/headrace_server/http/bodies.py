@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import anyio
 import msgspec
 
-from headrace_server.errors import ApiError
+from headrace_server.errors import ApiError, GoneError
 from headrace_server.settings import ServerSettings
 
 _T = TypeVar("_T")
@@ -28,8 +28,6 @@ async def received(
         ApiError: 413 for one that is too large, 408 for one that does not come.
         GoneError: If the client went away meanwhile.
     """
-    from headrace_server.http.exchange import GoneError
-
     declared = headers.get("content-length", "")
     if declared.isdigit() and int(declared) > settings.max_body:
         raise _too_large(settings)

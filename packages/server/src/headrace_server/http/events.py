@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import msgspec
 
+from headrace_server.errors import GoneError
+
 if TYPE_CHECKING:
     from headrace_server.settings import ServerSettings
 
@@ -105,8 +107,6 @@ class EventWriter:
         Raises:
             GoneError: If the client takes nothing any more.
         """
-        from headrace_server.http.exchange import GoneError
-
         interval, patience = self._settings.ping_interval, self._settings.write_timeout
         while not self._over.is_set():
             now = time.monotonic()

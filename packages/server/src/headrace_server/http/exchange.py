@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import anyio
 import msgspec
 
-from headrace_server.errors import ApiError, openai_body, told
+from headrace_server.errors import ApiError, GoneError, openai_body, told
 from headrace_server.http import bodies
 from headrace_server.http.events import EventWriter, comment
 from headrace_server.http.record import Record
@@ -34,10 +34,6 @@ Tell = Callable[[ApiError], Any]
 """Makes the body of an error, in the words of one interface."""
 
 _encoder = msgspec.json.Encoder()
-
-
-class GoneError(Exception):
-    """The client went away, or takes nothing any more."""
 
 
 class Exchange:

@@ -11,6 +11,7 @@ import msgspec
 import headrace
 from headrace.errors import GrammarError, ParamsError
 from headrace.grammar import Gbnf
+from headrace.params.sampling import MAX_SEED
 from headrace_server.errors import ApiError, in_words_of_requests
 
 _SAME = (
@@ -111,6 +112,13 @@ def sampling_params(
         return attrs.evolve(base, **given)
     except ParamsError as error:
         raise in_words_of_requests(error, renamed) from None
+
+
+def of_answer(sampling: headrace.SamplingParams, number: int) -> headrace.SamplingParams:
+    """Those of one of several answers: they differ, and the seed of each gives it again."""
+    if sampling.seed is None:
+        return sampling
+    return attrs.evolve(sampling, seed=(sampling.seed + number) % (MAX_SEED + 1))
 
 
 def _grammar(source: str) -> Gbnf:

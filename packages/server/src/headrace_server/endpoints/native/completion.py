@@ -13,7 +13,6 @@ import attrs
 import msgspec
 
 import headrace
-from headrace.params.sampling import MAX_SEED
 from headrace_server.endpoints.answering import described
 from headrace_server.endpoints.native.prompts import prompts_of, tokens_of
 from headrace_server.endpoints.native.requests import (
@@ -31,8 +30,9 @@ from headrace_server.endpoints.native.results import (
 )
 from headrace_server.errors import ApiError
 from headrace_server.generation.merging import merged
-from headrace_server.generation.prompting import check_length, rest_of
+from headrace_server.generation.prompts import begun, check_length
 from headrace_server.http.events import event
+from headrace_server.wire.sampling import of_answer
 
 if TYPE_CHECKING:
     from headrace_server.generation.conversations import Key
@@ -95,13 +95,12 @@ class Prompt:
 
     async def prepare(self, session: headrace.Session) -> None:
         """Compute all of it."""
-        await session.acomplete(await rest_of(session, self._tokens), max_tokens=0)
+        async with await begun(session, self._tokens, max_tokens=0) as stream:
+            await stream.aread()
 
     async def begin(self, session: headrace.Session, **keywords: Any) -> headrace.TokenStream:
         """Go on where the session is, with what it does not have yet."""
-        history = await session.atokens()
-        rest = None if history == list(self._tokens) else await rest_of(session, self._tokens)
-        return await session.agenerate(rest, **keywords)
+        return await begun(session, self._tokens, **keywords)
 
 
 async def answer(
@@ -233,11 +232,7 @@ class _Run:
 
     def _sampling_of(self, written: _Written) -> headrace.SamplingParams:
         """Each answer of several has a seed of its own."""
-        seed = self._sampling.seed
-        if seed is None or self._request.answers == 1:
-            return self._sampling
-        number = written.index % self._request.answers
-        return attrs.evolve(self._sampling, seed=(seed + number) % (MAX_SEED + 1))
+        return of_answer(self._sampling, written.index % self._request.answers)
 
     def _is_late(self, written: _Written, chunk: headrace.Chunk) -> bool:
         """Whether the time is over that the request gives, which wants a whole line."""

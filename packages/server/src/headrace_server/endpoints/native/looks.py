@@ -10,7 +10,7 @@ from headrace_server.endpoints.answering import described
 from headrace_server.endpoints.native.requests import Generating, LoraScale
 from headrace_server.endpoints.native.results import settings
 from headrace_server.errors import ApiError
-from headrace_server.generation.prompting import context_of
+from headrace_server.generation.prompts import context_of
 
 if TYPE_CHECKING:
     from headrace_server.http.exchange import Exchange
